@@ -1,0 +1,49 @@
+// @ts-check
+// Publishing without publishing: packs every public package, checks each tarball, and uses them all from an empty project
+// as a stranger would. `--nodes 20,22` chooses the versions of Node that run the programs, `--keep` leaves the project there.
+import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { checkTypes, compile, installConsumer } from './publish/consumer.mjs'
+import { findNode, runCounters, runThreeNodes } from './publish/runs.mjs'
+import { attw, inspect, pack, publint } from './publish/tarballs.mjs'
+import { readWorkspace, root } from './workspace.mjs'
+
+const { values } = parseArgs({
+  options: { nodes: { type: 'string', default: '20,22,24,26' }, keep: { type: 'boolean', default: false } },
+})
+const work = mkdtempSync(join(tmpdir(), 'raftkit-publish-'))
+try {
+  const packages = readWorkspace().filter(({ manifest }) => !manifest.private)
+  const tarballs = []
+  for (const p of packages) {
+    const tarball = await pack(p, work)
+    tarballs.push(tarball)
+    await Promise.all([inspect(p, tarball), publint(tarball), attw(tarball)])
+    console.log(`tarball  ${tarball.name}`)
+  }
+
+  const consumer = join(work, 'consumer')
+  await installConsumer(consumer, tarballs)
+  console.log(`install  ${tarballs.length} tarballs into an empty project`)
+  cpSync(join(root, 'apps/counters/src/counters.ts'), join(consumer, 'counters.ts'))
+  cpSync(join(root, 'scripts/publish/three-nodes.ts'), join(consumer, 'three-nodes.ts'))
+  const types = await checkTypes(consumer, tarballs, (what) => console.log(`types    ${what}`))
+
+  await compile(consumer, ['counters.ts', 'three-nodes.ts'])
+  const runs = []
+  for (const major of values.nodes.split(',').filter(Boolean)) {
+    const node = await findNode(major)
+    for (const program of [runThreeNodes, runCounters]) {
+      const finished = await program(consumer, node)
+      runs.push(finished)
+      console.log(`run      Node ${finished.node}, ${finished.program}, ${finished.milliseconds} ms`)
+    }
+  }
+  const checked = tarballs.length
+  console.log(JSON.stringify({ packages: packages.length, publint: checked, attw: checked, types, runs }))
+} finally {
+  if (values.keep) console.log(`left in ${work}`)
+  else rmSync(work, { recursive: true, force: true })
+}
