@@ -1,0 +1,137 @@
+import { RaftkitError } from '@raftkit/contract'
+import { encodeAscii, encodeText, illFormed } from './text.ts'
+
+/** Lengths are u32, and half of that is more than any buffer of this kind should be. */
+const largest = 0x7fff_ffff
+
+const scratch = new Uint8Array(8)
+const scratchView = new DataView(scratch.buffer)
+
+/**
+ * Writes little-endian fields one behind the other; the buffer doubles as needed. Every method returns the writer.
+ * Throws `INVARIANT` for a number outside its field: a number cut to fit would be found much later, as damage.
+ */
+export class Writer {
+  #bytes: Uint8Array
+  #length = 0
+
+  constructor(capacity = 256) {
+    this.#bytes = new Uint8Array(capacity)
+  }
+
+  get length(): number {
+    return this.#length
+  }
+
+  u8(n: number): this {
+    if ((n & 0xff) !== n) throw outside(n, 'u8')
+    const at = this.#reserve(1)
+    this.#bytes[at] = n
+    return this
+  }
+
+  u16(n: number): this {
+    if ((n & 0xffff) !== n) throw outside(n, 'u16')
+    const at = this.#reserve(2)
+    this.#bytes[at] = n
+    this.#bytes[at + 1] = n >>> 8
+    return this
+  }
+
+  u32(n: number): this {
+    if (n >>> 0 !== n) throw outside(n, 'u32')
+    const at = this.#reserve(4)
+    putU32(this.#bytes, at, n)
+    return this
+  }
+
+  /** An integer 0 … 2^53-1. */
+  u64(n: number): this {
+    if (!Number.isSafeInteger(n) || n < 0) throw outside(n, 'u64')
+    const at = this.#reserve(8)
+    putU64(this.#bytes, at, n)
+    return this
+  }
+
+  /** IEEE 754 double; -0 is kept, every NaN is written as the same one. */
+  f64(n: number): this {
+    const at = this.#reserve(8)
+    scratchView.setFloat64(0, n, true)
+    if (Number.isNaN(n)) scratch.set(canonicalNaN)
+    this.#bytes.set(scratch, at)
+    return this
+  }
+
+  /** The bytes as they are; their number must be known to the reader. */
+  raw(bytes: Uint8Array): this {
+    const at = this.#reserve(bytes.length)
+    this.#bytes.set(bytes, at)
+    return this
+  }
+
+  /** u32 length, then the bytes. */
+  bytes(bytes: Uint8Array): this {
+    return this.u32(bytes.length).raw(bytes)
+  }
+
+  /** u32 length in bytes, then UTF-8. Throws `INVALID_VALUE` for a lone surrogate, which UTF-8 cannot carry. */
+  text(text: string): this {
+    const start = this.#reserve(4 + text.length) + 4
+    const ascii = encodeAscii(text, this.#bytes, start)
+    let end = start + ascii
+    if (ascii < text.length) {
+      this.#length = end
+      this.#reserve(3 * (text.length - ascii))
+      end = encodeText(text, ascii, this.#bytes, end)
+      if (end === illFormed) {
+        this.#length = start - 4
+        throw new RaftkitError('INVALID_VALUE', 'the text holds half of a surrogate pair; send it as bytes instead')
+      }
+    }
+    putU32(this.#bytes, start - 4, end - start)
+    this.#length = end
+    return this
+  }
+
+  /** A view of exactly the bytes written. The writer must not be used after it. */
+  finish(): Uint8Array {
+    return this.#bytes.subarray(0, this.#length)
+  }
+
+  #reserve(count: number): number {
+    const at = this.#length
+    const needed = at + count
+    if (needed > this.#bytes.length) this.#grow(needed)
+    this.#length = needed
+    return at
+  }
+
+  #grow(needed: number): void {
+    if (needed > largest) throw new RaftkitError('TOO_LARGE', `an encoding may not exceed ${largest} bytes`)
+    let capacity = Math.max(this.#bytes.length, 16)
+    while (capacity < needed) capacity *= 2
+    const bytes = new Uint8Array(capacity)
+    bytes.set(this.#bytes.subarray(0, this.#length))
+    this.#bytes = bytes
+  }
+}
+
+/** The bytes of the one NaN that is written and read. */
+export const canonicalNaN: Uint8Array = new Uint8Array([0, 0, 0, 0, 0, 0, 0xf8, 0x7f])
+
+export function putU32(target: Uint8Array, offset: number, n: number): void {
+  target[offset] = n
+  target[offset + 1] = n >>> 8
+  target[offset + 2] = n >>> 16
+  target[offset + 3] = n >>> 24
+}
+
+/** As two u32: bitwise operators see 32 bits, and BigInt would allocate. */
+export function putU64(target: Uint8Array, offset: number, n: number): void {
+  putU32(target, offset, n >>> 0)
+  putU32(target, offset + 4, (n / 0x1_0000_0000) >>> 0)
+}
+
+function outside(n: number, field: string): RaftkitError {
+  return new RaftkitError('INVARIANT', `${n} does not fit ${field}`)
+}
