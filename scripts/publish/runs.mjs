@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
+import { setTimeout } from 'node:timers/promises'
 import { run } from '../run.mjs'
 
 /** @typedef {{ version: string, execPath: string }} Node */
@@ -53,6 +54,7 @@ async function addOnEveryNode(node, program, cwd) {
   const members = ['n1', 'n2', 'n3'].map((id) => startMember(node, program, id, cwd))
   try {
     const printed = await Promise.all(members.map((member) => Promise.race([member.printed, member.ended])))
+    await setTimeout(100) // the program listens for SIGINT only after it printed
     for (const { child } of members) child.kill('SIGINT')
     await Promise.all(members.map(({ ended }) => ended))
     const sums = printed.map((output) => {
