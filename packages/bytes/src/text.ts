@@ -50,12 +50,39 @@ export function encodeAscii(text: string, target: Uint8Array, offset: number): n
   return length
 }
 
-// Decoded code units gather here. Nothing that could re-enter is called between filling and reading it.
-const units = new Uint16Array(2048)
-
 /** The text of `bytes[from … to)`, or undefined where that is not well-formed UTF-8 (overlong forms and surrogates are not). */
 export function decodeText(bytes: Uint8Array, from: number, to: number): string | undefined {
   let text = ''
+  let at = from
+  // Sixteen ASCII characters at a time: the fastest that the language offers without a TextDecoder.
+  for (const last = to - 16; at <= last; at += 16) {
+    const a = bytes[at]!
+    const b = bytes[at + 1]!
+    const c = bytes[at + 2]!
+    const d = bytes[at + 3]!
+    const e = bytes[at + 4]!
+    const f = bytes[at + 5]!
+    const g = bytes[at + 6]!
+    const h = bytes[at + 7]!
+    const i = bytes[at + 8]!
+    const j = bytes[at + 9]!
+    const k = bytes[at + 10]!
+    const l = bytes[at + 11]!
+    const m = bytes[at + 12]!
+    const n = bytes[at + 13]!
+    const o = bytes[at + 14]!
+    const p = bytes[at + 15]!
+    if ((a | b | c | d | e | f | g | h | i | j | k | l | m | n | o | p) > 127) return decodeRest(text, bytes, at, to)
+    text += String.fromCharCode(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p)
+  }
+  return decodeRest(text, bytes, at, to)
+}
+
+// Decoded code units gather here. Nothing that could re-enter is called between filling and reading it.
+const units = new Uint16Array(2048)
+
+function decodeRest(before: string, bytes: Uint8Array, from: number, to: number): string | undefined {
+  let text = before
   let i = from
   while (i < to) {
     let filled = 0
@@ -82,7 +109,14 @@ export function decodeText(bytes: Uint8Array, from: number, to: number): string 
       }
       units[filled++] = code
     }
-    text += String.fromCharCode.apply(null, units.subarray(0, filled) as unknown as number[])
+    text += fromUnits(filled)
   }
+  return text
+}
+
+function fromUnits(count: number): string {
+  let text = ''
+  if (count < 16) for (let i = 0; i < count; i++) text += String.fromCharCode(units[i]!)
+  else text = String.fromCharCode.apply(null, units.subarray(0, count) as unknown as number[])
   return text
 }

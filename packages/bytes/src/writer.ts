@@ -7,6 +7,29 @@ const largest = 0x7fff_ffff
 const scratch = new Uint8Array(8)
 const scratchView = new DataView(scratch.buffer)
 
+// Small buffers are cut from a slab: one of its own lies outside the engine's heap and costs ten times as much to get.
+// No byte is ever handed out twice.
+const slabBytes = 16_384
+let slab = new Uint8Array(0)
+let cut = 0
+
+function allocate(capacity: number): Uint8Array {
+  if (capacity > slabBytes / 4) return new Uint8Array(capacity)
+  if (capacity > slab.length - cut) {
+    slab = new Uint8Array(slabBytes)
+    cut = 0
+  }
+  const bytes = slab.subarray(cut, cut + capacity)
+  cut += capacity
+  return bytes
+}
+
+/** Of `bytes`, only `length` are used: the rest is free again if it is the end of what was cut. */
+function trim(bytes: Uint8Array, length: number): Uint8Array {
+  if (bytes.buffer === slab.buffer && bytes.byteOffset + bytes.length === cut) cut -= bytes.length - length
+  return bytes.subarray(0, length)
+}
+
 /**
  * Writes little-endian fields one behind the other; the buffer doubles as needed. Every method returns the writer.
  * Throws `INVARIANT` for a number outside its field: a number cut to fit would be found much later, as damage.
@@ -16,7 +39,7 @@ export class Writer {
   #length = 0
 
   constructor(capacity = 256) {
-    this.#bytes = new Uint8Array(capacity)
+    this.#bytes = allocate(capacity)
   }
 
   get length(): number {
@@ -57,8 +80,8 @@ export class Writer {
   f64(n: number): this {
     const at = this.#reserve(8)
     scratchView.setFloat64(0, n, true)
-    if (Number.isNaN(n)) scratch.set(canonicalNaN)
-    this.#bytes.set(scratch, at)
+    const source = Number.isNaN(n) ? canonicalNaN : scratch
+    for (let i = 0; i < 8; i++) this.#bytes[at + i] = source[i]!
     return this
   }
 
@@ -93,9 +116,10 @@ export class Writer {
     return this
   }
 
-  /** A view of exactly the bytes written. The writer must not be used after it. */
+  /** A view of exactly the bytes written. Its buffer holds others too: copy it before you transfer or keep it. */
   finish(): Uint8Array {
-    return this.#bytes.subarray(0, this.#length)
+    this.#bytes = trim(this.#bytes, this.#length)
+    return this.#bytes
   }
 
   #reserve(count: number): number {
@@ -110,7 +134,7 @@ export class Writer {
     if (needed > largest) throw new RaftkitError('TOO_LARGE', `an encoding may not exceed ${largest} bytes`)
     let capacity = Math.max(this.#bytes.length, 16)
     while (capacity < needed) capacity *= 2
-    const bytes = new Uint8Array(capacity)
+    const bytes = allocate(capacity)
     bytes.set(this.#bytes.subarray(0, this.#length))
     this.#bytes = bytes
   }
