@@ -1,0 +1,276 @@
+import { encodeValue } from '@raftkit/bytes'
+import { type Environment, type Index, isRaftkitError, type Outcome, RaftkitError } from '@raftkit/contract'
+import { Attempts, type Placing } from './attempts.ts'
+import { type CommandOptions, ofInput } from './calls.ts'
+import { clientBytes, closeEntry, commandEntry, openEntry } from './entry.ts'
+import { Queue } from './queue.ts'
+import { type Result, readResult } from './result.ts'
+import { sessionWindow } from './sessions.ts'
+import { abortedError, leaderHintOf, WaitingCall } from './waiting-call.ts'
+
+export interface ClientSessionOptions {
+  /** See `Placing`. A placement that is duplicated on its way does no harm. */
+  readonly propose: Placing['propose']
+  readonly environment: Environment
+  /**
+   * An index that the log is known to have reached and committed, such as the local machine's `applied`. With it a session that was evicted
+   * long ago is replaced in silence; without it, calls that find their session gone reject `SESSION_EXPIRED`.
+   */
+  readonly applied?: () => Index
+  /** Milliseconds for a call that gives none itself. Default 30,000. */
+  readonly timeout?: number
+  /** Milliseconds until an attempt without an answer is followed by another. Default 5,000. */
+  readonly attemptTimeout?: number
+  /** Sessions the machine keeps, from this one's opening on. Default 10,000. */
+  readonly maxSessions?: number
+  /** Calls that may wait for the session or its window. Default 65,536; more are refused `OVERLOADED`. */
+  readonly maxWaiting?: number
+}
+
+/**
+ * The client's half of exactly-once (thesis §6.3). One session serves any number of concurrent calls; it opens with the first.
+ */
+export interface ClientSession {
+  /**
+   * Executes a command exactly once, however often it has to be sent, and resolves with a copy of its result. Rejects with the command's
+   * `Refusal`, or with a `RaftkitError`, whose `outcome` says whether it may have happened: `INVALID_VALUE`, `INVALID_OPTION`, `OVERLOADED`,
+   * `TIMEOUT`, `ABORTED`, `CLOSED`, `SESSION_EXPIRED`, or what `propose` rejects with.
+   */
+  readonly call: (name: string, input: unknown, options?: CommandOptions) => Promise<unknown>
+  /** Ends what is pending with `CLOSED`, then the session in the log, if that can be done in one attempt. Never rejects; idempotent. */
+  close(): Promise<void>
+}
+
+/** Throws `INVALID_OPTION`. */
+export function clientSession(options: ClientSessionOptions): ClientSession {
+  return new Client(options)
+}
+
+/** An open session as its client sees it. */
+interface Live {
+  readonly id: Index
+  next: number
+  /** The lowest command in flight, or `next`. */
+  low: number
+  readonly inFlight: Map<number, WaitingCall>
+}
+
+class Client implements ClientSession {
+  readonly #placing: Placing
+  readonly #applied: () => Index
+  readonly #timeout: number
+  readonly #maxSessions: number
+  readonly #maxWaiting: number
+  #live: Live | undefined
+  #opening: Attempts | undefined
+  /** Of the session that is open or being opened: a repeated opening must find it. */
+  #client: Uint8Array | undefined
+  readonly #waiting = new Queue<WaitingCall>()
+  readonly #calls = new Set<WaitingCall>()
+  #closed: Promise<void> | undefined
+
+  constructor(options: ClientSessionOptions) {
+    const { propose, environment, applied = () => 0, maxSessions = 10_000, maxWaiting = 65_536 } = options
+    this.#timeout = milliseconds('timeout', options.timeout ?? 30_000)
+    const attemptTimeout = milliseconds('attemptTimeout', options.attemptTimeout ?? 5_000)
+    this.#placing = { propose, environment, attemptTimeout }
+    this.#applied = applied
+    this.#maxSessions = positiveInteger('maxSessions', maxSessions)
+    this.#maxWaiting = positiveInteger('maxWaiting', maxWaiting)
+  }
+
+  readonly call = (name: string, input: unknown, options: CommandOptions = {}): Promise<unknown> =>
+    new Promise((resolve, reject) => {
+      const { signal, retry = true } = options
+      const timeout = options.timeout === undefined ? this.#timeout : milliseconds('timeout', options.timeout)
+      const bytes = ofInput(name, () => encodeValue(input))
+      if (this.#closed) throw closedError('refused')
+      if (signal?.aborted) throw abortedError(signal, 'refused')
+      if (retry && this.#waiting.size >= this.#maxWaiting)
+        throw new RaftkitError('OVERLOADED', `${this.#maxWaiting} calls are waiting already; try again later`, {
+          outcome: 'refused',
+          retryable: true,
+        })
+      const call = new WaitingCall(name, bytes, resolve, reject, () => this.#calls.delete(call))
+      this.#calls.add(call)
+      call.limit(this.#placing.environment, timeout, signal, (makeError) => this.#giveUp(call, makeError))
+      if (retry) this.#admit(call)
+      else this.#sendOnce(call)
+    })
+
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    const live = this.#live
+    this.#leave()
+    this.#waiting.clear()
+    this.#stopOpening()
+    for (const call of this.#calls) this.#giveUp(call, closedError)
+    if (!live) return
+    await new Promise<void>((done) => {
+      new Attempts(
+        this.#placing,
+        () => closeEntry(live.id),
+        false,
+        () => done(),
+        () => done(),
+      )
+    })
+  }
+
+  /** Starts the call, or lets it wait for the session or for room in the window. */
+  #admit(call: WaitingCall): void {
+    const live = this.#live
+    if (live && this.#waiting.size === 0 && hasRoom(live)) {
+      this.#send(call, live)
+    } else {
+      this.#waiting.push(call)
+      if (!live) this.#open()
+    }
+  }
+
+  #send(call: WaitingCall, live: Live): void {
+    const seq = live.next++
+    live.inFlight.set(seq, call)
+    // Before the first attempt: whatever index the entry gets, it lies above.
+    const after = this.#applied()
+    call.leave = () => {
+      live.inFlight.delete(seq)
+      while (live.low < live.next && !live.inFlight.has(live.low)) live.low++
+      this.#refill()
+    }
+    call.attempts = new Attempts(
+      this.#placing,
+      () => commandEntry({ session: live.id, seq, low: live.low }, call.name, call.input),
+      true,
+      (bytes) => this.#answered(call, bytes, { live, after }),
+      (error) => this.#failed(call, error),
+    )
+  }
+
+  #sendOnce(call: WaitingCall): void {
+    call.attempts = new Attempts(
+      { ...this.#placing, attemptTimeout: Number.POSITIVE_INFINITY },
+      () => commandEntry(undefined, call.name, call.input),
+      false,
+      (bytes) => this.#answered(call, bytes),
+      (error) => this.#failed(call, error),
+    )
+  }
+
+  /** `sent`: in which session, and an index below that of any of its entries. */
+  #answered(call: WaitingCall, bytes: Uint8Array, sent?: { readonly live: Live; readonly after: Index }): void {
+    const result = read(bytes)
+    if (result.type === 'unreadable') call.fail(result.error)
+    else if (result.type !== 'expired' || !sent) call.settle(result)
+    else {
+      if (this.#live === sent.live) this.#leave()
+      if (result.horizon > sent.after) call.settle(result)
+      else {
+        // The session was used last before this call was sent: it was never executed, and in that session never will be.
+        call.detach()
+        this.#admit(call)
+      }
+    }
+  }
+
+  #failed(call: WaitingCall, error: unknown): void {
+    const { outcome } = call
+    if (!isRaftkitError(error))
+      call.fail(new RaftkitError('UNKNOWN_OUTCOME', 'placing the command failed', { cause: error, outcome }))
+    else if (error.outcome === outcome) call.fail(error)
+    // Refused at last, but an earlier attempt may have been placed; or an error that says nothing of the outcome.
+    else call.fail(new RaftkitError(error.code, sentence(error), { cause: error, outcome, ...leaderHintOf(error) }))
+  }
+
+  #giveUp(call: WaitingCall, makeError: (outcome: Outcome, last: unknown) => RaftkitError): void {
+    this.#waiting.remove(call)
+    call.attempts?.stop()
+    call.fail(makeError(call.outcome, call.attempts?.lastError ?? this.#opening?.lastError))
+    if (this.#waiting.size === 0) this.#stopOpening()
+  }
+
+  /** Goes on as long as a call waits for it; the next call goes on with the same client bytes. */
+  #open(): void {
+    if (this.#opening) return
+    if (!this.#client) {
+      this.#client = new Uint8Array(clientBytes)
+      this.#placing.environment.random(this.#client)
+    }
+    const client = this.#client
+    this.#opening = new Attempts(
+      this.#placing,
+      () => openEntry(client, this.#maxSessions),
+      true,
+      (bytes) => {
+        this.#opening = undefined
+        const result = read(bytes)
+        if (result.type === 'opened') {
+          this.#live = { id: result.session, next: 1, low: 1, inFlight: new Map() }
+          this.#refill()
+        } else this.#openingFailed(new RaftkitError('INVARIANT', `opening a session was answered ${result.type}`))
+      },
+      (error) => {
+        this.#opening = undefined
+        this.#openingFailed(error)
+      },
+    )
+  }
+
+  #openingFailed(error: unknown): void {
+    while (this.#waiting.size > 0) this.#failed(this.#waiting.shift()!, error)
+  }
+
+  #stopOpening(): void {
+    this.#opening?.stop()
+    this.#opening = undefined
+  }
+
+  #leave(): void {
+    this.#live = undefined
+    this.#client = undefined
+  }
+
+  #refill(): void {
+    while (this.#live && this.#waiting.size > 0 && hasRoom(this.#live)) this.#send(this.#waiting.shift()!, this.#live)
+  }
+}
+
+const hasRoom = (live: Live): boolean => live.next < live.low + sessionWindow
+
+const closedError = (outcome: Outcome): RaftkitError =>
+  new RaftkitError('CLOSED', 'the node was closed while the call waited, or before it', { outcome })
+
+function read(bytes: Uint8Array): Result | { readonly type: 'unreadable'; readonly error: RaftkitError } {
+  try {
+    return readResult(bytes)
+  } catch (cause) {
+    const error = new RaftkitError('UNKNOWN_OUTCOME', 'the answer cannot be read, though the command was placed', {
+      cause,
+      outcome: 'unknown',
+    })
+    return { type: 'unreadable', error }
+  }
+}
+
+/** The error's message without its code, which a new error puts in front again. */
+function sentence({ code, message }: RaftkitError): string {
+  return message.startsWith(`${code}: `) ? message.slice(code.length + 2) : message
+}
+
+function positiveInteger(option: string, value: number): number {
+  if (Number.isSafeInteger(value) && value > 0) return value
+  throw new RaftkitError('INVALID_OPTION', `${option} is ${String(value)}; give a positive integer`, {
+    outcome: 'refused',
+  })
+}
+
+function milliseconds(option: string, value: number): number {
+  if (typeof value === 'number' && value > 0) return value
+  throw new RaftkitError('INVALID_OPTION', `${option} is ${String(value)}; give milliseconds above 0, or Infinity`, {
+    outcome: 'refused',
+  })
+}
