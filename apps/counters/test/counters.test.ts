@@ -1,0 +1,72 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { once } from 'node:events'
+import { existsSync } from 'node:fs'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { createInterface } from 'node:readline'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, expect, test } from 'vitest'
+
+const program = fileURLToPath(new URL('../dist/counters.js', import.meta.url))
+const children = new Set<ChildProcess>()
+let directory: string
+
+beforeEach(async () => {
+  if (!existsSync(program)) throw new Error('this test runs the built program: npm run build')
+  directory = await mkdtemp(join(tmpdir(), 'raftkit-counters-'))
+})
+
+afterEach(async () => {
+  for (const child of children) child.kill('SIGKILL')
+  children.clear()
+  await rm(directory, { recursive: true, force: true })
+})
+
+interface Counter {
+  readonly child: ChildProcess
+  /** The next line it prints; rejects with what it complained of if it ends instead. */
+  line(): Promise<string>
+}
+
+function start(id: string): Counter {
+  const child = spawn(process.execPath, [program, id], { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] })
+  children.add(child)
+  let complaints = ''
+  child.stderr!.on('data', (chunk: Buffer) => {
+    complaints += chunk.toString()
+  })
+  const lines = createInterface({ input: child.stdout! })[Symbol.asyncIterator]()
+  const line = async () => {
+    const next = await lines.next()
+    if (next.done) throw new Error(`${id} ended: ${complaints}`)
+    return next.value
+  }
+  return { child, line }
+}
+
+async function interrupt({ child }: Counter): Promise<number | null> {
+  child.kill('SIGINT')
+  const [code] = (await once(child, 'exit')) as [number | null]
+  return code
+}
+
+/** Starts the three and gives what each printed: its own sum, then what it read. */
+async function round(): Promise<{ counters: Counter[]; sums: number[]; reads: number[] }> {
+  const counters = ['n1', 'n2', 'n3'].map(start)
+  const sums = await Promise.all(counters.map(async (counter) => Number(await counter.line())))
+  const reads = await Promise.all(counters.map(async (counter) => Number(await counter.line())))
+  return { counters, sums, reads }
+}
+
+test('run as three processes, the printed program counts every visit once, and goes on counting after a restart', async () => {
+  const first = await round()
+  // A read is linearizable: it sees at least what its own process had added before.
+  for (const [at, read] of first.reads.entries()) expect(read).toBeGreaterThanOrEqual(first.sums[at]!)
+  expect(first.sums.sort()).toEqual([1, 2, 3])
+  for (const counter of first.counters) expect(await interrupt(counter)).toBe(0)
+
+  const second = await round()
+  expect(second.sums.sort()).toEqual([4, 5, 6])
+  for (const counter of second.counters) expect(await interrupt(counter)).toBe(0)
+}, 60_000)

@@ -1,0 +1,147 @@
+import type { Readable, Writable } from 'node:stream'
+import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { CallFailed, Client } from './client.ts'
+import { clusterCommands } from './cluster-commands.ts'
+import { hangUp } from './exchange.ts'
+import { exitCodes, UsageError } from './exit.ts'
+import { keyCommands } from './key-commands.ts'
+import { serveCommand } from './serve-command.ts'
+
+/** The world around one run of the command. */
+export interface Surroundings {
+  readonly stdin: Readable
+  /** Data. */
+  readonly stdout: Writable
+  /** Talk. */
+  readonly stderr: Writable
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** The person wants it to end. */
+  readonly interrupted: AbortSignal
+}
+
+interface Globals {
+  endpoints: string
+  timeout?: number
+  json?: true
+}
+
+/** What every command works with. */
+export interface Session extends Surroundings {
+  readonly client: Client
+  readonly json: boolean
+  /** One line of data, or one of JSON, as the person chose. */
+  print(value: unknown, line: () => string): void
+  say(line: string): void
+}
+
+/** `timeout`: of this command, if the person gives none. Milliseconds. */
+export type Open = (command: Command, timeout?: number) => Session
+
+const defaultEndpoints = [1, 2, 3].map((n) => `http://127.0.0.1:${8000 + n}`).join(',')
+
+/** Runs one command line (without `node` and the script) to its end and resolves with the exit code. Never rejects. */
+export async function run(args: readonly string[], around: Surroundings): Promise<number> {
+  const say = (line: string) => void around.stderr.write(`${line}\n`)
+  const open: Open = (command, patience = 10_000) => {
+    const { endpoints, timeout = patience, json } = command.optsWithGlobals<Globals>()
+    return {
+      ...around,
+      client: new Client({ endpoints: endpointsOf(endpoints), timeout }),
+      json: json === true,
+      print: (value, line) => void around.stdout.write(`${json ? JSON.stringify(value) : line()}\n`),
+      say,
+    }
+  }
+  const program = new Command('raftkit-kv')
+    .description('A replicated key-value store: its server, and its client.')
+    .option(
+      '--endpoints <urls>',
+      'members to talk to, separated by commas',
+      around.env.RAFTKIT_KV_ENDPOINTS ?? defaultEndpoints,
+    )
+    .option(
+      '--timeout <milliseconds>',
+      'for the whole command, or on the server for one request (default: 10000)',
+      positive,
+    )
+    .option('--json', 'one line of JSON instead of text')
+    .showHelpAfterError('(--help says more)')
+    .addHelpText(
+      'after',
+      `\nExit codes: ${Object.entries(exitCodes)
+        .map(([name, code]) => `${code} ${name}`)
+        .join(', ')}`,
+    )
+  serveCommand(program, around)
+  keyCommands(program, open)
+  clusterCommands(program, open)
+  every(program, (command) =>
+    command.exitOverride().configureOutput({
+      writeOut: (text) => void around.stdout.write(text),
+      writeErr: (text) => void around.stderr.write(text),
+    }),
+  )
+  try {
+    await program.parseAsync([...args], { from: 'user' })
+    return exitCodes.ok
+  } catch (error) {
+    return exitCodeOf(error, say)
+  } finally {
+    hangUp()
+  }
+}
+
+function exitCodeOf(error: unknown, say: (line: string) => void): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
+  if (error instanceof Unmet) {
+    say(error.message)
+    return error.exitCode
+  }
+  if (error instanceof UsageError) {
+    say(error.message)
+    return exitCodes.usage
+  }
+  if (error instanceof CallFailed) {
+    say(`${error.code}: ${error.message}`)
+    if (error.status === 412) return exitCodes.precondition
+    if (error.code === 'NOT_FOUND') return exitCodes.notFound
+    if (error.status === 400 || error.status === 413) return exitCodes.usage
+    if (error.status >= 400 && error.status < 500) return exitCodes.failure
+    if (error.outcome === 'refused') return exitCodes.unhealthy
+    say('its outcome is unknown: it may or may not have happened')
+    return exitCodes.unknown
+  }
+  say(error instanceof Error ? error.message : String(error))
+  return exitCodes.failure
+}
+
+/** The command was carried out, and what it found is no success. */
+export class Unmet extends Error {
+  readonly exitCode: number
+
+  constructor(message: string, exitCode: number) {
+    super(message)
+    this.exitCode = exitCode
+  }
+}
+
+export function positive(text: string): number {
+  const number = Number(text)
+  if (!Number.isSafeInteger(number) || number < 1) throw new InvalidArgumentError('a whole number above 0 is wanted')
+  return number
+}
+
+function endpointsOf(text: string): string[] {
+  return text.split(',').map((part) => {
+    const trimmed = part.trim()
+    const url = URL.canParse(trimmed) && /^https?:/.test(trimmed) ? new URL(trimmed) : undefined
+    if (url?.protocol !== 'http:')
+      throw new UsageError(`--endpoints: ${JSON.stringify(trimmed)} is not like http://127.0.0.1:8001`)
+    return url.origin
+  })
+}
+
+function every(command: Command, visit: (command: Command) => void): void {
+  visit(command)
+  for (const child of command.commands) every(child, visit)
+}

@@ -1,0 +1,119 @@
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { Client } from './client.ts'
+import type { MemberView } from './cluster-commands.ts'
+import { type Call, exchange } from './exchange.ts'
+import { freePorts, MemberProcess } from './member-process.ts'
+
+/** Small, so that every member takes several snapshots, and who was away long enough is sent one. */
+const flags = ['--snapshot-entries', '1000', '--trailing-entries', '200', '--cluster', 'demo']
+
+export interface Leader {
+  readonly member: MemberProcess
+  readonly view: MemberView
+}
+
+/** The members of the demo, and what they say of themselves. */
+export class DemoCluster {
+  readonly members: readonly MemberProcess[]
+  #retired = new Set<MemberProcess>()
+  #snapshots = new Set<string>()
+
+  constructor(members: readonly MemberProcess[]) {
+    this.members = members
+    // Snapshots follow one another: what is in force is looked at often enough to count them.
+    setInterval(() => void Promise.all(this.current.map((member) => this.view(member))), 200).unref()
+  }
+
+  /** All but the last id found the cluster. */
+  static async plan(directory: string, ids: readonly string[]): Promise<DemoCluster> {
+    const ports = await freePorts(ids.length * 2)
+    const addresses = ids.map((_, at) => `127.0.0.1:${ports[at]}`)
+    const founders = Object.fromEntries(ids.slice(0, -1).map((id, at) => [id, addresses[at]!]))
+    return new DemoCluster(
+      ids.map((id, at) => {
+        const plan = {
+          id,
+          address: addresses[at]!,
+          httpPort: ports[ids.length + at]!,
+          directory: join(directory, id),
+          flags,
+        }
+        return new MemberProcess(id in founders ? { ...plan, founders } : plan)
+      }),
+    )
+  }
+
+  /** Who runs and is part of the cluster, or about to be. */
+  get current(): MemberProcess[] {
+    return this.members.filter((member) => member.running && !this.#retired.has(member))
+  }
+
+  /** How many have been in force, of all members. */
+  get snapshots(): number {
+    return this.#snapshots.size
+  }
+
+  retire(member: MemberProcess): void {
+    this.#retired.add(member)
+  }
+
+  async view(member: MemberProcess): Promise<MemberView | undefined> {
+    const answer = await exchange(member.endpoint, { method: 'GET', path: '/v1/status' }, 2_000).catch(() => undefined)
+    if (answer?.status !== 200) return
+    const view = answer.body as MemberView
+    if (view.snapshot) this.#snapshots.add(`${view.id} ${view.incarnation} ${view.snapshot.index}`)
+    return view
+  }
+
+  /** Who says it leads, of a term after the given one, with a majority that says so too. */
+  async leader({ after = 0 } = {}): Promise<Leader> {
+    for (;;) {
+      const views = await Promise.all(this.current.map(async (member) => ({ member, view: await this.view(member) })))
+      for (const { member, view } of views) {
+        if (view?.role !== 'leader' || view.term <= after) continue
+        const followers = views.filter((other) => other.view?.leader === view.id && other.view.term === view.term)
+        if (followers.length * 2 > view.config.members.length) return { member, view }
+      }
+      await pause(20)
+    }
+  }
+
+  /** One of them that does not lead. */
+  async follower(among: readonly MemberProcess[]): Promise<MemberProcess> {
+    const leader = await this.leader()
+    return among.find((member) => member !== leader.member)!
+  }
+
+  /** A linearizable read goes through it, and it is a voter. */
+  async untilReady({ endpoint }: MemberProcess): Promise<void> {
+    while (
+      (await exchange(endpoint, { method: 'GET', path: '/readyz' }, 3_000).catch(() => undefined))?.status !== 200
+    ) {
+      await pause(50)
+    }
+  }
+
+  async untilCompacted(member: MemberProcess): Promise<void> {
+    while (((await this.view(member))?.first ?? 1) <= 1) await pause(50)
+  }
+
+  /** A membership change, asked of any member; one that was refused, as during an election, is asked for again. */
+  async change(call: Call): Promise<void> {
+    const endpoints = this.current.map(({ endpoint }) => endpoint)
+    await new Client({ endpoints, timeout: 30_000 }).call(call)
+  }
+
+  /** Of the whole machine on every member, at one index. */
+  async hashes(): Promise<{ id: string; index: number; hash: string }[]> {
+    for (;;) {
+      const answers = await Promise.all(
+        this.current.map(({ endpoint }) => exchange(endpoint, { method: 'GET', path: '/v1/hash' }, 5_000)),
+      )
+      const hashes = answers.map(({ body }) => body as { id: string; index: number; hash: string })
+      if (answers.every(({ status }) => status === 200) && new Set(hashes.map(({ index }) => index)).size === 1)
+        return hashes
+      await pause(100)
+    }
+  }
+}

@@ -1,0 +1,85 @@
+import { jointConsensus } from '@raftkit/membership'
+import { createNode } from 'raftkit'
+import { httpServer } from './http.ts'
+import { kv } from './machine.ts'
+import type { Resolved } from './settings.ts'
+
+export interface Served {
+  /** Where HTTP is reached. */
+  readonly url: string
+  /** Not ready any more, leadership handed over, what is pending answered, storage closed. Idempotent. */
+  readonly stop: () => Promise<void>
+  /** Settles when it was stopped, or rejects with what made the replica fail. */
+  readonly ended: Promise<void>
+}
+
+export type Say = (line: string) => void
+
+/** Requests that are still going on when the member leaves have this long. Milliseconds. */
+const grace = 5_000
+
+/** One member: its node and its HTTP server. Rejects if either cannot start; nothing is left open then. */
+export async function serve(settings: Resolved, say: Say): Promise<Served> {
+  const { id, cluster, members, join, address, storage, transport, http, timeout } = settings
+  const node = await createNode({
+    id,
+    cluster,
+    machine: kv,
+    storage,
+    transport,
+    membership: jointConsensus(),
+    timeout,
+    ...(members && { members }),
+    ...(join && { join }),
+    ...(address && { address }),
+    ...(settings.electionTimeout && { timing: { electionTimeout: settings.electionTimeout } }),
+    ...(settings.leaseDrift && { leases: { drift: settings.leaseDrift } }),
+    snapshots: {
+      ...(settings.snapshotEntries && { everyEntries: settings.snapshotEntries }),
+      ...(settings.trailingEntries && { trailingEntries: settings.trailingEntries }),
+    },
+  })
+  const leaving = new AbortController()
+  const app = await httpServer({ node, timeout, leaving: leaving.signal, loopback: http.loopback })
+  let url: string
+  try {
+    url = await app.listen({ host: http.host, port: http.port })
+  } catch (error) {
+    await node.close()
+    throw error
+  }
+
+  let end: { resolve: () => void; reject: (error: Error) => void }
+  const ended = new Promise<void>((resolve, reject) => {
+    end = { resolve, reject }
+  })
+  ended.catch(() => {}) // whoever awaits it learns; nobody has to
+  const close = async () => {
+    leaving.abort()
+    const status = node.status()
+    if (status.role === 'leader' && Object.values(status.links).includes('up')) {
+      // Before the door closes: callers that are still here are answered through the new leader.
+      await node
+        .transferLeadership(undefined, { timeout: grace })
+        .catch((error) => say(`could not hand over: ${error.message}`))
+    }
+    const patience = setTimeout(() => app.server.closeAllConnections(), grace)
+    await app.close()
+    clearTimeout(patience)
+    await node.close()
+    end.resolve()
+  }
+  let closing: Promise<void> | undefined
+  const stop = () => (closing ??= close())
+
+  node.on('role', ({ role, term, reason }) => say(`${role} of term ${term}: ${reason}`))
+  node.on('warning', ({ code, reason }) => say(`${code}: ${reason}`))
+  node.on('removed', () => say('the cluster says that this member is no part of it any more'))
+  node.on('stopped', ({ error }) => {
+    say(`stopped: ${error.message}`)
+    end.reject(error)
+    void stop()
+  })
+  say(`serving ${url}`)
+  return { url, stop, ended }
+}
