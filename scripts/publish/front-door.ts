@@ -34,7 +34,7 @@ await using node = await createNode({
 await node.ready()
 
 export const balance: bigint = await node.commands.deposit({ to: 'a', amount: 1n })
-export const nothing: undefined | void = await node.commands.close()
+await node.commands.close()
 export const outcome: 'renamed' | 'missing' = await node.commands.rename(
   { from: 'a' },
   { signal: AbortSignal.timeout(9) },
