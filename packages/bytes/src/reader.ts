@@ -1,6 +1,6 @@
 import { RaftkitError } from '@raftkit/contract'
 import { decodeText } from './text.ts'
-import { canonicalNaN } from './writer.ts'
+import { canonicalNaN, largestText } from './writer.ts'
 
 const scratch = new Uint8Array(8)
 const scratchView = new DataView(scratch.buffer)
@@ -75,8 +75,8 @@ export class Reader {
   }
 
   /** u32 length in bytes, then strict UTF-8. More than `max` bytes is malformed. */
-  text(max?: number): string {
-    const at = this.#sized('text', max)
+  text(max: number = largestText): string {
+    const at = this.#sized('text', Math.min(max, largestText))
     const text = decodeText(this.#bytes, at, this.#at)
     if (text === undefined) throw malformed('a text is not well-formed UTF-8', at)
     return text
@@ -109,7 +109,8 @@ export class Reader {
 
   #take(count: number, what: string): number {
     const at = this.#at
-    if (count > this.#end - at) throw malformed(`${what} of ${count} bytes, ${this.remaining} remain`, at)
+    if (!(count >= 0 && count <= this.#end - at))
+      throw malformed(`${what} of ${count} bytes, ${this.remaining} remain`, at)
     this.#at = at + count
     return at
   }

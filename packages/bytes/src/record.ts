@@ -48,7 +48,7 @@ export function writeRecord(target: Uint8Array, offset: number, record: LogRecor
   const { kind, index, term, time, seed, payload } = record
   const end = offset + recordHeaderBytes + payload.length
   if (end > target.length || end - offset > largest) throw unfit('payload', payload.length)
-  if (!(kind >= 0 && kind <= highestKind)) throw unfit('kind', kind)
+  if (kind >>> 0 !== kind || kind > highestKind) throw unfit('kind', kind)
   if (!isInteger(index)) throw unfit('index', index)
   if (!isInteger(term)) throw unfit('term', term)
   if (!isInteger(time)) throw unfit('time', time)

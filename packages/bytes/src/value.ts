@@ -1,4 +1,4 @@
-import { RaftkitError } from '@raftkit/contract'
+import { isRaftkitError, RaftkitError } from '@raftkit/contract'
 import { malformed, Reader } from './reader.ts'
 import { Writer } from './writer.ts'
 
@@ -27,6 +27,8 @@ const tag = {
 /** Collections inside collections; a value that holds itself runs into this too. */
 const maxDepth = 64
 const maxBigintBytes = 65_536
+/** No engine holds a larger Map or Set. */
+const maxKeys = 0x100_0000
 
 /** Throws `INVALID_VALUE` with the place inside the value. */
 export function encodeValue(value: unknown): Uint8Array {
@@ -35,9 +37,15 @@ export function encodeValue(value: unknown): Uint8Array {
   return writer.finish()
 }
 
-/** As `encodeValue`, behind what `writer` holds. */
+/** As `encodeValue`, behind what `writer` holds. After an error the writer holds a part of the value: drop it. */
 export function writeValue(writer: Writer, value: unknown): void {
-  new ValueWriter(writer).write(value, 0)
+  try {
+    new ValueWriter(writer).write(value, 0)
+  } catch (cause) {
+    if (isRaftkitError(cause)) throw cause
+    // A proxy's trap threw, or something only looks like a Map.
+    throw new RaftkitError('INVALID_VALUE', `it cannot be read: ${cause}; send a plain copy of it`, { cause })
+  }
 }
 
 /** Throws `MALFORMED` for anything that `encodeValue` does not write. The result shares no memory with `bytes`. */
@@ -97,7 +105,7 @@ class ValueWriter {
   }
 
   #object(value: object, depth: number): void {
-    if (value instanceof Uint8Array) {
+    if (isBytes(value)) {
       this.#to.u8(tag.bytes).bytes(value)
       return
     }
@@ -105,14 +113,14 @@ class ValueWriter {
       throw this.#refusal(depth, `more than ${maxDepth} levels deep, or a value that holds itself`)
     this.#inside[depth] = value
     const prototype: unknown = Object.getPrototypeOf(value)
-    if (prototype === Object.prototype || prototype === null) this.#record(value as Record<string, unknown>, depth)
+    if (prototype === Object.prototype || prototype === null) this.#plainObject(value as Record<string, unknown>, depth)
     else if (Array.isArray(value) && prototype === Array.prototype) this.#array(value, depth)
     else if (value instanceof Map && prototype === Map.prototype) this.#map(value, depth)
     else if (value instanceof Set && prototype === Set.prototype) this.#set(value, depth)
-    else throw this.#refusal(depth, `a ${className(prototype)}`)
+    else throw this.#refusal(depth, instanceOf(prototype))
   }
 
-  #record(value: Record<string, unknown>, depth: number): void {
+  #plainObject(value: Record<string, unknown>, depth: number): void {
     if (Object.getOwnPropertySymbols(value).length > 0) throw this.#refusal(depth, 'an object with a symbol as a key')
     const keys = Object.getOwnPropertyNames(value)
     this.#to.u8(tag.object).u32(keys.length)
@@ -134,7 +142,8 @@ class ValueWriter {
       if (item === undefined && !Object.hasOwn(value, i)) throw this.#refusal(depth + 1, 'a hole in an array')
       this.write(item, depth + 1)
     }
-    if (Object.keys(value).length !== value.length) throw this.#refusal(depth, 'an array with named properties')
+    if (Object.keys(value).length !== value.length || Object.getOwnPropertySymbols(value).length > 0)
+      throw this.#refusal(depth, 'an array with named properties')
   }
 
   #map(value: ReadonlyMap<unknown, unknown>, depth: number): void {
@@ -160,8 +169,7 @@ class ValueWriter {
   }
 
   #bare(value: object, depth: number): void {
-    if (Reflect.ownKeys(value).length > 0)
-      throw this.#refusal(depth, `a ${className(Object.getPrototypeOf(value))} with named properties`)
+    if (Reflect.ownKeys(value).length > 0) throw this.#refusal(depth, 'a Map or Set with named properties')
   }
 
   #bigint(value: bigint, depth: number): void {
@@ -177,7 +185,7 @@ class ValueWriter {
     try {
       this.#to.text(text)
     } catch (cause) {
-      if ((cause as RaftkitError).code !== 'INVALID_VALUE') throw cause
+      if (!isRaftkitError(cause, 'INVALID_VALUE')) throw cause
       throw this.#refusal(depth, 'a text with half of a surrogate pair')
     }
   }
@@ -200,9 +208,15 @@ function step(inside: object, place: number | string): string {
   return /^[\p{L}_$][\p{L}\p{N}_$]*$/u.test(place) ? `.${place}` : `[${JSON.stringify(place)}]`
 }
 
-function className(prototype: unknown): string {
-  const made = (prototype as { constructor?: { name?: unknown } }).constructor?.name
-  return typeof made === 'string' && made !== '' ? made : 'class instance'
+/** By name and not by `instanceof`: a Buffer, or the bytes of another realm, are bytes too. */
+function isBytes(value: object): value is Uint8Array {
+  return ArrayBuffer.isView(value) && (value as Uint8Array)[Symbol.toStringTag] === 'Uint8Array'
+}
+
+function instanceOf(prototype: unknown): string {
+  const name = (prototype as { constructor?: { name?: unknown } }).constructor?.name
+  if (typeof name !== 'string' || name === '' || name === 'Object') return 'an object with a prototype of its own'
+  return `${/^[AEIOU]/.test(name) ? 'an' : 'a'} ${name}`
 }
 
 function read(reader: Reader, depth: number): unknown {
@@ -278,7 +292,7 @@ function arrayIndex(key: string): number {
 
 function readMap(reader: Reader, depth: number): Map<unknown, unknown> {
   const map = new Map<unknown, unknown>()
-  for (let count = reader.count(2); count > 0; count--) {
+  for (let count = keyCount(reader, 2); count > 0; count--) {
     const key = read(reader, depth)
     if (Object.is(key, -0) || map.has(key)) throw unlike(reader, 'a key that no Map holds, or holds twice')
     map.set(key, read(reader, depth))
@@ -288,12 +302,18 @@ function readMap(reader: Reader, depth: number): Map<unknown, unknown> {
 
 function readSet(reader: Reader, depth: number): Set<unknown> {
   const set = new Set<unknown>()
-  for (let count = reader.count(1); count > 0; count--) {
+  for (let count = keyCount(reader, 1); count > 0; count--) {
     const item = read(reader, depth)
     if (Object.is(item, -0) || set.has(item)) throw unlike(reader, 'an item that no Set holds, or holds twice')
     set.add(item)
   }
   return set
+}
+
+function keyCount(reader: Reader, minBytesEach: number): number {
+  const count = reader.count(minBytesEach)
+  if (count > maxKeys) throw unlike(reader, `${count} keys, at most ${maxKeys} are possible`)
+  return count
 }
 
 function readMagnitude(reader: Reader): bigint {

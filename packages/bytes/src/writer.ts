@@ -4,6 +4,9 @@ import { encodeAscii, encodeText, illFormed } from './text.ts'
 /** Lengths are u32, and half of that is more than any buffer of this kind should be. */
 const largest = 0x7fff_ffff
 
+/** In bytes. What every engine can hold as one string. */
+export const largestText = 0x1000_0000
+
 const scratch = new Uint8Array(8)
 const scratchView = new DataView(scratch.buffer)
 
@@ -111,6 +114,7 @@ export class Writer {
         throw new RaftkitError('INVALID_VALUE', 'the text holds half of a surrogate pair; send it as bytes instead')
       }
     }
+    if (end - start > largestText) throw new RaftkitError('TOO_LARGE', `a text may not exceed ${largestText} bytes`)
     putU32(this.#bytes, start - 4, end - start)
     this.#length = end
     return this
