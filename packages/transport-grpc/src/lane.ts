@@ -1,0 +1,205 @@
+import type { Lane, NodeId } from '@raftkit/contract'
+import type { Address } from './address.ts'
+import type { Connection } from './connection.ts'
+import { dial, type Failure } from './dialler.ts'
+import type { Handshake } from './handshake.ts'
+import { Outbox } from './outbox.ts'
+
+/** Bytes handed to gRPC and not yet taken by the connection; beyond, frames gather in the outbox. gRPC itself has no such bound. */
+const windowBytes = 512 * 1024
+const leastWaitMs = 50
+const mostWaitMs = 1000
+
+/** What a lane needs of the transport it belongs to. */
+export interface Surroundings {
+  readonly self: NodeId
+  readonly handshake: Handshake
+  readonly maxFrameBytes: number
+  readonly queueBytes: number
+  frame(from: NodeId, frame: Uint8Array): void
+  report(kind: 'unreachable' | 'refused' | 'malformed', remote: string, reason: string, peer: NodeId): void
+  /** Connections that are not over, in force or not. */
+  readonly connections: Set<Connection>
+  /** One of them is over. */
+  ended(): void
+}
+
+/**
+ * One lane to one peer: at most one connection in force, and what waits for it.
+ *
+ * Both sides may dial. Each dials only while it has no connection, so two exist only if both came about at the same moment;
+ * then the one dialled by the smaller id stays, which both sides know without asking. The other is emptied, not cut.
+ */
+export class PeerLane {
+  readonly #around: Surroundings
+  readonly #peer: NodeId
+  readonly #lane: Lane
+  readonly #changed: () => void
+  readonly #outbox: Outbox
+  #connection: Connection | undefined
+  #inFlight = 0
+  #flushing = false
+  #full = false
+  #address: Address | undefined
+  #giveUp: (() => void) | undefined
+  #timer: NodeJS.Timeout | undefined
+  #failures = 0
+
+  constructor(around: Surroundings, peer: NodeId, lane: Lane, changed: () => void) {
+    this.#around = around
+    this.#peer = peer
+    this.#lane = lane
+    this.#changed = changed
+    this.#outbox = new Outbox(around.queueBytes)
+  }
+
+  get connection(): Connection | undefined {
+    return this.#connection
+  }
+
+  /** Frames are being dropped, until half of what waits is gone. */
+  get full(): boolean {
+    return this.#full
+  }
+
+  send(parts: readonly Uint8Array[], bytes: number): void {
+    if (!this.#connection) return
+    const outbox = this.#outbox
+    if (!outbox.fits(bytes)) {
+      if (this.#lane === 'bulk') this.#full = true
+      // The newest control frame says most: a vote or a heartbeat supersedes those before it.
+      else while (!outbox.empty && !outbox.fits(bytes)) outbox.dropOldest()
+    }
+    if (outbox.fits(bytes)) outbox.add(parts, bytes)
+    if (this.#flushing) return
+    // All that is sent in this turn goes as one message.
+    this.#flushing = true
+    process.nextTick(() => {
+      this.#flushing = false
+      this.#flush()
+    })
+  }
+
+  #flush(): void {
+    const connection = this.#connection
+    while (connection && this.#inFlight < windowBytes && !this.#outbox.empty) {
+      const message = this.#outbox.takeMessage()
+      this.#inFlight += message.length
+      connection.write(message, () => {
+        if (this.#connection !== connection) return
+        this.#inFlight -= message.length
+        this.#flush()
+      })
+    }
+    if (this.#full && this.#inFlight < windowBytes && this.#outbox.bytes <= this.#around.queueBytes / 2)
+      this.#full = false
+    this.#changed()
+  }
+
+  /** From now on dials this address, or nobody. A connection that was dialled elsewhere is dropped. */
+  dial(address: Address | undefined): void {
+    if (this.#address?.host === address?.host && this.#address?.port === address?.port) return
+    this.#address = address
+    this.#stopDialling()
+    this.#failures = 0
+    if (this.#connection?.dialled) this.#connection.destroy()
+    else this.#dialAfter(0)
+  }
+
+  #dialAfter(ms: number): void {
+    if (!this.#address || this.#connection || this.#giveUp || this.#timer) return
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined
+      this.#dialNow()
+    }, ms)
+  }
+
+  #dialNow(): void {
+    const { handshake, maxFrameBytes, report } = this.#around
+    const address = this.#address!
+    const attempt = { peer: this.#peer, address, lane: this.#lane, maxFrameBytes, handshake }
+    const failed = (kind: Failure, reason: string) => {
+      this.#giveUp = undefined
+      this.#dialAfter(this.#backOff())
+      if (kind !== 'connected') report(kind, `${address.host}:${address.port}`, reason, this.#peer)
+    }
+    try {
+      this.#giveUp = dial({ ...attempt, failed, opened: (connection) => this.adopt(connection) })
+    } catch (error) {
+      failed('unreachable', String(error))
+    }
+  }
+
+  /** Doubles from failure to failure; half of it is left to chance, so that nodes which lost each other do not collide again. */
+  #backOff(): number {
+    const most = Math.min(mostWaitMs, 2 * leastWaitMs * 2 ** this.#failures++)
+    return most * (0.5 + Math.random() / 2)
+  }
+
+  #stopDialling(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#giveUp?.()
+    this.#giveUp = undefined
+  }
+
+  /** Both sides have admitted each other. */
+  adopt(connection: Connection): void {
+    const before = this.#connection
+    const crossed =
+      before !== undefined && before.caller.life === connection.caller.life && before.dialled !== connection.dialled
+    const stays = !crossed || this.#wins(connection)
+    if (stays) {
+      this.#connection = connection
+      this.#inFlight = 0
+      this.#failures = 0
+    }
+    this.#stopDialling()
+    this.#listen(connection)
+    if (crossed) {
+      const loser = stays ? before : connection
+      // The side that dialled it ends it: frames that are on their way still arrive.
+      if (loser.dialled) loser.end()
+    } else before?.destroy()
+    this.#flush()
+  }
+
+  #wins(connection: Connection): boolean {
+    return connection.dialled === this.#around.self < this.#peer
+  }
+
+  /** Whether another connection of that life of the peer would only lose. */
+  holdsAgainst(life: string): boolean {
+    return this.#connection?.caller.life === life && this.#connection.dialled && this.#wins(this.#connection)
+  }
+
+  #listen(connection: Connection): void {
+    this.#around.connections.add(connection)
+    connection.listen({
+      frame: (frame) => this.#around.frame(this.#peer, frame),
+      malformed: () => this.#around.report('malformed', connection.remote, 'its bytes are no frames', this.#peer),
+      over: () => {
+        this.#around.connections.delete(connection)
+        if (this.#connection === connection) this.#lost()
+        this.#around.ended()
+      },
+    })
+  }
+
+  #lost(): void {
+    this.#connection = undefined
+    this.#outbox.clear()
+    this.#inFlight = 0
+    this.#full = false
+    this.#dialAfter(this.#backOff())
+    this.#changed()
+  }
+
+  /** Ends for good; what waits still goes out. */
+  finish(): void {
+    this.#address = undefined
+    this.#stopDialling()
+    while (this.#connection && !this.#outbox.empty) this.#connection.write(this.#outbox.takeMessage(), () => {})
+    this.#connection?.end()
+  }
+}

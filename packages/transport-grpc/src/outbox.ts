@@ -1,0 +1,80 @@
+import { encodeFrames, frameOverhead } from './wire.ts'
+
+/** Frames gather into one message up to this size: large enough that the cost per message vanishes, small enough to flow. */
+const messageBytes = 256 * 1024
+
+/** What a waiting frame costs beyond its bytes: an empty one is not free. */
+const bookkeeping = 64
+
+interface Waiting {
+  readonly parts: readonly Uint8Array[]
+  readonly bytes: number
+}
+
+/** Frames that wait for their stream, bounded in bytes. */
+export class Outbox {
+  readonly #limit: number
+  #waiting: Waiting[] = []
+  #first = 0
+  #bytes = 0
+
+  constructor(limit: number) {
+    this.#limit = limit
+  }
+
+  get bytes(): number {
+    return this.#bytes
+  }
+
+  get empty(): boolean {
+    return this.#first === this.#waiting.length
+  }
+
+  /** Whether a frame of that many bytes fits. */
+  fits(bytes: number): boolean {
+    return this.#bytes + bytes + bookkeeping <= this.#limit
+  }
+
+  add(parts: readonly Uint8Array[], bytes: number): void {
+    this.#waiting.push({ parts, bytes })
+    this.#bytes += bytes + bookkeeping
+  }
+
+  dropOldest(): void {
+    this.#next()
+  }
+
+  clear(): void {
+    this.#waiting = []
+    this.#first = 0
+    this.#bytes = 0
+  }
+
+  /** One message of the frames that wait longest. A frame larger than a usual message goes by itself. */
+  takeMessage(): Buffer {
+    const frames: (readonly Uint8Array[])[] = []
+    let bytes = 0
+    while (!this.empty) {
+      const size = this.#waiting[this.#first]!.bytes + frameOverhead
+      if (frames.length > 0 && bytes + size + frames.length * frameOverhead > messageBytes) break
+      const { parts, bytes: length } = this.#next()
+      frames.push(parts)
+      bytes += length
+    }
+    return encodeFrames(frames, bytes)
+  }
+
+  #next(): Waiting {
+    const next = this.#waiting[this.#first]!
+    this.#bytes -= next.bytes + bookkeeping
+    this.#first++
+    if (this.empty) {
+      this.#waiting = []
+      this.#first = 0
+    } else if (this.#first > 1024 && this.#first * 2 > this.#waiting.length) {
+      this.#waiting = this.#waiting.slice(this.#first)
+      this.#first = 0
+    }
+    return next
+  }
+}

@@ -1,0 +1,50 @@
+import type { NodeId } from '@raftkit/contract'
+
+export interface TransportReport {
+  /**
+   * `unreachable`: nobody answers where a peer is dialled. `refused`: somebody does, and one of the two turned the other down.
+   * `malformed`: an admitted peer sent what is no frame; its connection was closed.
+   */
+  readonly kind: 'unreachable' | 'refused' | 'malformed'
+  /** `host:port` of the other side. */
+  readonly remote: string
+  /** The peer that was dialled or admitted; absent for strangers. */
+  readonly peer?: NodeId
+  readonly reason: string
+}
+
+/** What is remembered, so that strangers cannot fill the memory. */
+const remembered = 256
+
+/** Says a thing once: what fails is tried again every second at most, and would be told as often. */
+export class Reports {
+  #tell: ((report: TransportReport) => void) | undefined
+  readonly #told = new Map<string, NodeId | undefined>()
+
+  constructor(tell: ((report: TransportReport) => void) | undefined) {
+    this.#tell = tell
+  }
+
+  report(kind: TransportReport['kind'], remote: string, reason: string, peer?: NodeId): void {
+    // A stranger comes from another port each time.
+    const key = JSON.stringify([kind, peer ?? remote.replace(/:\d+$/, ''), reason])
+    if (!this.#tell || this.#told.has(key)) return
+    const [oldest] = this.#told.keys()
+    if (oldest !== undefined && this.#told.size >= remembered) this.#told.delete(oldest)
+    this.#told.set(key, peer)
+    try {
+      this.#tell({ kind, remote, reason, ...(peer === undefined ? {} : { peer }) })
+    } catch {
+      // A failing log is no reason to lose a connection.
+    }
+  }
+
+  /** The peer is connected: whatever comes next is news. */
+  forget(peer: NodeId): void {
+    for (const [key, of] of this.#told) if (of === peer) this.#told.delete(key)
+  }
+
+  stop(): void {
+    this.#tell = undefined
+  }
+}

@@ -1,0 +1,126 @@
+/**
+ * The two messages of transport.proto, by hand: what is on the wire is protobuf, but a schema is never loaded at run time,
+ * and a frame is copied once on its way out and not at all on its way in.
+ */
+
+export interface Hello {
+  readonly hello: Uint8Array
+  /** Eight random bytes, as hexadecimal digits. */
+  readonly life: string
+  readonly maxFrameBytes: number
+}
+
+/** Of an encoded Hello. */
+export const maxHelloBytes = 8192
+const lifeBytes = 8
+
+/** A key of protobuf: field number and wire type. */
+const bytesField = (field: number) => (field << 3) | 2
+const numberField = (field: number) => field << 3
+
+/** What one frame costs on top of its bytes, at most: a key and a length below 2^32. */
+export const frameOverhead = 6
+
+export function encodeHello({ hello, life, maxFrameBytes }: Hello): Buffer {
+  return Buffer.concat([
+    Buffer.from([bytesField(1), ...varint(hello.length)]),
+    hello,
+    Buffer.from([bytesField(2), lifeBytes]),
+    Buffer.from(life, 'hex'),
+    Buffer.from([numberField(3), ...varint(maxFrameBytes)]),
+  ])
+}
+
+/** Undefined: malformed. Fields that it does not know are passed over, as protobuf wants, unless their kind is unknown as well. */
+export function decodeHello(bytes: Uint8Array): Hello | undefined {
+  if (bytes.length > maxHelloBytes) return undefined
+  let hello: Uint8Array | undefined
+  let life: Uint8Array | undefined
+  let maxFrameBytes: number | undefined
+  const reader = new Reader(bytes)
+  while (reader.offset < bytes.length) {
+    const key = reader.number()
+    const value = (key & 7) === 2 ? reader.slice() : (key & 7) === 0 ? reader.number() : undefined
+    if (reader.failed || value === undefined) return undefined
+    if (key === bytesField(1)) hello = value as Uint8Array
+    if (key === bytesField(2)) life = value as Uint8Array
+    if (key === numberField(3)) maxFrameBytes = value as number
+  }
+  if (!hello || life?.length !== lifeBytes || maxFrameBytes === undefined) return undefined
+  return { hello: hello.slice(), life: Buffer.from(life).toString('hex'), maxFrameBytes }
+}
+
+/** A Frames of `count` frames, each given by its parts. `bytes`: the sum of all parts. */
+export function encodeFrames(frames: readonly (readonly Uint8Array[])[], bytes: number): Buffer {
+  const message = Buffer.allocUnsafe(bytes + frames.length * frameOverhead)
+  let offset = 0
+  for (const parts of frames) {
+    let length = 0
+    for (const part of parts) length += part.length
+    message[offset++] = bytesField(1)
+    while (length > 0x7f) {
+      message[offset++] = (length & 0x7f) | 0x80
+      length >>>= 7
+    }
+    message[offset++] = length
+    for (const part of parts) {
+      message.set(part, offset)
+      offset += part.length
+    }
+  }
+  return message.subarray(0, offset)
+}
+
+/**
+ * Hands over the frames of a Frames, as views of it. False: malformed from there on.
+ * No list of them is made: two bytes on the wire are enough for an empty frame, so a list could be much larger than the message.
+ */
+export function readFrames(message: Uint8Array, frame: (frame: Uint8Array) => void): boolean {
+  const reader = new Reader(message)
+  while (reader.offset < message.length) {
+    if (reader.number() !== bytesField(1)) return false
+    const bytes = reader.slice()
+    if (reader.failed || bytes === undefined) return false
+    frame(bytes)
+  }
+  return true
+}
+
+class Reader {
+  offset = 0
+  failed = false
+  readonly #bytes: Uint8Array
+
+  constructor(bytes: Uint8Array) {
+    this.#bytes = bytes
+  }
+
+  /** An unsigned number below 2^32. */
+  number(): number {
+    let value = 0
+    for (let shift = 0; shift < 35; shift += 7) {
+      const byte = this.#bytes[this.offset++]
+      if (byte === undefined) break
+      value += (byte & 0x7f) * 2 ** shift
+      if (byte < 0x80 && value < 2 ** 32) return value
+      if (byte < 0x80) break
+    }
+    this.failed = true
+    return 0
+  }
+
+  slice(): Uint8Array | undefined {
+    const length = this.number()
+    const start = this.offset
+    this.offset += length
+    if (!this.failed && this.offset <= this.#bytes.length) return this.#bytes.subarray(start, this.offset)
+    this.failed = true
+    return undefined
+  }
+}
+
+function varint(value: number): number[] {
+  const bytes: number[] = []
+  for (; value > 0x7f; value = Math.floor(value / 128)) bytes.push((value % 128) | 0x80)
+  return [...bytes, value]
+}
