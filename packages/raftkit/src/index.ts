@@ -1,1 +1,17 @@
-export {}
+/// <reference lib="esnext.disposable" preserve="true" />
+/** Consensus for TypeScript programs: a replicated, typed state machine, with storage and transport of your choice. */
+export type { Applied } from './applier.ts'
+export type { CallOptions, CommandCalls, CommandOptions, QueryCalls, QueryOptions } from './calls.ts'
+export { type ClientSession, type ClientSessionOptions, clientSession } from './client-session.ts'
+export { platformEnvironment } from './environment.ts'
+export type { NodeEvent, NodeEventOf, NodeEventType, Observer, RuntimeEvent } from './events.ts'
+export type { Logger } from './logger.ts'
+export { type AnyMachine, type Context, defineMachine, type MachineDefinition } from './machine.ts'
+export type { ChangeOptions, Members, MembershipRequest, Newcomer, RemoveOptions } from './members.ts'
+export type { Metric, Sample } from './metrics.ts'
+export { createNode, type Node } from './node.ts'
+export type { NodeLimits, NodeOptions, SessionOptions, SnapshotOptions } from './options.ts'
+export { isRefusal, Refusal, type RefusalOptions } from './refusal.ts'
+export { type ReplicatedMachine, replicate } from './replicate.ts'
+export type { NodeStatus } from './status.ts'
+export type { TracedCall } from './tracing.ts'

@@ -1,0 +1,182 @@
+import {
+  type Config,
+  type Environment,
+  type ErrorCode,
+  type Member,
+  type NodeId,
+  RaftkitError,
+  type Role,
+} from '@raftkit/contract'
+import type { CallOptions } from './calls.ts'
+import type { EventHub } from './events.ts'
+import type { Host } from './host.ts'
+import { isName, nameRule } from './names.ts'
+import type { Replica } from './replica.ts'
+
+export interface ChangeOptions extends CallOptions {
+  /** Called with every configuration that is committed on the way, the last one among them. */
+  readonly onProgress?: (config: Config) => void
+}
+
+export interface RemoveOptions extends ChangeOptions {
+  /** Also if those that stay can not form a quorum right now. */
+  readonly force?: boolean
+}
+
+/** A node under the incarnation it showed. */
+export interface Newcomer {
+  readonly id: NodeId
+  readonly address: string
+  readonly incarnation: string
+}
+
+/** What the calls of `Members` ask of the membership policy. */
+export type MembershipRequest =
+  | { readonly type: 'addVoter' | 'addLearner'; readonly member: Newcomer }
+  | { readonly type: 'remove' | 'demote'; readonly id: NodeId; readonly force?: boolean }
+  | { readonly type: 'promote'; readonly id: NodeId }
+  /** `id` goes, `member` comes in its place; both may have the same id. */
+  | { readonly type: 'replace'; readonly id: NodeId; readonly member: Newcomer; readonly force?: boolean }
+
+/**
+ * Changes of the set of members, from any node. Every call resolves with the final configuration, once it is committed: the joint one
+ * left, the newcomer promoted. Giving up the waiting does not stop a change that was placed: whichever leader is there finishes it.
+ *
+ * Rejects `MEMBERSHIP_FIXED` (no membership policy), `CHANGE_IN_FLIGHT`, `NOT_READY`, `NOT_A_MEMBER`, `WOULD_LOSE_QUORUM`, `REFUSED`,
+ * `TIMEOUT` or `ABORTED` (see `outcome`), `TRANSPORT_FAILED` (the newcomer could not be reached; nothing was changed).
+ */
+export interface Members {
+  /** Of the effective configuration, which may not be committed yet. */
+  list(): readonly Member[]
+  /** Dials `id`, which must run with `join: true`, adds it as a learner, and promotes it once it has caught up. */
+  addVoter(id: NodeId, address: string, options?: ChangeOptions): Promise<Config>
+  /** A member that gets the log and never votes. */
+  addLearner(id: NodeId, address: string, options?: ChangeOptions): Promise<Config>
+  remove(id: NodeId, options?: RemoveOptions): Promise<Config>
+  /** A learner becomes a voter once it has caught up. */
+  promote(id: NodeId, options?: ChangeOptions): Promise<Config>
+  /** A voter becomes a learner. */
+  demote(id: NodeId, options?: RemoveOptions): Promise<Config>
+  /** One comes, one goes, in one change. The same id again: a wiped node that comes back under a new incarnation. */
+  replace(
+    oldId: NodeId,
+    by: { readonly id: NodeId; readonly address: string },
+    options?: RemoveOptions,
+  ): Promise<Config>
+  /** Any request that the membership policy understands; a plain value. */
+  change(request: unknown, options?: ChangeOptions): Promise<Config>
+}
+
+/** Roles that the leader moves on by itself: while one is there, a change is not finished. */
+const passing: ReadonlySet<Role> = new Set<Role>(['incoming', 'outgoing', 'demoted', 'joining'])
+const finished = (config: Config): boolean => !config.members.some(({ role }) => passing.has(role))
+
+export interface MembersParts {
+  readonly host: Host
+  readonly replica: Replica
+  readonly hub: EventHub
+  readonly environment: Environment
+  readonly timeout: number
+  /** False: the node was made without a policy. */
+  readonly changeable: boolean
+}
+
+export function members(parts: MembersParts): Members {
+  const { host, replica, hub, environment, timeout: defaultTimeout, changeable } = parts
+
+  async function change(request: unknown, options: ChangeOptions = {}): Promise<Config> {
+    if (!changeable)
+      throw new RaftkitError(
+        'MEMBERSHIP_FIXED',
+        'this node was created without a membership policy; give every node membership: jointConsensus()',
+        { outcome: 'refused' },
+      )
+    const { signal, timeout = defaultTimeout, onProgress } = options
+    return replica.pending.call<Config>(
+      {
+        effect: true,
+        bytes: 0,
+        event: (id) => ({ type: 'change', id, request, time: Math.floor(environment.wall()) }),
+        accept: (settled, ending) => {
+          if (settled.type !== 'committed') return
+          // The configuration that was asked for is committed; what the leader does about it by itself follows, entry by entry.
+          const seen = (config: Config, index: number): void => {
+            if (index < settled.index) return
+            onProgress?.(config)
+            if (finished(config)) ending.done(config)
+          }
+          ending.onEnd(
+            hub.observe((event) => {
+              if (event.group === replica.group && event.type === 'configuration' && event.committed)
+                seen(event.config, event.index)
+            }),
+          )
+          const { config, configIndex, configCommitted } = replica.status()
+          if (configCommitted) seen(config, configIndex)
+        },
+      },
+      { timeout, ...(signal ? { signal } : {}) },
+    )
+  }
+
+  /** Dials `id` to learn under which incarnation it runs, and stays connected while `then` makes a member of it. */
+  async function met(
+    { id, address }: { readonly id: NodeId; readonly address: string },
+    options: CallOptions,
+    then: (newcomer: Newcomer) => Promise<Config>,
+  ): Promise<Config> {
+    if (!isName(id)) throw new RaftkitError('INVALID_OPTION', `a member's id is ${nameRule}`)
+    if (typeof address !== 'string' || address === '')
+      throw new RaftkitError('INVALID_OPTION', `say where to dial ${id}: host:port`)
+    const endings: (() => void)[] = []
+    try {
+      const incarnation = await new Promise<string>((resolve, reject) => {
+        const fail = (code: ErrorCode, sentence: string, cause?: unknown): void =>
+          reject(
+            new RaftkitError(code, `${sentence}; nothing was changed`, { outcome: 'refused', retryable: true, cause }),
+          )
+        const { signal, timeout = defaultTimeout } = options
+        const abort = (): void => fail('ABORTED', 'the caller gave up waiting', signal?.reason)
+        if (signal?.aborted) return abort()
+        signal?.addEventListener('abort', abort)
+        const late = (): void =>
+          fail(
+            'TRANSPORT_FAILED',
+            `${id} did not answer at ${address}: start it with join: true where it can be dialled`,
+          )
+        endings.push(
+          () => signal?.removeEventListener('abort', abort),
+          environment.at(environment.now() + Math.min(timeout, dialTimeout), late),
+          hub.observe(({ type }) => {
+            if (type === 'closed' || type === 'stopped') fail('CLOSED', 'this node was closed')
+          }),
+          host.meet({ id, address }, (hello) => resolve(hello.incarnation)),
+        )
+      })
+      return await then({ id, address, incarnation })
+    } finally {
+      for (const end of endings) end()
+    }
+  }
+
+  const request = (request: MembershipRequest, options?: ChangeOptions): Promise<Config> => change(request, options)
+
+  return {
+    list: () => replica.status().config.members,
+    change,
+    addVoter: (id, address, options = {}) =>
+      met({ id, address }, options, (member) => request({ type: 'addVoter', member }, options)),
+    addLearner: (id, address, options = {}) =>
+      met({ id, address }, options, (member) => request({ type: 'addLearner', member }, options)),
+    remove: (id, { force, ...options } = {}) => request({ type: 'remove', id, ...forced(force) }, options),
+    promote: (id, options) => request({ type: 'promote', id }, options),
+    demote: (id, { force, ...options } = {}) => request({ type: 'demote', id, ...forced(force) }, options),
+    replace: (id, by, { force, ...options } = {}) =>
+      met(by, options, (member) => request({ type: 'replace', id, member, ...forced(force) }, options)),
+  }
+}
+
+const forced = (force: boolean | undefined): { force?: true } => (force ? { force: true } : {})
+
+/** How long a newcomer is dialled, in milliseconds, within the timeout of the call. */
+const dialTimeout = 10_000
