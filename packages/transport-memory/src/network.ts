@@ -13,7 +13,7 @@ export interface MemoryNetworkOptions {
   readonly scheduler?: Scheduler
   /** Bytes; default 4 MiB, at least 65,536. */
   readonly maxFrameBytes?: number
-  /** Bytes that may be on their way from one node to another in one lane; default 16 MiB, at least two frames. */
+  /** Bytes that may be on their way from one node to another in one lane; default four of the largest frames, at least two. */
   readonly queueBytes?: number
   /** Milliseconds between attempts to connect; default 50. */
   readonly reconnect?: number
