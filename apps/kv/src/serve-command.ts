@@ -23,7 +23,7 @@ export function serveCommand(program: Command, { stdin, stderr, interrupted }: S
     .option('--http <host:port>', 'where HTTP is served (default: "127.0.0.1:8001")')
     .option('--data <directory>', 'where files are kept (default: "./data/<id>")')
     .option('--storage <name>', 'level, or memory: a restart is a wipe then (default: "level")')
-    .option('--transport <name>', 'grpc (default: "grpc")')
+    .option('--transport <name>', 'grpc, or memory for a cluster of one (default: "grpc")')
     .option('--snapshot-entries <count>', 'a snapshot after so many entries', positive)
     .option('--trailing-entries <count>', 'older entries kept for members that lag', positive)
     .option('--election-timeout <milliseconds>', 'how long a leader may be silent', positive)

@@ -3,6 +3,7 @@ import { pathToFileURL } from 'node:url'
 import { levelStorage } from '@raftkit/storage-level'
 import { memoryStorage } from '@raftkit/storage-memory'
 import { grpcTransport } from '@raftkit/transport-grpc'
+import { memoryNetwork } from '@raftkit/transport-memory'
 import type { NodeOptions } from 'raftkit'
 import { UsageError } from './exit.ts'
 
@@ -25,8 +26,8 @@ export interface Settings {
   data?: string
   /** `level`, `memory`, or an adapter. */
   storage?: 'level' | 'memory' | Storage
-  /** `grpc`, or an adapter. */
-  transport?: 'grpc' | Transport
+  /** `grpc`, `memory` for a cluster of one, or an adapter. */
+  transport?: 'grpc' | 'memory' | Transport
   /** Let HTTP be reached from other machines, although it asks nobody who they are. */
   insecure?: boolean
   /** A snapshot after so many entries, and how many older ones stay in the log for members that lag. */
@@ -72,7 +73,10 @@ export async function resolveSettings(flags: Settings, configPath?: string): Pro
       level: () => levelStorage(data),
       memory: () => memoryStorage(),
     }),
-    transport: pick(given.transport ?? 'grpc', 'transport', { grpc: () => grpcTransport() }),
+    transport: pick(given.transport ?? 'grpc', 'transport', {
+      grpc: () => grpcTransport(),
+      memory: () => memoryNetwork().transport(),
+    }),
   }
 }
 
