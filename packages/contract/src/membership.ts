@@ -4,8 +4,9 @@ import type { NodeId } from './words.ts'
 /**
  * `voter` votes in both halves of a joint configuration; `incoming` only in the new one, `outgoing` only in the old one;
  * `demoted` votes in the old one and is a learner of the new. `learner` never votes; `joining` is a learner that becomes a voter once it has caught up.
+ * `leaving` and `retiring` vote like a voter until all that are joining have caught up; then they become `outgoing` and `demoted`, in the same step.
  */
-export type Role = 'voter' | 'incoming' | 'outgoing' | 'demoted' | 'learner' | 'joining'
+export type Role = 'voter' | 'incoming' | 'outgoing' | 'demoted' | 'learner' | 'joining' | 'leaving' | 'retiring'
 
 /** A node under one incarnation: after a wipe, the same id is another member, and only a listed pair counts in a quorum. */
 export interface Member extends Peer {
