@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp, rm } from 'node:fs/promises'
+import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
@@ -70,3 +70,10 @@ test('run as three processes, the printed program counts every visit once, and g
   expect(second.sums.sort()).toEqual([4, 5, 6])
   for (const counter of second.counters) expect(await interrupt(counter)).toBe(0)
 }, 60_000)
+
+test('the README prints the program that runs', async () => {
+  const [readme, source] = await Promise.all(
+    ['../README.md', '../src/counters.ts'].map((path) => readFile(new URL(path, import.meta.url), 'utf8')),
+  )
+  expect(source!.replace(/^\/\/ biome-ignore.*\n/gm, '')).toBe(/```ts\n([\s\S]*?)```/.exec(readme!)![1])
+})

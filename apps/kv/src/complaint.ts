@@ -1,5 +1,5 @@
+import { type ErrorCode, isRaftkitError } from '@raftkit/contract'
 import type { FastifyReply } from 'fastify'
-import { type ErrorCode, isRaftkitError } from 'raftkit'
 
 /** What is wrong with a request. The status is 4xx: the same request will not do better. */
 export class BadRequest extends Error {

@@ -15,8 +15,8 @@ export interface Served {
 
 export type Say = (line: string) => void
 
-/** Requests that are still going on when the member leaves have this long. Milliseconds. */
-const grace = 5_000
+/** How long a member that leaves waits for the hand-over, and for requests that are still going on. Milliseconds. */
+const grace = 2_000
 
 /** One member: its node and its HTTP server. Rejects if either cannot start; nothing is left open then. */
 export async function serve(settings: Resolved, say: Say): Promise<Served> {
@@ -29,6 +29,7 @@ export async function serve(settings: Resolved, say: Say): Promise<Served> {
     transport,
     membership: jointConsensus(),
     timeout,
+    closeTimeout: grace,
     ...(members && { members }),
     ...(join && { join }),
     ...(address && { address }),

@@ -1,14 +1,11 @@
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
+import type { Storage, Transport } from '@raftkit/contract'
 import { levelStorage } from '@raftkit/storage-level'
 import { memoryStorage } from '@raftkit/storage-memory'
 import { grpcTransport } from '@raftkit/transport-grpc'
 import { memoryNetwork } from '@raftkit/transport-memory'
-import type { NodeOptions } from 'raftkit'
 import { UsageError } from './exit.ts'
-
-type Storage = NodeOptions<never>['storage']
-type Transport = NodeOptions<never>['transport']
 
 /** What the flags of `serve` say, or the configuration file by the same names; flags win. */
 export interface Settings {
