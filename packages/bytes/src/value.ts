@@ -242,7 +242,8 @@ function read(reader: Reader, depth: number): unknown {
       return -magnitude
     }
     case tag.bytes:
-      return reader.bytes().slice()
+      // Not slice(): of a Buffer, which disks and sockets give, that is a view, and a Buffer again.
+      return new Uint8Array(reader.bytes())
   }
   if (depth === maxDepth) throw unlike(reader, `more than ${maxDepth} levels`)
   switch (kind) {

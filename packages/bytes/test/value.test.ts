@@ -81,6 +81,14 @@ describe('a value', () => {
     expect(decoded.bytes.buffer.byteLength).toBe(1)
   })
 
+  test('read from a Buffer is no view of it, and no Buffer', () => {
+    const source = Buffer.from(encodeValue([Uint8Array.of(1, 2)]))
+    const [decoded] = decodeValue(source) as [Uint8Array]
+    source.fill(0)
+    expect(decoded).toEqual(Uint8Array.of(1, 2))
+    expect(Object.getPrototypeOf(decoded)).toBe(Uint8Array.prototype)
+  })
+
   test('of a Buffer is its bytes, and of a null prototype a plain object', () => {
     const decoded = decodeValue(encodeValue({ a: Buffer.from('x'), b: Object.assign(Object.create(null), { c: 1 }) }))
     expect(decoded).toStrictEqual({ a: new Uint8Array([120]), b: { c: 1 } })
