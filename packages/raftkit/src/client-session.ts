@@ -1,5 +1,6 @@
 import { encodeValue } from '@raftkit/bytes'
 import { type Environment, type Index, isRaftkitError, type Outcome, RaftkitError } from '@raftkit/contract'
+import { AbortListeners } from './abort.ts'
 import { Attempts, type Placing } from './attempts.ts'
 import { type CommandOptions, ofInput } from './calls.ts'
 import { clientBytes, closeEntry, commandEntry, openEntry } from './entry.ts'
@@ -67,6 +68,7 @@ class Client implements ClientSession {
   #client: Uint8Array | undefined
   readonly #waiting = new Queue<WaitingCall>()
   readonly #calls = new Set<WaitingCall>()
+  readonly #listeners = new AbortListeners()
   #closed: Promise<void> | undefined
 
   constructor(options: ClientSessionOptions) {
@@ -93,7 +95,9 @@ class Client implements ClientSession {
         })
       const call = new WaitingCall(name, bytes, resolve, reject, () => this.#calls.delete(call))
       this.#calls.add(call)
-      call.limit(this.#placing.environment, timeout, signal, (makeError) => this.#giveUp(call, makeError))
+      call.limit(this.#placing.environment, timeout, signal, this.#listeners, (makeError) =>
+        this.#giveUp(call, makeError),
+      )
       if (retry) this.#admit(call)
       else this.#sendOnce(call)
     })

@@ -94,7 +94,7 @@ export class SessionTable {
       const client = toHex(reader.raw(clientBytes))
       const session: Session = { client, lastUse: reader.u64(), low: reader.u64(), answers: new Map() }
       for (let answers = reader.count(12); answers > 0; answers--)
-        session.answers.set(reader.u64(), reader.bytes().slice())
+        session.answers.set(reader.u64(), new Uint8Array(reader.bytes()))
       if (id <= before || table.#byClient.has(client)) throw new RaftkitError('MALFORMED', `session ${id} stands twice`)
       before = id
       table.#sessions.set(id, session)

@@ -1,4 +1,5 @@
 import { type Environment, isRaftkitError, type NodeId, type Outcome, RaftkitError } from '@raftkit/contract'
+import type { AbortListeners } from './abort.ts'
 import type { Attempts } from './attempts.ts'
 import { outcomeOf, type Result } from './result.ts'
 
@@ -38,19 +39,19 @@ export class WaitingCall {
     environment: Environment,
     timeout: number,
     signal: AbortSignal | undefined,
+    listeners: AbortListeners,
     over: (makeError: (outcome: Outcome, last: unknown) => RaftkitError) => void,
   ): void {
-    const aborted = (): void => over((outcome) => abortedError(signal!, outcome))
+    const ignore = signal ? listeners.add(signal, () => over((outcome) => abortedError(signal, outcome))) : nothing
     const cancel =
       timeout === Number.POSITIVE_INFINITY
         ? nothing
         : environment.at(environment.now() + timeout, () =>
             over((outcome, last) => timeoutError(this.name, timeout, outcome, last)),
           )
-    signal?.addEventListener('abort', aborted)
     this.#unlimit = () => {
       cancel()
-      signal?.removeEventListener('abort', aborted)
+      ignore()
     }
   }
 
