@@ -2,10 +2,10 @@ import { join, relative } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
-import type { MemberView } from './cluster-commands.ts'
-import { exchange } from './exchange.ts'
-import { isFree, MemberProcess } from './member-process.ts'
-import { table } from './table.ts'
+import type { MemberView } from './client/cluster-commands.ts'
+import { exchange } from './client/exchange.ts'
+import { table } from './client/table.ts'
+import { isFree, MemberProcess } from './local/member-process.ts'
 
 // A cluster to play with: three members as processes on this machine, kept until Ctrl-C.
 

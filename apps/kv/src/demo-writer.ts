@@ -1,6 +1,6 @@
 import { writeFile } from 'node:fs/promises'
-import { CallFailed, Client, keyPath } from './client.ts'
-import { hangUp } from './exchange.ts'
+import { CallFailed, Client, keyPath } from './client/client.ts'
+import { hangUp } from './client/exchange.ts'
 
 // A client process of the demo: appends unique items to shared keys until it is told to stop, then writes down what became of each.
 // An append whose fate is unknown is never sent again: it is written down as unknown.

@@ -2,11 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { Client } from './client.ts'
-import { DemoCluster } from './demo-cluster.ts'
-import { Writers } from './demo-writers.ts'
-import type { MemberProcess } from './member-process.ts'
-import { judge } from './verdict.ts'
+import { Client } from './client/client.ts'
+import { DemoCluster } from './local/demo-cluster.ts'
+import { Writers } from './local/demo-writers.ts'
+import type { MemberProcess } from './local/member-process.ts'
+import { judge } from './local/verdict.ts'
 
 // Three members are written to by several clients while their leaders are killed, a member joins, one leaves and one is wiped.
 // Then everything that was acknowledged is looked for, on every member.

@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { run } from './command-line.ts'
+import { run } from './client/command-line.ts'
 
 // A second signal comes when npm passes on a Ctrl-C that the terminal sent as well: it must not cut the first one short.
 const interruption = new AbortController()

@@ -1,8 +1,8 @@
 import { createServer as createHttpServer, type RequestListener } from 'node:http'
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net'
 import { afterEach, describe, expect, test } from 'vitest'
-import { Client } from '../src/client.ts'
-import { freePorts } from '../src/member-process.ts'
+import { Client } from '../src/client/client.ts'
+import { freePorts } from '../src/local/member-process.ts'
 
 const open = new Set<Server>()
 afterEach(() => {
@@ -80,9 +80,16 @@ describe('a change', () => {
     await expect(client.call(append)).rejects.toMatchObject({ code: 'CONNECTION_LOST', outcome: 'unknown' })
   })
 
-  test('that no member could do in time is refused', async () => {
-    const client = new Client({ endpoints: [await nobody(), await nobody()], timeout: 300 })
+  test('is refused at once if no member is reached', async () => {
+    const client = new Client({ endpoints: [await nobody(), await nobody()] })
     await expect(client.call(append)).rejects.toMatchObject({ code: 'UNREACHABLE', outcome: 'refused' })
+  })
+
+  test('is refused if no member could do it in time', async () => {
+    const busy = await saying(503, { code: 'NO_LEADER', message: 'nobody leads', outcome: 'refused' })
+    const client = new Client({ endpoints: [busy.url, await nobody()], timeout: 300 })
+    await expect(client.call(append)).rejects.toMatchObject({ outcome: 'refused' })
+    expect(busy.requests()).toBeGreaterThan(1)
   })
 
   test('that is wrong in itself is not tried elsewhere', async () => {

@@ -2,8 +2,8 @@ import { PassThrough, Readable } from 'node:stream'
 import { text } from 'node:stream/consumers'
 import { setTimeout as pause } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { run } from '../src/command-line.ts'
-import { freePorts } from '../src/member-process.ts'
+import { run } from '../src/client/command-line.ts'
+import { freePorts } from '../src/local/member-process.ts'
 import { ThreeMembers } from './three-members.ts'
 
 let cluster: ThreeMembers

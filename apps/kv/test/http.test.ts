@@ -1,6 +1,6 @@
 import { connect } from 'node:net'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import { limits } from '../src/store.ts'
+import { limits } from '../src/machine/store.ts'
 import { type Asking, ask, ThreeMembers } from './three-members.ts'
 
 let cluster: ThreeMembers

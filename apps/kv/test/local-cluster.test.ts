@@ -7,7 +7,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
-import { freePorts, isFree } from '../src/member-process.ts'
+import { freePorts, isFree } from '../src/local/member-process.ts'
 
 const dist = fileURLToPath(new URL('../dist', import.meta.url))
 const started = new Set<ChildProcess>()

@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
-import { type Changes, kv, type Written } from '../src/machine.ts'
-import { emptyStore, limits, type Store } from '../src/store.ts'
+import { type Changes, kv, type Written } from '../src/machine/machine.ts'
+import { emptyStore, limits, type Store } from '../src/machine/store.ts'
 
 /** The machine as one replica runs it: every command is the next entry. */
 class Replica {

@@ -1,8 +1,12 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
-import { run } from '../src/command-line.ts'
-import { parseMembers, resolveSettings } from '../src/settings.ts'
+import { run } from '../src/client/command-line.ts'
+import { parseMembers } from '../src/server/address.ts'
+import { resolveSettings } from '../src/server/settings.ts'
 import { ask } from './three-members.ts'
 
 const config = fileURLToPath(new URL('./fixtures/kv.config.mjs', import.meta.url))
@@ -33,6 +37,20 @@ describe('settings', () => {
       expect(() => parseMembers(wrong), wrong).toThrow('--members')
     }
   })
+})
+
+test.each([
+  ['export default 5', 'must export an object'],
+  ['export default { stroage: "level" }', 'no setting "stroage"'],
+  ['export default { http: 8001 }', 'http is a string'],
+  ['export default { storage: null }', 'storage is a string'],
+  ['export default {', 'cannot be loaded'],
+])('a configuration file of %j says what is wrong', async (source, message) => {
+  const directory = await mkdtemp(join(tmpdir(), 'raftkit-kv-'))
+  const path = join(directory, 'kv.config.mjs')
+  await writeFile(path, source)
+  await expect(resolveSettings({ id: 'n1' }, path)).rejects.toThrow(message)
+  await rm(directory, { recursive: true })
 })
 
 test('a member runs on the adapter that a configuration file gives', async () => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { SortedKeys } from '../src/sorted-keys.ts'
+import { SortedKeys } from '../src/machine/sorted-keys.ts'
 
 /** A small generator of its own, so that the same keys come every time. */
 function series(seed: number): () => number {

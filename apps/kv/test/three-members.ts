@@ -2,9 +2,9 @@ import { request } from 'node:http'
 import { setTimeout as pause } from 'node:timers/promises'
 import { memoryStorage } from '@raftkit/storage-memory'
 import { type MemoryNetwork, memoryNetwork } from '@raftkit/transport-memory'
-import type { MemberView } from '../src/cluster-commands.ts'
-import { type Served, serve } from '../src/serve.ts'
-import type { Resolved } from '../src/settings.ts'
+import type { MemberView } from '../src/client/cluster-commands.ts'
+import { type Served, serve } from '../src/server/serve.ts'
+import type { Resolved } from '../src/server/settings.ts'
 
 export interface Answer {
   status: number

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { judge } from '../src/verdict.ts'
+import { judge } from '../src/local/verdict.ts'
 
 const evidence = (acknowledged: string[], unknown: string[], found: Record<string, string[]>) =>
   judge({

@@ -1,6 +1,6 @@
 import { EventSourceParserStream } from 'eventsource-parser/stream'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
-import type { Change } from '../src/store.ts'
+import type { Change } from '../src/machine/store.ts'
 import { ask, ThreeMembers } from './three-members.ts'
 
 let cluster: ThreeMembers

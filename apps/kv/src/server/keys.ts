@@ -1,8 +1,8 @@
 import type { FastifyInstance } from 'fastify'
+import type { Expectation, Written } from '../machine/machine.ts'
+import { type Entry, limits } from '../machine/store.ts'
 import { BadRequest } from './complaint.ts'
 import type { KvNode, Serving } from './http.ts'
-import type { Expectation, Written } from './machine.ts'
-import { type Entry, limits } from './store.ts'
 
 /** How fresh an answer must be. `lease` needs a cluster that allows leases. */
 type Consistency = 'linearizable' | 'lease' | 'stale'

@@ -1,8 +1,8 @@
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { Client } from './client.ts'
-import type { MemberView } from './cluster-commands.ts'
-import { type Call, exchange } from './exchange.ts'
+import { Client } from '../client/client.ts'
+import type { MemberView } from '../client/cluster-commands.ts'
+import { type Call, exchange } from '../client/exchange.ts'
 import { freePorts, MemberProcess } from './member-process.ts'
 
 /** Small, so that every member takes several snapshots, and who was away long enough is sent one. */

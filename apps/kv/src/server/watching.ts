@@ -1,10 +1,10 @@
 import { once } from 'node:events'
 import type { ServerResponse } from 'node:http'
 import type { FastifyInstance } from 'fastify'
+import { limits } from '../machine/store.ts'
 import { BadRequest } from './complaint.ts'
 import type { KvNode, Serving } from './http.ts'
 import { checkText } from './keys.ts'
-import { limits } from './store.ts'
 
 /** Each holds a connection and looks into the changes after every batch that is applied. */
 const maxWatchers = 256

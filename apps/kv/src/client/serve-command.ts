@@ -1,7 +1,7 @@
 import { type Command, Option } from 'commander'
+import { parseMembers } from '../server/address.ts'
+import type { Settings } from '../server/settings.ts'
 import { positive, type Surroundings } from './command-line.ts'
-import { serve } from './serve.ts'
-import { parseMembers, resolveSettings, type Settings } from './settings.ts'
 
 interface Flags extends Settings {
   config?: string
@@ -32,6 +32,11 @@ export function serveCommand(program: Command, { stdin, stderr, interrupted }: S
     .addOption(new Option('--until-stdin-ends', 'leave when who started it is gone').hideHelp())
     .action(async (_options, command: Command) => {
       const { config, untilStdinEnds, endpoints: _, json: __, ...flags } = command.optsWithGlobals<Flags>()
+      // Only now: a client needs none of what a server is made of.
+      const [{ resolveSettings }, { serve }] = await Promise.all([
+        import('../server/settings.ts'),
+        import('../server/serve.ts'),
+      ])
       const settings = await resolveSettings(flags, config)
       const served = await serve(settings, (line) => void stderr.write(`${settings.id}: ${line}\n`))
       const leave = () => void served.stop()

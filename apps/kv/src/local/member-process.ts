@@ -6,7 +6,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { exchange } from './exchange.ts'
+import { exchange } from '../client/exchange.ts'
 
 export interface MemberPlan {
   readonly id: string

@@ -2,10 +2,10 @@ import { text } from 'node:stream/consumers'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
+import type { Change } from '../machine/store.ts'
 import { keyPath } from './client.ts'
 import { type Open, positive, type Session, Unmet } from './command-line.ts'
 import { exitCodes, UsageError } from './exit.ts'
-import type { Change } from './store.ts'
 
 interface Shown {
   key: string

@@ -1,7 +1,7 @@
 import { jointConsensus } from '@raftkit/membership'
 import { createNode } from 'raftkit'
+import { kv } from '../machine/machine.ts'
 import { httpServer } from './http.ts'
-import { kv } from './machine.ts'
 import type { Resolved } from './settings.ts'
 
 export interface Served {

@@ -58,6 +58,7 @@ export class Client {
   async call(call: Call): Promise<unknown> {
     const deadline = performance.now() + this.timeout
     let failure: CallFailed | undefined
+    let unreachable = 0
     for (let attempt = 1; ; attempt++) {
       const left = deadline - performance.now()
       if (left <= 0) throw failure ?? new CallFailed(0, { code: 'TIMEOUT', message: 'no member answered in time' })
@@ -77,6 +78,8 @@ export class Client {
       if (failure.status >= 400 && failure.status < 500) throw failure
       if (failure.outcome === 'unknown' && call.method !== 'GET') throw failure
       this.#next++
+      unreachable = failure.code === 'UNREACHABLE' ? unreachable + 1 : 0
+      if (unreachable >= this.endpoints.length) throw failure
       // Once around, then wait: a cluster without a leader gets one within a second or two.
       if (attempt % this.endpoints.length === 0) await pause(Math.min(100, Math.max(0, deadline - performance.now())))
     }

@@ -5,7 +5,8 @@ import { levelStorage } from '@raftkit/storage-level'
 import { memoryStorage } from '@raftkit/storage-memory'
 import { grpcTransport } from '@raftkit/transport-grpc'
 import { memoryNetwork } from '@raftkit/transport-memory'
-import { UsageError } from './exit.ts'
+import { UsageError } from '../client/exit.ts'
+import { type Listening, listening } from './address.ts'
 
 /** What the flags of `serve` say, or the configuration file by the same names; flags win. */
 export interface Settings {
@@ -41,10 +42,28 @@ export interface Settings {
 export interface Resolved extends Omit<Settings, 'storage' | 'transport' | 'http'> {
   readonly id: string
   readonly cluster: string
-  readonly http: { readonly host: string; readonly port: number; readonly loopback: boolean }
+  readonly http: Listening
   readonly timeout: number
   readonly storage: Storage
   readonly transport: Transport
+}
+
+const kinds: Record<keyof Settings, 'string' | 'number' | 'boolean' | 'object'> = {
+  id: 'string',
+  cluster: 'string',
+  members: 'object',
+  join: 'boolean',
+  address: 'string',
+  http: 'string',
+  data: 'string',
+  storage: 'string',
+  transport: 'string',
+  insecure: 'boolean',
+  snapshotEntries: 'number',
+  trailingEntries: 'number',
+  electionTimeout: 'number',
+  timeout: 'number',
+  leaseDrift: 'number',
 }
 
 type ConfigFile = Settings | ((flags: Settings) => Settings | Promise<Settings>)
@@ -88,6 +107,12 @@ async function readConfig(path: string, flags: Settings): Promise<Settings> {
   if (typeof settings !== 'object' || settings === null) {
     throw new UsageError(`${path} must export an object as its default, or a function that returns one`)
   }
+  for (const [name, value] of Object.entries(settings)) {
+    const kind = Object.hasOwn(kinds, name) ? kinds[name as keyof Settings] : undefined
+    if (kind === undefined) throw new UsageError(`${path}: there is no setting ${JSON.stringify(name)}`)
+    const adapter = (name === 'storage' || name === 'transport') && typeof value === 'object' && value !== null
+    if (typeof value !== kind && !adapter) throw new UsageError(`${path}: ${name} is a ${kind}`)
+  }
   return settings
 }
 
@@ -97,37 +122,4 @@ function pick<T extends object>(given: string | T, what: string, named: Record<s
   if (make !== undefined) return make()
   const names = Object.keys(named).join(' or ')
   throw new UsageError(`--${what} is ${names}; any other adapter is given by a configuration file`)
-}
-
-function listening(text: string, insecure: boolean): Resolved['http'] {
-  const { host, port } = hostPort('--http', text)
-  const loopback = host === 'localhost' || host === '::1' || /^127\./.test(host)
-  if (!loopback && !insecure) {
-    throw new UsageError(
-      `--http ${text} could be reached from other machines, and this server asks nobody who they are: say --insecure if that is meant`,
-    )
-  }
-  return { host, port, loopback }
-}
-
-/** `host:port`, with brackets around an IPv6 host. */
-function hostPort(what: string, text: string): { host: string; port: number } {
-  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text)
-  const port = Number(match?.[3])
-  if (match === null || port > 65_535) throw new UsageError(`${what} is host:port, not ${JSON.stringify(text)}`)
-  return { host: (match[1] ?? match[2])!, port }
-}
-
-/** `n1=host:port,n2=host:port` */
-export function parseMembers(text: string): Record<string, string> {
-  const members = text.split(',').map((item) => {
-    const at = item.indexOf('=')
-    if (at < 1)
-      throw new UsageError(`--members is n1=host:port,n2=host:port,…; ${JSON.stringify(item)} is no such pair`)
-    const address = item.slice(at + 1).trim()
-    hostPort('--members', address)
-    return [item.slice(0, at).trim(), address] as const
-  })
-  if (new Set(members.map(([id]) => id)).size < members.length) throw new UsageError('--members names an id twice')
-  return Object.fromEntries(members)
 }

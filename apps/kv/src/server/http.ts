@@ -1,10 +1,10 @@
 import { type FastifyInstance, fastify } from 'fastify'
 import type { Node } from 'raftkit'
+import type { kv } from '../machine/machine.ts'
 import { administration } from './administration.ts'
 import { BadRequest, complain } from './complaint.ts'
 import { guard } from './guard.ts'
 import { keys } from './keys.ts'
-import type { kv } from './machine.ts'
 import { watching } from './watching.ts'
 
 export type KvNode = Node<typeof kv>

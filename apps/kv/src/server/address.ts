@@ -1,0 +1,41 @@
+import { UsageError } from '../client/exit.ts'
+
+export interface Listening {
+  readonly host: string
+  readonly port: number
+  readonly loopback: boolean
+}
+
+/** Where HTTP is served, from `host:port`. Throws `UsageError`. */
+export function listening(text: string, insecure: boolean): Listening {
+  const { host, port } = hostPort('--http', text)
+  const loopback = host === 'localhost' || host === '::1' || /^127\./.test(host)
+  if (!loopback && !insecure) {
+    throw new UsageError(
+      `--http ${text} could be reached from other machines, and this server asks nobody who they are: say --insecure if that is meant`,
+    )
+  }
+  return { host, port, loopback }
+}
+
+/** `host:port`, with brackets around an IPv6 host. */
+function hostPort(what: string, text: string): { host: string; port: number } {
+  const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text)
+  const port = Number(match?.[3])
+  if (match === null || port > 65_535) throw new UsageError(`${what} is host:port, not ${JSON.stringify(text)}`)
+  return { host: (match[1] ?? match[2])!, port }
+}
+
+/** `n1=host:port,n2=host:port`. Throws `UsageError`. */
+export function parseMembers(text: string): Record<string, string> {
+  const members = text.split(',').map((item) => {
+    const at = item.indexOf('=')
+    if (at < 1)
+      throw new UsageError(`--members is n1=host:port,n2=host:port,…; ${JSON.stringify(item)} is no such pair`)
+    const address = item.slice(at + 1).trim()
+    hostPort('--members', address)
+    return [item.slice(0, at).trim(), address] as const
+  })
+  if (new Set(members.map(([id]) => id)).size < members.length) throw new UsageError('--members names an id twice')
+  return Object.fromEntries(members)
+}
