@@ -111,3 +111,8 @@ test('a read goes on with the next member whatever became of it', async () => {
   const client = new Client({ endpoints: [await hangingUp(), unknown.url, await nobody(), good.url] })
   expect(await client.get('/v1/kv/k')).toEqual({ revision: 7 })
 })
+
+test('a read without an answer changed nothing: its outcome is not unknown', async () => {
+  const client = new Client({ endpoints: [await hangingUp()], timeout: 300 })
+  await expect(client.get('/v1/kv/k')).rejects.toMatchObject({ code: 'CONNECTION_LOST', outcome: 'refused' })
+})

@@ -76,7 +76,11 @@ export class Client {
         })
       }
       if (failure.status >= 400 && failure.status < 500) throw failure
-      if (failure.outcome === 'unknown' && call.method !== 'GET') throw failure
+      if (failure.outcome === 'unknown') {
+        if (call.method !== 'GET') throw failure
+        // Of a read there is nothing to wonder about.
+        failure = new CallFailed(failure.status, { code: failure.code, message: failure.message, outcome: 'refused' })
+      }
       this.#next++
       unreachable = failure.code === 'UNREACHABLE' ? unreachable + 1 : 0
       if (unreachable >= this.endpoints.length) throw failure

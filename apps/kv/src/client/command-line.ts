@@ -103,7 +103,7 @@ function exitCodeOf(error: unknown, say: (line: string) => void): number {
   }
   if (error instanceof CallFailed) {
     say(`${error.code}: ${error.message}`)
-    if (error.status === 412) return exitCodes.precondition
+    if (error.status === 409 || error.status === 412) return exitCodes.precondition
     if (error.status === 404 && error.code !== 'NO_SUCH_ROUTE') return exitCodes.notFound
     if (error.status === 400 || error.status === 413) return exitCodes.usage
     if (error.status >= 400 && error.status < 500) return exitCodes.failure
