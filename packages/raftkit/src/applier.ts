@@ -79,8 +79,8 @@ export class Applier {
 
   /** The result of the proposal committed at `index`, once it is applied there. */
   expect(index: Index, ending: Ending<Applied>): void {
-    if (index <= this.#index) return ending.fail(resultLost(index))
-    this.#waiters.set(index, ending)
+    if (index <= this.#index) ending.fail(resultLost(index))
+    else this.#waiters.set(index, ending)
   }
 
   apply(from: Index, to: Index, records: readonly Uint8Array[] | undefined): void {
@@ -107,7 +107,10 @@ export class Applier {
 
   /** Runs once the machine has applied `index`, between two batches. */
   between(index: Index, run: () => void, fail: (error: RaftkitError) => void): void {
-    if (this.#stopped) return fail(this.#stopped)
+    if (this.#stopped) {
+      fail(this.#stopped)
+      return
+    }
     this.#readers.push({ index, run, fail })
     if (!this.#inside) this.#read()
   }
@@ -137,16 +140,16 @@ export class Applier {
       try {
         const working = task()
         if (working)
-          return void working.then(
+          working.then(
             () => this.#next(),
             (error) => this.#fail(error),
           )
+        else if (this.#tasks.length > 0 && this.#environment.now() - began > slice)
+          this.#environment.soon(() => this.#next())
+        else this.#busy = false
       } catch (error) {
-        return this.#fail(error)
+        this.#fail(error)
       }
-      if (this.#tasks.length > 0 && this.#environment.now() - began > slice)
-        return this.#environment.soon(() => this.#next())
-      this.#busy = false
     }
     if (!this.#busy) for (const resolve of this.#idle.splice(0)) resolve()
   }

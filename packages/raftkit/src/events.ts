@@ -116,7 +116,10 @@ export class EventHub {
 
     const push = (event: NodeEvent): void => {
       const next = waiting.shift()
-      if (next) return next({ value: event, done: false })
+      if (next) {
+        next({ value: event, done: false })
+        return
+      }
       if (held.length >= buffer) {
         const { at, node, group } = event
         lost = { at, node, group, type: 'missed', count: (lost?.count ?? 0) + 1 }

@@ -106,8 +106,10 @@ export class Host implements ReplicaHost, Receiver {
     if (this.#closing) return
     try {
       const { lane, genesis, messages } = decodeFrame(bytes)
-      if (lane === 'bulk' && this.#backlog + bytes.length > this.#parts.backlogBytes)
-        return this.#tell({ type: 'dropped', what: 'frame', peer: from, reason: 'too many frames wait to be read' })
+      if (lane === 'bulk' && this.#backlog + bytes.length > this.#parts.backlogBytes) {
+        this.#tell({ type: 'dropped', what: 'frame', peer: from, reason: 'too many frames wait for a turn' })
+        return
+      }
       this.#backlog += bytes.length
       for (const message of messages) {
         const replica = this.replicas.get(message.group)

@@ -156,7 +156,7 @@ export function exposition(metrics: readonly Metric[]): string {
       `# HELP ${name} ${help}`,
       `# TYPE ${name} ${type}`,
       ...samples.map((sample) => {
-        const labels = Object.entries(sample.labels).map(([key, value]) => `${key}="${escape(value)}"`)
+        const labels = Object.entries(sample.labels).map(([key, value]) => `${key}="${escaped(value)}"`)
         return `${sample.name}{${labels.join(',')}} ${sample.value}`
       }),
     ])
@@ -164,7 +164,7 @@ export function exposition(metrics: readonly Metric[]): string {
     .concat('\n')
 }
 
-const escape = (text: string): string => text.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n')
+const escaped = (text: string): string => text.replace(/\\/g, '\\\\').replace(/"/g, '\\"').replace(/\n/g, '\\n')
 
 const help: Readonly<Record<string, string>> = {
   raft_up: '1 while the node runs.',

@@ -332,27 +332,27 @@ export class Replica {
   }
 
   #ask(ask: Ask): void {
-    if (ask.type === 'retain')
-      return void this.#blobs.retain(ask.names).catch((error) => this.fail(storageFailure(error)))
-    if (ask.type === 'restore') return this.#restore(ask)
-    const answer =
-      ask.type === 'readLog'
-        ? answered(
-            this.#parts.log.read(ask.from, ask.to, ask.maxBytes).then((run): Answer => ({ type: 'readLog', run })),
-          )
-        : this.#blobs.carryOut(ask)
-    answer.then(
-      (answer) => this.#answer(ask.id, answer),
-      (error) => this.fail(storageFailure(error)),
-    )
-  }
-
-  #restore({ id, snapshot }: Extract<Ask, { readonly type: 'restore' }>): void {
-    this.applier.restore(
-      snapshot,
-      () => restore(this.#parts.machine, this.#parts.snapshots, snapshot.name),
-      () => this.#answer(id, { type: 'restore' }),
-    )
+    const { log, machine, snapshots } = this.#parts
+    const answer = (work: Promise<Answer>): void =>
+      void work.then(
+        (answer) => this.#answer(ask.id, answer),
+        (error) => this.fail(storageFailure(error)),
+      )
+    switch (ask.type) {
+      case 'readLog':
+        answer(answered(log.read(ask.from, ask.to, ask.maxBytes).then((run) => ({ type: 'readLog', run }))))
+        break
+      case 'restore': {
+        const load = (): Promise<void> => restore(machine, snapshots, ask.snapshot.name)
+        this.applier.restore(ask.snapshot, load, () => this.#answer(ask.id, { type: 'restore' }))
+        break
+      }
+      case 'retain':
+        this.#blobs.retain(ask.names).catch((error) => this.fail(storageFailure(error)))
+        break
+      default:
+        answer(this.#blobs.carryOut(ask))
+    }
   }
 
   #answer(ask: number, answer: Answer): void {

@@ -146,7 +146,8 @@ export class Snapshots {
     try {
       chunks = this.#machine.snapshot()
     } catch (error) {
-      return this.#gaveUp(index, error)
+      this.#gaveUp(index, error)
+      return
     }
     const done = this.#write(name, index, term, chunks).then(() => {
       this.#writing = undefined
