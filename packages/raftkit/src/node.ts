@@ -130,7 +130,8 @@ class RunningNode implements Node {
     if (options.observer) this.#hub.observe(options.observer)
     this.#hub.on('stopped', () => {
       this.#state = 'failed'
-      this.#hub.close()
+      // Not before every stream has got this event.
+      void Promise.resolve().then(() => this.#hub.close())
     })
     this.#host = new Host({
       id,
@@ -212,6 +213,7 @@ class RunningNode implements Node {
   propose(data: Uint8Array, options?: CallOptions): Promise<Applied> {
     if (!(data instanceof Uint8Array))
       return Promise.reject(new RaftkitError('INVALID_VALUE', 'propose takes a Uint8Array', { outcome: 'refused' }))
+    if (this.#closing) return Promise.reject(closed())
     return this.#trace({ node: this.id, cluster: this.cluster, operation: 'propose' }, () =>
       this.#propose(data, options),
     )
@@ -232,6 +234,7 @@ class RunningNode implements Node {
   }
 
   #query(question: unknown, options?: QueryOptions, name?: string): Promise<unknown> {
+    if (this.#closing) return Promise.reject(closed())
     const context = {
       node: this.id,
       cluster: this.cluster,
@@ -367,9 +370,8 @@ class RunningNode implements Node {
       await this.#handOver()
       this.#state = 'closed'
     }
-    const reason = new RaftkitError('CLOSED', 'the node was closed', { outcome: 'refused' })
     try {
-      await this.#host.close(reason)
+      await this.#host.close(closed())
     } finally {
       this.#tell({ type: 'closed' })
       this.#hub.close()
@@ -426,6 +428,8 @@ class RunningNode implements Node {
     this.#hub.emit(group, event)
   }
 }
+
+const closed = (): RaftkitError => new RaftkitError('CLOSED', 'the node was closed', { outcome: 'refused' })
 
 /** One attempt of `ready`, and the pause between two, in milliseconds. */
 const readyAttempt = 5000

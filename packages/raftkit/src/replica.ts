@@ -344,7 +344,10 @@ export class Replica {
         break
       case 'restore': {
         const load = (): Promise<void> => restore(machine, snapshots, ask.snapshot.name)
-        this.applier.restore(ask.snapshot, load, () => this.#answer(ask.id, { type: 'restore' }))
+        this.applier.restore(ask.snapshot, load, () => {
+          this.#applied = undefined // what was applied before is not news any more
+          this.#answer(ask.id, { type: 'restore' })
+        })
         break
       }
       case 'retain':
