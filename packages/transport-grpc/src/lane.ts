@@ -35,6 +35,7 @@ export class PeerLane {
   readonly #peer: NodeId
   readonly #lane: Lane
   readonly #changed: () => void
+  readonly #answered: () => void
   readonly #outbox: Outbox
   #connection: Connection | undefined
   #inFlight = 0
@@ -45,11 +46,13 @@ export class PeerLane {
   #timer: NodeJS.Timeout | undefined
   #failures = 0
 
-  constructor(around: Surroundings, peer: NodeId, lane: Lane, changed: () => void) {
+  /** `changed`: connected, full, or neither, other than before. `answered`: the peer was dialled, with success. */
+  constructor(around: Surroundings, peer: NodeId, lane: Lane, changed: () => void, answered: () => void) {
     this.#around = around
     this.#peer = peer
     this.#lane = lane
     this.#changed = changed
+    this.#answered = answered
     this.#outbox = new Outbox(around.queueBytes)
   }
 
@@ -114,6 +117,14 @@ export class PeerLane {
     }, ms)
   }
 
+  /** The peer is there after all: if an attempt waits for its time, now is the time. */
+  hurry(): void {
+    if (!this.#timer) return
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    this.#dialNow()
+  }
+
   #dialNow(): void {
     const { handshake, maxFrameBytes, report } = this.#around
     const address = this.#address!
@@ -162,6 +173,7 @@ export class PeerLane {
       if (loser.dialled) loser.end()
     } else before?.destroy()
     this.#flush()
+    if (connection.dialled) this.#answered()
   }
 
   #wins(connection: Connection): boolean {

@@ -15,8 +15,8 @@ export class Link {
       tell(state)
     }
     this.lanes = {
-      control: new PeerLane(around, peer, 'control', changed),
-      bulk: new PeerLane(around, peer, 'bulk', changed),
+      control: new PeerLane(around, peer, 'control', changed, () => this.lanes.bulk.hurry()),
+      bulk: new PeerLane(around, peer, 'bulk', changed, () => this.lanes.control.hurry()),
     }
   }
 

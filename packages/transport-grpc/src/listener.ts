@@ -53,7 +53,8 @@ export class Listener {
     })
     // TLS: the credentials come from an option here.
     const injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure())
-    this.#tcp = createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+    // Half open, Node's HTTP/2 would not notice that a killed process has closed its end.
+    this.#tcp = createServer({ allowHalfOpen: false, noDelay: true }, (socket) => {
       if (this.#receive(socket)) injector.injectConnection(socket)
     })
   }

@@ -14,7 +14,7 @@ interface Waiting {
 /** Frames that wait for their stream, bounded in bytes. */
 export class Outbox {
   readonly #limit: number
-  #waiting: Waiting[] = []
+  #waiting: (Waiting | undefined)[] = []
   #first = 0
   #bytes = 0
 
@@ -67,7 +67,8 @@ export class Outbox {
   #next(): Waiting {
     const next = this.#waiting[this.#first]!
     this.#bytes -= next.bytes + bookkeeping
-    this.#first++
+    // Gone frames are let go at once: a list of them would hold more than the queue may.
+    this.#waiting[this.#first++] = undefined
     if (this.empty) {
       this.#waiting = []
       this.#first = 0

@@ -47,7 +47,7 @@ export function decodeHello(bytes: Uint8Array): Hello | undefined {
     if (key === numberField(3)) maxFrameBytes = value as number
   }
   if (!hello || life?.length !== lifeBytes || maxFrameBytes === undefined) return undefined
-  return { hello: hello.slice(), life: Buffer.from(life).toString('hex'), maxFrameBytes }
+  return { hello: new Uint8Array(hello), life: Buffer.from(life).toString('hex'), maxFrameBytes }
 }
 
 /** A Frames of `count` frames, each given by its parts. `bytes`: the sum of all parts. */
@@ -92,7 +92,8 @@ class Reader {
   readonly #bytes: Uint8Array
 
   constructor(bytes: Uint8Array) {
-    this.#bytes = bytes
+    // Views of a Buffer would be Buffers, whose slice() does not copy, unlike that of what our types promise.
+    this.#bytes = new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
   }
 
   /** An unsigned number below 2^32. */

@@ -1,0 +1,22 @@
+/** A node in a process of its own: `node.ts <id> <address> <peer id> <peer address>`. Answers each frame, and tells its parent of its links. */
+import { grpcTransport } from '@raftkit/transport-grpc'
+
+const [id, address, peer, peerAddress] = process.argv.slice(2) as [string, string, string, string]
+const transport = grpcTransport()
+await transport.start(
+  { id, address },
+  {
+    hello: () => new TextEncoder().encode(`c/${id}`),
+    admit: (hello) => new TextDecoder().decode(hello).slice(2),
+    frame: (from, frame) => transport.send(from, [new TextEncoder().encode(`${process.pid} `), frame], 'bulk'),
+    link: (of, state) => process.send?.(`${of} ${state}`),
+  },
+)
+process.send?.(`at ${transport.address}`)
+if (peerAddress) transport.setPeers([{ id: peer, address: peerAddress }])
+process.on('message', (message) => {
+  if (message === 'close') {
+    process.disconnect()
+    void transport.close()
+  }
+})
