@@ -125,10 +125,10 @@ class Client implements ClientSession {
     })
   }
 
-  /** Starts the call, or lets it wait for the session or for room in the window. */
+  /** Starts the call, or lets it wait for the session or for room in the window. Nobody waits while there is room. */
   #admit(call: WaitingCall): void {
     const live = this.#live
-    if (live && this.#waiting.size === 0 && hasRoom(live)) {
+    if (live && hasRoom(live)) {
       this.#send(call, live)
     } else {
       this.#waiting.push(call)

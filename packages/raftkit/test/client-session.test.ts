@@ -357,6 +357,42 @@ describe('retries', () => {
     expect(sequencer.machine.sessions).toBe(1)
   })
 
+  it('find the session whose opening nobody waited for any more', async () => {
+    const { world, sequencer, session } = setUp({}, { replyLost: 1 })
+    const first = watch(session.call('append', 'a', { timeout: 50 }))
+    await world.run()
+    expect(first.error).toMatchObject({ code: 'TIMEOUT', outcome: 'refused' })
+    expect(sequencer.machine.sessions).toBe(1)
+    sequencer.weather = calm
+    const second = watch(session.call('append', 'b'))
+    await world.run()
+    expect(second.value).toBe(1)
+    expect(sequencer.machine.sessions).toBe(1)
+  })
+
+  it('tell whoever places an entry when its answer is not waited for any more', async () => {
+    const world = new VirtualWorld(1)
+    const sequencer = new Sequencer(world, list)
+    const signals: AbortSignal[] = []
+    const session = clientSession({
+      environment: world,
+      attemptTimeout: 100,
+      propose: (data, signal) => {
+        if (readEntry(data).type === 'open') return sequencer.propose(data, signal)
+        signals.push(signal)
+        return new Promise(() => {})
+      },
+    })
+    const controller = new AbortController()
+    const call = watch(session.call('append', 'a', { signal: controller.signal }))
+    await world.run(250)
+    expect(signals.map((signal) => signal.aborted)).toEqual([true, true, false])
+    controller.abort()
+    await world.run()
+    expect(signals.map((signal) => signal.aborted)).toEqual([true, true, true])
+    expect(call.error).toMatchObject({ code: 'ABORTED', outcome: 'unknown' })
+  })
+
   it('are not made where the caller asks for one attempt: at most once, without a session', async () => {
     const { world, sequencer, session } = setUp()
     const done = watch(session.call('append', 'a', { retry: false }))

@@ -150,11 +150,11 @@ describe('Q9: eviction', () => {
     log.send(a, 1)
     log.send(b, 1)
     log.send(a, 1)
-    log.open(3, 2)
+    const c = log.open(3, 2)
     expect(decodeResult(log.send(a, 1))).toBe(1)
     log.open(3, 2)
     log.open(4, 2)
-    expect(decodeResult(log.send(log.open(3, 2), 1))).toBe(3)
+    expect(decodeResult(log.send(c, 1))).toBe(3)
     expect(() => decodeResult(log.send(a, 1))).toThrow(expired)
   })
 
