@@ -1,1 +1,2 @@
-export {}
+/** LevelDB as a storage: every write durable, atomic and checked. */
+export { type LevelOptions, levelStorage } from './storage.ts'

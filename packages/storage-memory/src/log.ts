@@ -99,13 +99,14 @@ function apply(content: LogContent, { tail, compactTo, state }: LogWrite): void 
     content.records.splice(0, compactTo + 1 - first)
     content.first = compactTo + 1
   }
-  if (state !== undefined) content.state = state.slice()
+  if (state !== undefined) content.state = new Uint8Array(state)
   content.written = true
 }
 
 /** One copy of the run, and a view of it per record: whoever made the bytes may hold them in a far larger buffer. */
 function split({ count, bytes }: Run): Uint8Array[] {
-  const copy = bytes.slice()
+  // Not slice(): a Buffer's is a view.
+  const copy = new Uint8Array(bytes)
   const view = new DataView(copy.buffer)
   const records: Uint8Array[] = []
   let at = 0

@@ -102,7 +102,7 @@ export class MemorySnapshots {
       },
       write: async (chunk) => {
         check(open && session.open)
-        blob.chunks.push(chunk.slice())
+        blob.chunks.push(new Uint8Array(chunk))
         blob.bytes += chunk.length
       },
       commit: async () => {

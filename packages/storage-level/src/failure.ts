@@ -1,0 +1,42 @@
+import { type GroupId, isRaftkitError, RaftkitError } from '@raftkit/contract'
+
+const advice =
+  'the data of this member is not to be trusted: move the directory away and add the member again as a new incarnation'
+
+export const storeDamaged = (directory: string, what: string, cause?: unknown): RaftkitError =>
+  new RaftkitError('DAMAGED', `${directory}: ${what}; ${advice}`, { cause })
+
+export const groupDamaged = (group: GroupId, what: string, cause?: unknown): RaftkitError =>
+  new RaftkitError('DAMAGED', `group ${group}: ${what}; ${advice} (other groups are not concerned)`, { cause })
+
+/** A disk or a quota is full. LevelDB passes on only the system's words. */
+export function isFull(error: unknown): boolean {
+  for (let at = error as { message?: string; code?: string; cause?: unknown } | undefined; at; at = at.cause as never)
+    if (/ENOSPC|EDQUOT|no space left|quota exceeded|not enough space/i.test(`${at.code} ${at.message}`)) return true
+  return false
+}
+
+/** What a failed open of LevelDB means. */
+export function openFailure(directory: string, error: unknown): RaftkitError {
+  if (isRaftkitError(error)) return error
+  const { code, message = '' } = ((error as Error).cause ?? error) as { code?: string; message?: string }
+  if (code === 'LEVEL_LOCKED')
+    return new RaftkitError(
+      'LOCKED',
+      `${directory} is held by another process, or by another storage of this one; end it first, or give this member a directory of its own`,
+      { cause: error },
+    )
+  // A file that is gone is damage; one that may not be read is not.
+  if (code === 'LEVEL_CORRUPTION' || /no such file/i.test(message))
+    return storeDamaged(directory, 'LevelDB cannot open it', error)
+  return failed(`could not open ${directory}`, error)
+}
+
+export function failed(what: string, cause: unknown): RaftkitError {
+  if (isRaftkitError(cause)) return cause
+  const full = isFull(cause)
+  return new RaftkitError('STORAGE_FAILED', `${what}; ${full ? 'free some space' : 'look at the cause'}`, {
+    cause,
+    retryable: full,
+  })
+}
