@@ -12,7 +12,7 @@ export interface CallOptions {
 }
 
 export interface CommandOptions extends CallOptions {
-  /** `false`: one attempt, at most once, without the session's bookkeeping; if its answer is lost, the outcome stays unknown. Default true: exactly once. */
+  /** `false`: one attempt, executed at most once; if its answer is lost, the outcome stays unknown. Default true: exactly once. */
   readonly retry?: boolean
 }
 

@@ -88,18 +88,17 @@ class Client implements ClientSession {
       const bytes = ofInput(name, () => encodeValue(input))
       if (this.#closed) throw closedError('refused')
       if (signal?.aborted) throw abortedError(signal, 'refused')
-      if (retry && this.#waiting.size >= this.#maxWaiting)
+      if (this.#waiting.size >= this.#maxWaiting)
         throw new RaftkitError('OVERLOADED', `${this.#maxWaiting} calls are waiting already; try again later`, {
           outcome: 'refused',
           retryable: true,
         })
-      const call = new WaitingCall(name, bytes, resolve, reject, () => this.#calls.delete(call))
+      const call = new WaitingCall(name, bytes, retry, resolve, reject, () => this.#calls.delete(call))
       this.#calls.add(call)
       call.limit(this.#placing.environment, timeout, signal, this.#listeners, (makeError) =>
         this.#giveUp(call, makeError),
       )
-      if (retry) this.#admit(call)
-      else this.#sendOnce(call)
+      this.#admit(call)
     })
 
   close(): Promise<void> {
@@ -147,29 +146,20 @@ class Client implements ClientSession {
       this.#refill()
     }
     call.attempts = new Attempts(
-      this.#placing,
+      // A single attempt has all the time of the call.
+      call.retry ? this.#placing : { ...this.#placing, attemptTimeout: Number.POSITIVE_INFINITY },
       () => commandEntry({ session: live.id, seq, low: live.low }, call.name, call.input),
-      true,
+      call.retry,
       (bytes) => this.#answered(call, bytes, { live, after }),
       (error) => this.#failed(call, error),
     )
   }
 
-  #sendOnce(call: WaitingCall): void {
-    call.attempts = new Attempts(
-      { ...this.#placing, attemptTimeout: Number.POSITIVE_INFINITY },
-      () => commandEntry(undefined, call.name, call.input),
-      false,
-      (bytes) => this.#answered(call, bytes),
-      (error) => this.#failed(call, error),
-    )
-  }
-
   /** `sent`: in which session, and an index below that of any of its entries. */
-  #answered(call: WaitingCall, bytes: Uint8Array, sent?: { readonly live: Live; readonly after: Index }): void {
+  #answered(call: WaitingCall, bytes: Uint8Array, sent: { readonly live: Live; readonly after: Index }): void {
     const result = read(bytes)
     if (result.type === 'unreadable') call.fail(result.error)
-    else if (result.type !== 'expired' || !sent) call.settle(result)
+    else if (result.type !== 'expired') call.settle(result)
     else {
       if (this.#live === sent.live) this.#leave()
       if (result.horizon > sent.after) call.settle(result)

@@ -5,7 +5,7 @@ import { maxNameBytes } from './machine.ts'
 /*
  * What a replicated machine finds in the payload of a log record. Format, kind, then:
  *
- *   once     text name, value input                                       at most once: no session
+ *   once     text name, value input                                       no session: executed as often as it is placed
  *   command  varint session, seq, seq - low; text name; value input       exactly once (thesis §6.3)
  *   open     16 bytes client, varint limit                                a session; answers with its id
  *   close    varint session
@@ -21,7 +21,7 @@ export const clientBytes = 16
 
 export interface CommandEntry {
   readonly type: 'command'
-  /** Absent: at most once. */
+  /** Absent: executed as often as it is placed. */
   readonly ticket: Ticket | undefined
   readonly name: string
   /** An encoded value. */

@@ -55,7 +55,7 @@ export type Synchronous<Functions> = {
  *
  * State, inputs and results are values: null, undefined, booleans, numbers, strings, bigints, Uint8Array, arrays, plain objects, Map and
  * Set. The state is changed in place by commands, and by nothing else. It is a tree: an object that stands in two places of it
- * becomes two on a replica that restores a snapshot.
+ * becomes two on a replica that restores a snapshot, and a Buffer comes back as a Uint8Array.
  *
  * Commands are deterministic: no clock, no randomness, no I/O, nothing from outside state, input and context. A command that throws
  * `Refusal` has that as its result. Any other throw, and a result or a state that is no value, stops every replica with `MACHINE_MISMATCH`.

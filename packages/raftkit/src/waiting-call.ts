@@ -7,27 +7,30 @@ import { outcomeOf, type Result } from './result.ts'
 export class WaitingCall {
   readonly name: string
   readonly input: Uint8Array
+  /** Whether there may be a second attempt. */
+  readonly retry: boolean
   attempts: Attempts | undefined
   /** Gives up its place in the session. */
   leave: () => void = nothing
   readonly #resolve: (value: unknown) => void
   readonly #reject: (error: unknown) => void
-  #unlimit: () => void = nothing
-
   readonly #ended: () => void
+  #unlimit: () => void = nothing
 
   constructor(
     name: string,
     input: Uint8Array,
+    retry: boolean,
     resolve: (value: unknown) => void,
     reject: (error: unknown) => void,
     ended: () => void,
   ) {
     this.name = name
-    this.#ended = ended
     this.input = input
+    this.retry = retry
     this.#resolve = resolve
     this.#reject = reject
+    this.#ended = ended
   }
 
   get outcome(): Outcome {
@@ -72,14 +75,16 @@ export class WaitingCall {
   /** Out of its session, which has executed nothing of it. */
   detach(): void {
     this.attempts = undefined
-    const leave = this.leave
-    this.leave = nothing
-    leave()
+    this.#leave()
   }
 
   #end(): void {
     this.#unlimit()
     this.#ended()
+    this.#leave()
+  }
+
+  #leave(): void {
     const leave = this.leave
     this.leave = nothing
     leave()
