@@ -32,11 +32,12 @@ export interface Newcomer {
 
 /** What the calls of `Members` ask of the membership policy. */
 export type MembershipRequest =
-  | { readonly type: 'addVoter' | 'addLearner'; readonly member: Newcomer }
+  | ({ readonly type: 'addVoter' | 'addLearner' } & Newcomer)
   | { readonly type: 'remove' | 'demote'; readonly id: NodeId; readonly force?: boolean }
   | { readonly type: 'promote'; readonly id: NodeId }
-  /** `id` goes, `member` comes in its place; both may have the same id. */
-  | { readonly type: 'replace'; readonly id: NodeId; readonly member: Newcomer; readonly force?: boolean }
+  /** `id` goes, `with` comes in its place; both may have the same id. */
+  | { readonly type: 'replace'; readonly id: NodeId; readonly with: Newcomer; readonly force?: boolean }
+  | { readonly type: 'setAddress'; readonly id: NodeId; readonly address: string }
 
 /**
  * Changes of the set of members, from any node. Every call resolves with the final configuration, once it is committed: the joint one
@@ -63,13 +64,15 @@ export interface Members {
     by: { readonly id: NodeId; readonly address: string },
     options?: RemoveOptions,
   ): Promise<Config>
+  /** Where others dial a member from now on. */
+  setAddress(id: NodeId, address: string, options?: ChangeOptions): Promise<Config>
   /** Any request that the membership policy understands; a plain value. */
   change(request: unknown, options?: ChangeOptions): Promise<Config>
 }
 
-/** Roles that the leader moves on by itself: while one is there, a change is not finished. */
-const passing: ReadonlySet<Role> = new Set<Role>(['incoming', 'outgoing', 'demoted', 'joining'])
-const finished = (config: Config): boolean => !config.members.some(({ role }) => passing.has(role))
+/** Members of any other role are on their way: the leader moves them on by itself. */
+const settled: ReadonlySet<Role> = new Set<Role>(['voter', 'learner'])
+const finished = (config: Config): boolean => config.members.every(({ role }) => settled.has(role))
 
 export interface MembersParts {
   readonly host: Host
@@ -97,11 +100,11 @@ export function members(parts: MembersParts): Members {
         effect: true,
         bytes: 0,
         event: (id) => ({ type: 'change', id, request, time: Math.floor(environment.wall()) }),
-        accept: (settled, ending) => {
-          if (settled.type !== 'committed') return
+        accept: (answer, ending) => {
+          if (answer.type !== 'committed') return
           // The configuration that was asked for is committed; what the leader does about it by itself follows, entry by entry.
           const seen = (config: Config, index: number): void => {
-            if (index < settled.index) return
+            if (index < answer.index) return
             onProgress?.(config)
             if (finished(config)) ending.done(config)
           }
@@ -165,14 +168,15 @@ export function members(parts: MembersParts): Members {
     list: () => replica.status().config.members,
     change,
     addVoter: (id, address, options = {}) =>
-      met({ id, address }, options, (member) => request({ type: 'addVoter', member }, options)),
+      met({ id, address }, options, (newcomer) => request({ type: 'addVoter', ...newcomer }, options)),
     addLearner: (id, address, options = {}) =>
-      met({ id, address }, options, (member) => request({ type: 'addLearner', member }, options)),
+      met({ id, address }, options, (newcomer) => request({ type: 'addLearner', ...newcomer }, options)),
     remove: (id, { force, ...options } = {}) => request({ type: 'remove', id, ...forced(force) }, options),
     promote: (id, options) => request({ type: 'promote', id }, options),
     demote: (id, { force, ...options } = {}) => request({ type: 'demote', id, ...forced(force) }, options),
+    setAddress: (id, address, options) => request({ type: 'setAddress', id, address }, options),
     replace: (id, by, { force, ...options } = {}) =>
-      met(by, options, (member) => request({ type: 'replace', id, member, ...forced(force) }, options)),
+      met(by, options, (newcomer) => request({ type: 'replace', id, with: newcomer, ...forced(force) }, options)),
   }
 }
 

@@ -1,3 +1,4 @@
+import { isVoter } from '@raftkit/contract'
 import type { NodeEvent } from './events.ts'
 import type { NodeStatus } from './status.ts'
 
@@ -119,13 +120,10 @@ export class Metrics {
     gauge('raft_writes_pending', status.waitingWrites)
     gauge('raft_oldest_write_seconds', status.oldestWriteAge / 1000)
     const { members } = status.config
-    const learners = members.filter(({ role }) => role === 'learner' || role === 'joining').length
+    const learners = members.filter((member) => !isVoter(member)).length
     gauge('raft_config_voters', members.length - learners)
     gauge('raft_config_learners', learners)
-    gauge(
-      'raft_config_joint',
-      members.some(({ role }) => role === 'incoming' || role === 'outgoing' || role === 'demoted') ? 1 : 0,
-    )
+    gauge('raft_config_joint', members.some(({ role }) => role !== 'voter' && role !== 'learner') ? 1 : 0)
     gauge('raft_event_loop_lag_seconds', lag / 1000)
     for (const { id: peer, match, silentFor } of status.peers) {
       gauge('raft_peer_match_index', match, { peer })
@@ -197,7 +195,7 @@ const help: Readonly<Record<string, string>> = {
   raft_snapshot_save_duration_seconds: 'Writing one snapshot of the own machine.',
   raft_config_voters: 'Members that vote in some half of the configuration.',
   raft_config_learners: 'Members that do not vote.',
-  raft_config_joint: '1 while a membership change is joint.',
+  raft_config_joint: '1 while a membership change is under way.',
   raft_event_loop_lag_seconds: 'Worst lateness of a timer since the last reading: the cause of most false elections.',
   raft_refused_total: 'Hellos, frames and messages refused, by code.',
   raft_dropped_total: 'Frames and messages given up.',

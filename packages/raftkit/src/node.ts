@@ -3,6 +3,7 @@ import {
   type Happening,
   type Index,
   isRaftkitError,
+  isVoter,
   type NodeId,
   RaftkitError,
   type SnapshotPoint,
@@ -213,6 +214,12 @@ class RunningNode implements Node {
   propose(data: Uint8Array, options?: CallOptions): Promise<Applied> {
     if (!(data instanceof Uint8Array))
       return Promise.reject(new RaftkitError('INVALID_VALUE', 'propose takes a Uint8Array', { outcome: 'refused' }))
+    if (this.#replicated)
+      return Promise.reject(
+        new RaftkitError('INVALID_OPTION', 'a machine of defineMachine takes its commands by node.commands', {
+          outcome: 'refused',
+        }),
+      )
     if (this.#closing) return Promise.reject(closed())
     return this.#trace({ node: this.id, cluster: this.cluster, operation: 'propose' }, () =>
       this.#propose(data, options),
@@ -230,6 +237,12 @@ class RunningNode implements Node {
   }
 
   query(question: unknown, options?: QueryOptions): Promise<unknown> {
+    if (this.#replicated)
+      return Promise.reject(
+        new RaftkitError('INVALID_OPTION', 'a machine of defineMachine answers by node.queries', {
+          outcome: 'refused',
+        }),
+      )
     return this.#query(question, options)
   }
 
@@ -386,7 +399,7 @@ class RunningNode implements Node {
     const left = (): number => Math.max(1, deadline - environment.now())
     const { leader, role, config } = this.#replica.status()
     if (this.#session && leader !== undefined) await this.#within(this.#session.close(), left()).catch(() => undefined)
-    const others = config.members.some(({ id, role }) => id !== this.id && role !== 'learner' && role !== 'joining')
+    const others = config.members.some((member) => member.id !== this.id && isVoter(member))
     if (role === 'leader' && others) await this.#transfer(undefined, { timeout: left() }).catch(() => undefined)
     this.#replica.pending.refuse('CLOSED', 'the node was closed')
   }

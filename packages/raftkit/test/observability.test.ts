@@ -110,7 +110,7 @@ describe('tracing', () => {
     channel.subscribe(subscribers)
     await node.commands.add(1)
     await node.queries.get()
-    await expect(node.propose('text' as never)).rejects.toMatchObject({ code: 'INVALID_VALUE' })
+    await expect(node.propose(new Uint8Array())).rejects.toMatchObject({ code: 'INVALID_OPTION' })
     channel.unsubscribe(subscribers)
     await node.commands.add(1)
     expect(seen).toEqual(['start command add', 'end command add', 'start query get', 'end query get'])
