@@ -54,6 +54,7 @@ export class Host implements ReplicaHost, Receiver {
   readonly #greeters = new Set<(hello: Hello) => void>()
   #founders: readonly Peer[] = []
   #dialled = ''
+  #wanted: ReadonlySet<NodeId> = new Set()
   #scheduled = false
   #timer: { readonly at: number; cancel(): void } | undefined
   #backlog = 0
@@ -131,6 +132,10 @@ export class Host implements ReplicaHost, Receiver {
     this.links.set(peer, state)
     this.#tell({ type: 'link', peer, state })
     for (const replica of this.replicas.values()) replica.link(peer, state)
+    if (state === 'down' && !this.#wanted.has(peer)) {
+      this.links.delete(peer) // a stranger under ever new names shall not fill the memory
+      this.hellos.delete(peer)
+    }
   }
 
   // —— what the replicas call
@@ -155,6 +160,7 @@ export class Host implements ReplicaHost, Receiver {
         if (id !== this.#parts.id) peers.set(id, address === undefined ? { id } : { id, address })
     }
     for (const [id, peer] of this.#newcomers) peers.set(id, peer)
+    this.#wanted = new Set(peers.keys())
     const list = [...peers.values()]
     const dialled = JSON.stringify(list)
     if (dialled === this.#dialled) return
@@ -271,10 +277,9 @@ export class Host implements ReplicaHost, Receiver {
     if (this.#closing) return
     let next = Number.POSITIVE_INFINITY
     for (const { deadline } of this.replicas.values()) if (deadline !== undefined && deadline < next) next = deadline
-    if (this.#timer?.at === next) return
+    // A deadline usually moves on before it comes: a timer that fires early arms the next one, and costs less than one for each turn.
+    if (next === Number.POSITIVE_INFINITY || (this.#timer && this.#timer.at <= next)) return
     this.#timer?.cancel()
-    this.#timer = undefined
-    if (next === Number.POSITIVE_INFINITY) return
     const cancel = this.#parts.environment.at(next, () => {
       this.#timer = undefined
       this.wake()
