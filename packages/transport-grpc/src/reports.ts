@@ -4,9 +4,10 @@ export interface TransportReport {
   /**
    * `unreachable`: nobody answers where a peer is dialled. `refused`: somebody does, and one of the two turned the other down.
    * `malformed`: an admitted peer sent what is no frame; its connection was closed.
+   * `insecure`: this node listens in the clear, and not on loopback only.
    */
-  readonly kind: 'unreachable' | 'refused' | 'malformed'
-  /** `host:port` of the other side. */
+  readonly kind: 'unreachable' | 'refused' | 'malformed' | 'insecure'
+  /** `host:port` of the other side; of this node, if it is about that. */
   readonly remote: string
   /** The peer that was dialled or admitted; absent for strangers. */
   readonly peer?: NodeId

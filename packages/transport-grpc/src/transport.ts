@@ -97,6 +97,8 @@ class Grpc implements GrpcTransport {
       const bound = await this.#listener.listen(at)
       if (this.#closing) throw new RaftkitError('CLOSED', 'this transport was closed while it started')
       this.#address = formatAddress(bound)
+      if (!isLoopback(at))
+        this.#reports.report('insecure', this.#address, 'whoever reaches this port can read and forge frames')
     }
     this.#receiver = receiver
     this.#around = around

@@ -84,7 +84,8 @@ export class TestNode implements Receiver {
 
   /** The last that was said of the link. */
   state(peer: TestNode): string | undefined {
-    return this.links.findLast((link) => link.startsWith(`${peer.id} `))?.slice(peer.id.length + 1)
+    const links = this.links.filter((link) => link.startsWith(`${peer.id} `))
+    return links.at(-1)?.slice(peer.id.length + 1)
   }
 }
 

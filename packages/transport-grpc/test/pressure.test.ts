@@ -78,7 +78,7 @@ describe('a peer that does not read', () => {
     // The bulk connection is the one that much has gone through.
     for (let n = 0; n < 64; n++) a.transport.send('b', [new Uint8Array(65_536)], 'bulk')
     await until(() => b.heard.length === 64)
-    const bulk = relay.pairs.toSorted((x, y) => y[0].bytesRead - x[0].bytesRead)[0]!
+    const bulk = [...relay.pairs].sort((x, y) => y[0].bytesRead - x[0].bytesRead)[0]!
     for (const socket of bulk) socket.pause()
     for (let n = 0; n < 512; n++) a.transport.send('b', [new Uint8Array(65_536)], 'bulk')
     a.send(b, 'vote')

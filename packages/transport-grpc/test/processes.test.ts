@@ -61,7 +61,7 @@ describe('two processes', () => {
         a.transport.send('b', [new Uint8Array(2000)], 'bulk')
         a.transport.send('b', [new TextEncoder().encode('x')], 'control')
       }, 2)
-      for (let life = 0; life < 3; life++) {
+      for (let life = 0; life < 2; life++) {
         await until(() => state() === 'b up' && a.texts.some((text) => text.startsWith(`${b.process.pid} `)))
         await b.kill()
         await until(() => state() === 'b down')

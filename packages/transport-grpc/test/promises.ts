@@ -37,7 +37,7 @@ export function describeTransport(name: string, world: World): void {
       expect(b.heard[0]!.frame.length).toBe(0)
     })
 
-    test('a frame above the limit is dropped, and nothing else breaks', async () => {
+    test('a frame above the limit is dropped, and the stream goes on with the next (B53)', async () => {
       const [a, b] = [await start('a'), await start('b')]
       await connect(a, b)
       a.transport.send('b', [new Uint8Array(a.transport.maxFrameBytes), new Uint8Array(1)], 'bulk')
@@ -184,8 +184,8 @@ export function describeTransport(name: string, world: World): void {
       await until(() => nodes.every(({ heard }) => heard.length >= 3))
       await wait(50)
       for (const node of nodes) {
-        expect(node.texts.toSorted()).toEqual(nodes.filter((n) => n !== node).map((n) => `${n.id}>${node.id}`))
-        expect(node.links.toSorted()).toEqual(nodes.filter((n) => n !== node).map((n) => `${n.id} up`))
+        expect([...node.texts].sort()).toEqual(nodes.filter((n) => n !== node).map((n) => `${n.id}>${node.id}`))
+        expect([...node.links].sort()).toEqual(nodes.filter((n) => n !== node).map((n) => `${n.id} up`))
       }
     })
 

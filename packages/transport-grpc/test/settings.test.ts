@@ -56,9 +56,12 @@ describe('where it listens', () => {
     },
   )
 
-  test('with `insecure`, everywhere', async () => {
-    const a = await TestNode.start(world({ insecure: true }), 'a', { address: '0.0.0.0:0' })
+  test('with `insecure`, everywhere; and it is told each time', async () => {
+    const kinds: string[] = []
+    const open = world({ insecure: true, onReport: ({ kind }) => kinds.push(kind) })
+    const a = await TestNode.start(open, 'a', { address: '0.0.0.0:0' })
     expect(a.peer.address).toMatch(/^0\.0\.0\.0:/)
+    expect(kinds).toEqual(['insecure'])
   })
 
   test('a taken port: which, and what to do; closing afterwards is harmless', async () => {
