@@ -34,28 +34,26 @@ interface FastifyComplaint {
 }
 
 /** Answers with the error as JSON: `{ error: { code, message, outcome?, leader? } }`. */
-export function complain(reply: FastifyReply, error: unknown): FastifyReply {
+export function complain(reply: FastifyReply, error: unknown, say: (line: string) => void): FastifyReply {
   if (error instanceof BadRequest) {
     const { code, message, details } = error
     return reply.code(error.status).send({ error: { code, message }, ...details })
   }
   if (isRaftkitError(error)) {
     const { code, message, leaderHint: leader } = error
-    const status = error.outcome === 'refused' || !error.outcome ? aboutTheRequest[code] : undefined
-    if (status !== undefined) return reply.code(status).send({ error: { code, message, outcome: 'refused' } })
-    if (error.outcome === 'refused') {
-      return reply
-        .code(503)
-        .header('retry-after', '1')
-        .send({ error: { code, message, outcome: 'refused', leader } })
-    }
-    return reply.code(504).send({ error: { code, message, outcome: 'unknown', leader } })
+    const status = aboutTheRequest[code]
+    // Of a read there is nothing to wonder about, and a request that is wrong in itself was not begun.
+    const harmless = reply.request.method === 'GET' || (error.outcome === undefined && status !== undefined)
+    const outcome = harmless ? 'refused' : (error.outcome ?? 'unknown')
+    if (outcome === 'unknown') return reply.code(504).send({ error: { code, message, outcome, leader } })
+    if (status !== undefined) return reply.code(status).send({ error: { code, message, outcome } })
+    return reply.code(503).header('retry-after', '1').send({ error: { code, message, outcome, leader } })
   }
   const { statusCode, code, message } = error as FastifyComplaint
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
     return reply.code(statusCode).send({ error: { code: code ?? 'BAD_REQUEST', message } })
   }
-  reply.log.error(error)
+  say(`a request failed: ${error instanceof Error ? error.stack : String(error)}`)
   // Nothing is known of what had been done by then.
   return reply
     .code(500)

@@ -17,6 +17,8 @@ export interface Serving {
   readonly leaving: AbortSignal
   /** Requests are refused unless their Host names this machine: a page of a stranger's site cannot reach us under its own name. */
   readonly loopback: boolean
+  /** Where the server's own failures are told. */
+  readonly say: (line: string) => void
 }
 
 /** A value of JSON may take six characters for one byte; the rest is for the other fields. */
@@ -36,9 +38,9 @@ export async function httpServer(serving: Serving): Promise<FastifyInstance> {
   })
   app.server.headersTimeout = 10_000
   app.server.maxConnections = 1024
-  app.setErrorHandler((error, _request, reply) => complain(reply, error))
+  app.setErrorHandler((error, _request, reply) => complain(reply, error, serving.say))
   app.setNotFoundHandler((_request, reply) =>
-    complain(reply, new BadRequest(404, 'NO_SUCH_ROUTE', 'no such path; the README lists them')),
+    complain(reply, new BadRequest(404, 'NO_SUCH_ROUTE', 'no such path; the README lists them'), serving.say),
   )
   guard(app, serving)
   await app.register(keys, serving)

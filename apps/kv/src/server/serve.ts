@@ -41,7 +41,7 @@ export async function serve(settings: Resolved, say: Say): Promise<Served> {
     },
   })
   const leaving = new AbortController()
-  const app = await httpServer({ node, timeout, leaving: leaving.signal, loopback: http.loopback })
+  const app = await httpServer({ node, timeout, leaving: leaving.signal, loopback: http.loopback, say })
   let url: string
   try {
     url = await app.listen({ host: http.host, port: http.port })
