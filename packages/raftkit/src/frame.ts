@@ -16,7 +16,7 @@ import { isName } from './names.ts'
  *
  * A tail holds records or pieces of snapshots, which carry checksums of their own: they are not summed again on every hop.
  */
-export const frameFormat = 1
+const frameFormat = 1
 const checksumAt = 18
 const headerBytes = 22
 const lanes: readonly Lane[] = ['control', 'bulk']

@@ -7,7 +7,7 @@ import { isName, nameRule } from './names.ts'
  *
  *   u8 format · text cluster · text node · 16 bytes incarnation · 16 bytes genesis (zero: none yet) · text protocol · u32 machine version
  */
-export const helloFormat = 1
+const helloFormat = 1
 
 export interface Hello {
   readonly cluster: string
