@@ -13,7 +13,7 @@ const ends = () => process.getActiveResourcesInfo().filter((resource) => resourc
 /** Control and bulk apart. */
 const endsPerPair = 4
 
-describe('links', () => {
+describe('links', { timeout: 60_000 }, () => {
   afterEach(closeAll)
 
   test('two nodes hold two TCP connections, whoever dialled, and none once closed', async () => {

@@ -37,7 +37,7 @@ class Child {
 
 const children = new Set<Child>()
 
-describe('two processes', () => {
+describe('two processes', { timeout: 60_000 }, () => {
   afterEach(async () => {
     await closeAll()
     await Promise.all([...children].map((child) => child.kill()))
@@ -48,30 +48,26 @@ describe('two processes', () => {
     ['both dial', true, true],
     ['the survivor dials', true, false],
     ['the victim dials', false, true],
-  ])(
-    'one is killed and comes back at its address, again and again: %s',
-    async (_, survivorDials, victimDials) => {
-      const a = await TestNode.start(world, 'a')
-      const peer = victimDials ? a.peer : { id: 'a' }
-      let b = new Child('127.0.0.1:0', peer)
-      const address = await b.address()
-      if (survivorDials) a.transport.setPeers([{ id: 'b', address }])
-      const state = () => a.links.at(-1)
-      const talk = setInterval(() => {
-        a.transport.send('b', [new Uint8Array(2000)], 'bulk')
-        a.transport.send('b', [new TextEncoder().encode('x')], 'control')
-      }, 2)
-      for (let life = 0; life < 2; life++) {
-        await until(() => state() === 'b up' && a.texts.some((text) => text.startsWith(`${b.process.pid} `)))
-        await b.kill()
-        await until(() => state() === 'b down')
-        b = new Child(address, peer)
-      }
-      await until(() => state() === 'b up')
-      clearInterval(talk)
-    },
-    60_000,
-  )
+  ])('one is killed and comes back at its address, again and again: %s', async (_, survivorDials, victimDials) => {
+    const a = await TestNode.start(world, 'a')
+    const peer = victimDials ? a.peer : { id: 'a' }
+    let b = new Child('127.0.0.1:0', peer)
+    const address = await b.address()
+    if (survivorDials) a.transport.setPeers([{ id: 'b', address }])
+    const state = () => a.links.at(-1)
+    const talk = setInterval(() => {
+      a.transport.send('b', [new Uint8Array(2000)], 'bulk')
+      a.transport.send('b', [new TextEncoder().encode('x')], 'control')
+    }, 2)
+    for (let life = 0; life < 2; life++) {
+      await until(() => state() === 'b up' && a.texts.some((text) => text.startsWith(`${b.process.pid} `)))
+      await b.kill()
+      await until(() => state() === 'b down')
+      b = new Child(address, peer)
+    }
+    await until(() => state() === 'b up')
+    clearInterval(talk)
+  })
 
   test('one that stands still costs the other nothing, and is heard again when it goes on', async () => {
     const a = await TestNode.start(world, 'a')
@@ -89,7 +85,7 @@ describe('two processes', () => {
       a.transport.send('b', [new Uint8Array(5)], 'control')
       return a.heard.length > before
     })
-  }, 60_000)
+  })
 
   test('after close, nothing keeps the process alive, even with an unreachable and a mute peer', async () => {
     const mute = await TestNode.start(world, 'a')
@@ -105,5 +101,5 @@ describe('two processes', () => {
       const [code] = await once(b.process, 'exit')
       expect(code).toBe(0)
     }
-  }, 60_000)
+  })
 })

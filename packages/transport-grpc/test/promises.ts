@@ -4,7 +4,7 @@ import { afterEach, describe, expect, test } from 'vitest'
 import { closeAll, connect, TestNode, until, up, type World, wait } from './node.ts'
 
 export function describeTransport(name: string, world: World): void {
-  describe(`${name} as a transport`, () => {
+  describe(`${name} as a transport`, { timeout: 60_000 }, () => {
     const start = (id: string, options?: Parameters<typeof TestNode.start>[2]) => TestNode.start(world, id, options)
     afterEach(closeAll)
 

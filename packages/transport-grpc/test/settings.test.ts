@@ -14,7 +14,7 @@ const world = (options: GrpcTransportOptions = {}): World => ({
   reached: (transport) => (transport as GrpcTransport).address!,
 })
 
-describe('where it listens', () => {
+describe('where it listens', { timeout: 60_000 }, () => {
   afterEach(closeAll)
 
   test('at its own address, and says which port it was given', async () => {
@@ -83,7 +83,7 @@ describe('where it listens', () => {
   })
 })
 
-describe('whom it dials', () => {
+describe('whom it dials', { timeout: 60_000 }, () => {
   afterEach(closeAll)
 
   test('nobody on the network in the clear, nor at what is no address: it says so, once, and goes on', async () => {

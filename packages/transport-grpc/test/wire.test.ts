@@ -22,7 +22,7 @@ function read(message: Uint8Array): { frames: Uint8Array[]; whole: boolean } {
   return { frames, whole }
 }
 
-describe('the wire follows transport.proto', () => {
+describe('the wire follows transport.proto', { timeout: 60_000 }, () => {
   const frames = [0, 1, 127, 128, 16_383, 16_384, 2_097_151, 2_097_152].map(noise)
 
   test('protobufjs reads our frames as the schema says', () => {
@@ -61,7 +61,7 @@ describe('the wire follows transport.proto', () => {
   })
 })
 
-describe('malformed bytes', () => {
+describe('malformed bytes', { timeout: 60_000 }, () => {
   test.each([
     ['another field', '12026869'],
     ['another wire type', '0801'],

@@ -56,7 +56,7 @@ async function cluster(size: number, options: { seed?: number; queueBytes?: numb
   return { time, network, nodes, a, b, c }
 }
 
-describe('faults that can be switched', () => {
+describe('faults that can be switched', { timeout: 60_000 }, () => {
   afterEach(closeAll)
 
   test('a cut takes frames one way, those on their way as well, and breaks no link', async () => {
