@@ -7,7 +7,6 @@ export type Level = ClassicLevel<Uint8Array, Uint8Array>
 export type Operation = { type: 'put'; key: Uint8Array; value: Uint8Array } | { type: 'del'; key: Uint8Array }
 
 export interface Tuning {
-  readonly compression: boolean
   readonly cacheSize: number
   readonly writeBufferSize: number
 }
@@ -27,7 +26,12 @@ export class Database {
 
   private constructor(folder: string, tuning: Tuning) {
     this.folder = folder
-    this.#level = new ClassicLevel(folder, { keyEncoding: 'view', valueEncoding: 'view', ...tuning })
+    this.#level = new ClassicLevel(folder, {
+      keyEncoding: 'view',
+      valueEncoding: 'view',
+      compression: false,
+      ...tuning,
+    })
   }
 
   static async open(folder: string, tuning: Tuning): Promise<Database> {

@@ -16,19 +16,23 @@ export function isFull(error: unknown): boolean {
   return false
 }
 
+/** Whether LevelDB's error says that what was written is not there, or not as it was: not that it may not be read now. */
+export function isDamage(error: unknown): boolean {
+  const { code, message = '' } = ((error as Error).cause ?? error) as { code?: string; message?: string }
+  return code === 'LEVEL_CORRUPTION' || /no such file|invalid argument|input\/output error|truncated/i.test(message)
+}
+
 /** What a failed open of LevelDB means. */
 export function openFailure(directory: string, error: unknown): RaftkitError {
   if (isRaftkitError(error)) return error
-  const { code, message = '' } = ((error as Error).cause ?? error) as { code?: string; message?: string }
+  const { code } = ((error as Error).cause ?? error) as { code?: string }
   if (code === 'LEVEL_LOCKED')
     return new RaftkitError(
       'LOCKED',
       `${directory} is held by another process, or by another storage of this one; end it first, or give this member a directory of its own`,
       { cause: error },
     )
-  // A file that is gone is damage; one that may not be read is not.
-  if (code === 'LEVEL_CORRUPTION' || /no such file/i.test(message))
-    return storeDamaged(directory, 'LevelDB cannot open it', error)
+  if (isDamage(error)) return storeDamaged(directory, 'LevelDB cannot open it', error)
   return failed(`could not open ${directory}`, error)
 }
 

@@ -1,6 +1,6 @@
-import type { Found, GroupId } from '@raftkit/contract'
+import { type Found, type GroupId, isRaftkitError } from '@raftkit/contract'
 import type { Database } from './database.ts'
-import { groupDamaged, storeDamaged } from './failure.ts'
+import { groupDamaged, isDamage, storeDamaged } from './failure.ts'
 import {
   allHeads,
   allPieces,
@@ -74,7 +74,7 @@ export async function takeInventory(
       return { stamp, retired, heads, remains }
     })
   } catch (error) {
-    if ((error as { code?: string }).code === 'LEVEL_CORRUPTION') throw damaged('LevelDB cannot read it', error)
+    if (!isRaftkitError(error) && isDamage(error)) throw damaged('LevelDB cannot read it', error)
     throw error
   }
 }
@@ -141,7 +141,7 @@ export async function inspectLog(
       return { found: { first, last, ...(state && { state }) }, places }
     })
   } catch (error) {
-    if ((error as { code?: string }).code === 'LEVEL_CORRUPTION') throw damaged('LevelDB cannot read it', error)
+    if (!isRaftkitError(error) && isDamage(error)) throw damaged('LevelDB cannot read it', error)
     throw error
   }
 }

@@ -2,13 +2,14 @@ import {
   type Found,
   type GroupId,
   type Index,
+  isRaftkitError,
   type LogStore,
   type LogWrite,
   RaftkitError,
   type Run,
 } from '@raftkit/contract'
 import type { Database, Operation } from './database.ts'
-import { failed, groupDamaged } from './failure.ts'
+import { failed, groupDamaged, isDamage } from './failure.ts'
 import type { Flusher } from './flusher.ts'
 import {
   decodePiece,
@@ -256,8 +257,8 @@ export class LevelLog implements LogStore {
     } catch (error) {
       if (gathered.empty && places[0]! < this.#first && gathered.from < this.#first)
         throw new RaftkitError('COMPACTED', `record ${gathered.from} is gone; the log begins at ${this.#first}`)
-      const corrupt = (error as { code?: string }).code === 'LEVEL_CORRUPTION'
-      if (corrupt) throw groupDamaged(this.#group, `the records from ${places[0]} on cannot be read`, error)
+      if (!isRaftkitError(error) && isDamage(error))
+        throw groupDamaged(this.#group, `the records from ${places[0]} on cannot be read`, error)
       throw failed(`could not read the log of ${this.#group}`, error)
     }
   }

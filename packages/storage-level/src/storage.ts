@@ -4,8 +4,10 @@ import { type GroupId, type LogStore, RaftkitError, type SnapshotStore, type Sto
 import {
   createDirectory,
   type FileSnapshots,
+  type FolderLock,
   fileSnapshots,
   fromFileName,
+  lockFolder,
   syncDirectory,
   toFileName,
 } from '@raftkit/files'
@@ -16,10 +18,9 @@ import { inspectLog, takeInventory } from './inspect.ts'
 import { pieceKey, piecesOf, stateKey } from './layout.ts'
 import { LevelLog } from './log.ts'
 import { Mark } from './mark.ts'
+import { removeBadTables, setAsideBadTables } from './tables.ts'
 
 export interface LevelOptions {
-  /** Compress what leaves the write buffer, with Snappy. Default true; false suits records that are compressed or encrypted already. */
-  readonly compression?: boolean
   /** Memory for records read from disk. Default 8 MiB. */
   readonly cacheBytes?: number
   /** What LevelDB gathers in memory, and in its log, before it sorts it into a table; the next start reads it back. Default 4 MiB. */
@@ -35,15 +36,15 @@ export interface LevelOptions {
 export function levelStorage(directory: string, options: LevelOptions = {}): Storage {
   if (typeof directory !== 'string' || directory === '')
     throw new RaftkitError('INVALID_OPTION', 'levelStorage needs the path of a directory')
-  const { compression = true, cacheBytes = 8_388_608, writeBufferBytes = 4_194_304 } = options
-  if (typeof compression !== 'boolean') throw new RaftkitError('INVALID_OPTION', '`compression` is true or false')
+  const { cacheBytes = 8_388_608, writeBufferBytes = 4_194_304 } = options
   for (const [name, bytes] of Object.entries({ cacheBytes, writeBufferBytes }))
     if (!Number.isSafeInteger(bytes) || bytes < 65_536 || bytes > 1_073_741_824)
       throw new RaftkitError('INVALID_OPTION', `\`${name}\` is a whole number of bytes from 65536 to 1073741824`)
-  return new LevelStorage(directory, { compression, cacheSize: cacheBytes, writeBufferSize: writeBufferBytes })
+  return new LevelStorage(directory, { cacheSize: cacheBytes, writeBufferSize: writeBufferBytes })
 }
 
 interface Opened {
+  readonly lock: FolderLock
   readonly database: Database
   readonly flusher: Flusher
   readonly mark: Mark
@@ -141,16 +142,20 @@ class LevelStorage implements Storage {
   async #close(): Promise<void> {
     const opened = await this.#opening?.catch(() => undefined)
     if (!opened) return
-    const { database, flusher, mark } = opened
+    const { lock, database, flusher, mark } = opened
     const ended = flusher.close()
     await Promise.allSettled(this.#underWay)
     await Promise.all([...this.#logs].map((log) => log.close()))
     await ended
     for (const snapshots of this.#snapshots.values()) await (await snapshots).close()
-    await mark.close()
-    await database.close().catch((error: unknown) => {
+    try {
+      await mark.close()
+      await database.close()
+    } catch (error) {
       throw failed(`could not close ${this.#directory}`, error)
-    })
+    } finally {
+      await lock.release()
+    }
   }
 
   /** One owner per group, from before the first step; a failure ends it. */
@@ -185,16 +190,28 @@ class LevelStorage implements Storage {
   }
 
   async #load(): Promise<Opened> {
+    const lock = await lockFolder(this.#directory)
+    try {
+      return { lock, ...(await this.#loadLocked()) }
+    } catch (error) {
+      await lock.release()
+      throw failed(`could not open ${this.#directory}`, error)
+    }
+  }
+
+  async #loadLocked(): Promise<Omit<Opened, 'lock'>> {
     const directory = this.#directory
-    await createDirectory(join(directory, 'level'))
-    // LevelDB's lock guards all that is in the directory.
-    const database = await Database.open(join(directory, 'level'), this.#tuning).catch((error: unknown) => {
+    const folder = join(directory, 'level')
+    await createDirectory(folder)
+    await setAsideBadTables(folder)
+    const database = await Database.open(folder, this.#tuning).catch((error: unknown) => {
       throw openFailure(directory, error)
     })
     try {
+      await removeBadTables(folder)
       const path = join(directory, 'mark')
       let mark = (await exists(path)) ? await Mark.read(path) : undefined
-      if (!mark && !(await exists(path)) && (await database.isEmpty())) {
+      if (!(await exists(path)) && (await database.isEmpty())) {
         await Mark.create(path)
         mark = { stamp: 0, turn: 0 }
       }
@@ -205,7 +222,7 @@ class LevelStorage implements Storage {
       return { database, flusher, mark: opened }
     } catch (error) {
       await database.close().catch(() => undefined)
-      throw failed(`could not open ${directory}`, error)
+      throw error
     }
   }
 
