@@ -59,12 +59,12 @@ export class Blobs {
     for (const fetched of dropped) if ('writer' in fetched) await fetched.writer.close()
   }
 
-  async close(): Promise<void> {
+  /** Lets go of everything. Does not wait: on a full disk a write may hang until the storage itself is closed, which comes next. */
+  close(): void {
     this.#closed = true
-    await this.#tail
-    for (const fetched of this.#fetched.values()) if ('writer' in fetched) await fetched.writer.close()
+    for (const fetched of this.#fetched.values()) if ('writer' in fetched) fetched.writer.close().catch(() => undefined)
     this.#fetched.clear()
-    await Promise.allSettled([...this.#readers.values()].map((reader) => reader.then((open) => open.close())))
+    for (const reader of this.#readers.values()) reader.then((open) => open.close()).catch(() => undefined)
     this.#readers.clear()
   }
 

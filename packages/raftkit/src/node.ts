@@ -411,15 +411,16 @@ class RunningNode implements Node {
       const give = (code: ErrorCode, sentence: string, cause?: unknown): void =>
         reject(new RaftkitError(code, sentence, { outcome: 'unknown', cause }))
       const abort = (): void => give('ABORTED', 'the caller gave up waiting', signal?.reason)
-      if (signal?.aborted) return abort()
-      signal?.addEventListener('abort', abort)
       const cancel = Number.isFinite(timeout)
         ? environment.at(environment.now() + timeout, () => give('TIMEOUT', 'no answer within the timeout'))
         : () => undefined
-      work.then(resolve, reject).finally(() => {
+      const end = (): void => {
         cancel()
         signal?.removeEventListener('abort', abort)
-      })
+      }
+      work.then(resolve, reject).finally(end)
+      if (signal?.aborted) abort()
+      else signal?.addEventListener('abort', abort)
     })
   }
 

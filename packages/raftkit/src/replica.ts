@@ -256,7 +256,7 @@ export class Replica {
     this.#error = error
     this.#outbox.clear()
     void this.applier.stop(error)
-    void this.snapshots.close(error)
+    this.snapshots.close(error)
     this.pending.close(error.code, `this node has stopped (${error.message})`, error)
     this.#host.failed(this, error)
   }
@@ -266,9 +266,9 @@ export class Replica {
     this.#error ??= reason
     this.#outbox.clear()
     this.pending.close(reason.code, 'this node was closed', reason)
-    await Promise.all([this.applier.stop(reason), this.snapshots.close(reason)])
-    await this.#blobs.close()
-    await this.#parts.log.close()
+    this.snapshots.close(reason)
+    this.#blobs.close()
+    await Promise.all([this.applier.stop(reason), this.#parts.log.close()])
   }
 
   #stepAll(now: number): void {

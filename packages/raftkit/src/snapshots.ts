@@ -53,7 +53,7 @@ export class Snapshots {
   #bytes = 0
   /** After a failure: only once so much more was applied. */
   #patience = 0
-  #writing: { readonly name: string; readonly done: Promise<void> } | undefined
+  #writing: string | undefined
   /** Committed, but the protocol was not stepped with it yet. */
   readonly #untold = new Set<string>()
   #closed: RaftkitError | undefined
@@ -77,7 +77,7 @@ export class Snapshots {
 
   /** Blobs that nobody but this object knows of. */
   names(): readonly string[] {
-    return this.#writing ? [...this.#untold, this.#writing.name] : [...this.#untold]
+    return this.#writing ? [...this.#untold, this.#writing] : [...this.#untold]
   }
 
   /** So much was applied. */
@@ -120,10 +120,10 @@ export class Snapshots {
     }
   }
 
-  async close(reason: RaftkitError): Promise<void> {
+  /** Gives up what is being written; does not wait for it, since on a full disk it ends only when the storage is closed. */
+  close(reason: RaftkitError): void {
     this.#closed ??= reason
     for (const waiter of this.#waiters.splice(0)) waiter.reject(reason)
-    await this.#writing?.done
   }
 
   #begin(): void {
@@ -149,12 +149,12 @@ export class Snapshots {
       this.#gaveUp(index, error)
       return
     }
-    const done = this.#write(name, index, term, chunks).then(() => {
+    this.#writing = name
+    void this.#write(name, index, term, chunks).then(() => {
       this.#writing = undefined
       // Somebody asked while this one was being written, and wants what was applied since.
       if (this.#waiters.some(({ atLeast }) => atLeast > index)) this.#begin()
     })
-    this.#writing = { name, done }
   }
 
   async #write(name: string, index: Index, term: Term, chunks: AsyncIterable<Uint8Array>): Promise<void> {

@@ -20,7 +20,7 @@ describe('the blob that is fetched from a peer', () => {
     const piece = { type: 'writeSnapshot', id: 2, name: 's', bytes: bytes('half ') } as const
     expect(await first.carryOut(piece)).toEqual({ type: 'writeSnapshot', held: 5 })
     expect(await first.carryOut({ type: 'createSnapshot', id: 3, name: 's' })).toMatchObject({ held: 5 }) // the same again
-    await first.close()
+    first.close()
 
     const second = new Blobs(snapshots, () => [])
     expect(await second.carryOut({ type: 'createSnapshot', id: 1, name: 's' })).toMatchObject({ held: 5 })
@@ -38,7 +38,7 @@ describe('the blob that is fetched from a peer', () => {
       type: 'readSnapshot',
       bytes: bytes('and half'),
     })
-    await second.close()
+    second.close()
   })
 
   test('that was committed before a crash, but not adopted, is found complete and need not be fetched again', async () => {
@@ -49,7 +49,7 @@ describe('the blob that is fetched from a peer', () => {
     const blobs = new Blobs(snapshots, () => [])
     expect(await blobs.carryOut({ type: 'createSnapshot', id: 1, name: 's' })).toMatchObject({ held: 5 })
     expect(await blobs.carryOut({ type: 'commitSnapshot', id: 2, name: 's' })).toEqual({ type: 'commitSnapshot' })
-    await blobs.close()
+    blobs.close()
   })
 })
 
@@ -59,7 +59,7 @@ describe('blobs', () => {
     const failed = { type: 'failed', code: 'MISSING' }
     expect(await blobs.carryOut({ type: 'readSnapshot', id: 1, name: 'x', offset: 0, maxBytes: 9 })).toEqual(failed)
     expect(await blobs.carryOut({ type: 'writeSnapshot', id: 2, name: 'x', bytes: bytes('?') })).toEqual(failed)
-    await blobs.close()
+    blobs.close()
   })
 
   test('that the runtime writes itself outlive what the protocol retains, and others do not', async () => {
@@ -77,7 +77,7 @@ describe('blobs', () => {
     expect(await read('kept')).toMatchObject({ bytes: bytes('kept') })
     expect(await read('mine')).toMatchObject({ bytes: bytes('mine') })
     expect(await read('old')).toEqual({ type: 'failed', code: 'MISSING' })
-    await blobs.close()
+    blobs.close()
   })
 
   test('whose store fails stop the replica: the failure is not an answer', async () => {

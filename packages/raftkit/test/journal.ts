@@ -32,8 +32,11 @@ export class Journal implements StateMachine {
     return this.texts.length
   }
 
-  async *snapshot(): AsyncIterable<Uint8Array> {
-    yield* [bytes(JSON.stringify(this.texts))]
+  snapshot(): AsyncIterable<Uint8Array> {
+    const frozen = bytes(JSON.stringify(this.texts))
+    return (async function* () {
+      yield frozen
+    })()
   }
 
   async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
