@@ -6,7 +6,9 @@ import { isRaftkitError, type Storage } from '@raftkit/contract'
 import { type LevelOptions, levelStorage } from '@raftkit/storage-level'
 import { ClassicLevel } from 'classic-level'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { append, contents, Model, random, record, run } from './suite.ts'
+import { Model, random } from './model.ts'
+import { append, record, run } from './records.ts'
+import { contents } from './suite.ts'
 
 // Files are altered while the storage is closed. Whatever is altered is found, or is harmless: then every group is exactly what it was.
 // LevelDB alone passes over all of this in silence (one flipped bit: a hole; a cut log: an older vote; an emptied file: an empty store).

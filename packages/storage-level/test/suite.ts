@@ -1,5 +1,7 @@
 import type { Index, LogStore, LogWrite, Run, SnapshotReader, Storage } from '@raftkit/contract'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { Model, random } from './model.ts'
+import { append, record, run } from './records.ts'
 
 // The promises of packages/contract/src/storage.ts, as sentences that any adapter must make true.
 // A function over a factory, so that a compliance kit can lift it.
@@ -8,25 +10,6 @@ import { afterEach, beforeEach, describe, expect, it } from 'vitest'
 export interface Place {
   open(): Storage
   remove(): Promise<void>
-}
-
-/** A record that tells who it is: its length, its index, a version, filling. */
-export function record(index: Index, version = 0, size = 24): Uint8Array {
-  const bytes = new Uint8Array(size).fill((index * 31 + version * 7) & 255)
-  const view = new DataView(bytes.buffer)
-  view.setUint32(0, size, true)
-  view.setFloat64(4, index, true)
-  view.setUint32(12, version, true)
-  return bytes
-}
-
-export function run(from: Index, count: number, version = 0, size = 24): Run {
-  const records = Array.from({ length: count }, (_, i) => record(from + i, version, size))
-  return { count, bytes: Buffer.concat(records) }
-}
-
-export function append(at: Index, count: number, version = 0, size = 24): LogWrite {
-  return { tail: { at, run: run(at, count, version, size) } }
 }
 
 export function records({ count, bytes }: Run): Uint8Array[] {
@@ -62,66 +45,6 @@ async function readAll(reader: SnapshotReader): Promise<Uint8Array> {
     const part = await reader.read(at, 1000)
     if (part.length === 0) return Buffer.concat(parts)
     parts.push(part)
-  }
-}
-
-/** A small generator, so that every run is the same. */
-export function random(seed: number): (below: number) => number {
-  let x = seed
-  return (below) => {
-    x = (Math.imul(x, 1664525) + 1013904223) >>> 0
-    return Math.floor((x / 2 ** 32) * below)
-  }
-}
-
-/** What a log is, as the port tells it. */
-export class Model {
-  first: Index = 1
-  records: number[] = []
-  state: string | undefined
-
-  get last(): Index {
-    return this.first + this.records.length - 1
-  }
-
-  /** A random write, carried out here; `version` marks its records. */
-  next(below: (n: number) => number, version: number): LogWrite {
-    const change: { -readonly [K in keyof LogWrite]: LogWrite[K] } = {}
-    const kind = below(20)
-    if (kind < 15) {
-      // Mostly appends, at times a cut, small ones more often.
-      const back = below(4) === 0 ? below(Math.min(this.records.length, 40) + 1) : 0
-      const at = this.last + 1 - back
-      const count = below(6) === 0 ? 0 : 1 + below(12)
-      const size = below(40) === 0 ? 40_000 : 20 + below(200)
-      change.tail = { at, run: run(at, count, version, size) }
-      this.records.length = at - this.first
-      for (let i = 0; i < count; i++) this.records.push(version)
-    } else if (kind === 15) {
-      const at = 1 + below(this.last + 50)
-      const count = below(5)
-      change.tail = { at, run: run(at, count, version), reset: true }
-      this.first = at
-      this.records = Array.from({ length: count }, () => version)
-    }
-    if (kind > 15 || below(10) === 0) {
-      change.state = blob(`state ${version}`)
-      this.state = `state ${version}`
-    }
-    if (below(8) === 0) {
-      const compactTo = Math.max(0, this.first - 1 + below(this.records.length + 1))
-      change.compactTo = compactTo
-      const gone = compactTo + 1 - this.first
-      if (gone > 0) {
-        this.records.splice(0, gone)
-        this.first = compactTo + 1
-      }
-    }
-    return change
-  }
-
-  lines(from: Index = this.first): string[] {
-    return this.records.slice(from - this.first).map((version, i) => `${from + i}.${version}`)
   }
 }
 
