@@ -17,7 +17,7 @@ export class Reader {
   constructor(bytes: Uint8Array, offset = 0, end: number = bytes.length) {
     if (!(offset >= 0 && offset <= end && end <= bytes.length))
       throw new RaftkitError('INVARIANT', `cannot read from ${offset} to ${end} of ${bytes.length} bytes`)
-    this.#bytes = bytes
+    this.#bytes = plain(bytes)
     this.#at = offset
     this.#end = end
   }
@@ -114,6 +114,15 @@ export class Reader {
     this.#at = at + count
     return at
   }
+}
+
+/**
+ * The same bytes as nothing but a Uint8Array. Disks and sockets give Buffers, whose slices are views: what is a Buffer on one
+ * replica and none on another would make replicas differ.
+ */
+export function plain(bytes: Uint8Array): Uint8Array {
+  if (Object.getPrototypeOf(bytes) === Uint8Array.prototype) return bytes
+  return new Uint8Array(bytes.buffer, bytes.byteOffset, bytes.length)
 }
 
 export function getU32(bytes: Uint8Array, offset: number): number {

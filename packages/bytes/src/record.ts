@@ -1,6 +1,6 @@
 import { type Index, RaftkitError, type Term } from '@raftkit/contract'
 import { crc32 } from './checksum.ts'
-import { getU32, getU64, malformed } from './reader.ts'
+import { getU32, getU64, malformed, plain } from './reader.ts'
 import { putU32, putU64 } from './writer.ts'
 
 /*
@@ -81,7 +81,6 @@ export function encodeRecords(records: readonly LogRecord[], checksumSeed: numbe
  */
 export function verifyRecord(bytes: Uint8Array, offset: number, checksumSeed: number, expectedIndex: Index): number {
   const remaining = bytes.length - offset
-  if (remaining < recordHeaderBytes) throw malformed(`a record's header is cut: ${remaining} bytes remain`, offset)
   const length = getU32(bytes, offset)
   if (length < recordHeaderBytes || length > remaining)
     throw malformed(`a record claims ${length} bytes, ${remaining} remain`, offset)
@@ -112,7 +111,7 @@ export function readRecord(bytes: Uint8Array, offset: number): LogRecord {
     term: recordTerm(bytes, offset),
     time: getU64(bytes, offset + 26),
     seed: getU32(bytes, offset + 34),
-    payload: bytes.subarray(offset + recordHeaderBytes, recordEnd(bytes, offset)),
+    payload: plain(bytes).subarray(offset + recordHeaderBytes, recordEnd(bytes, offset)),
   }
 }
 

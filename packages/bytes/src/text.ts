@@ -93,7 +93,7 @@ function decodeRest(before: string, bytes: Uint8Array, from: number, to: number)
         units[filled++] = lead
         continue
       }
-      const more = lead < 0xc2 ? 0 : lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : lead < 0xf5 ? 3 : 0
+      const more = lead < 0xc2 ? 0 : lead < 0xe0 ? 1 : lead < 0xf0 ? 2 : lead < 0xf8 ? 3 : 0
       if (more === 0 || to - i < more) return undefined
       let code = lead & (0x3f >> more)
       for (let k = 0; k < more; k++) {

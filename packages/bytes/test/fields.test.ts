@@ -65,9 +65,11 @@ describe('what is written is read', () => {
         }
   })
 
-  test('a text longer than any buffer inside', () => {
-    const text = 'a€𝄞'.repeat(20_000)
-    expect(new Reader(new Writer().text(text).finish()).text()).toBe(text)
+  test('a text longer than any buffer inside, wherever a buffer ends', () => {
+    for (const before of ['', 'x', 'xx', 'xxx']) {
+      const text = `${before}${'a€𝄞'.repeat(20_000)}`
+      expect(new Reader(new Writer().text(text).finish()).text()).toBe(text)
+    }
   })
 
   test('-0 stays -0, and every NaN is the same', () => {
@@ -90,10 +92,14 @@ describe('what is written is read', () => {
       '0200000005000000',
       '0300000006000000',
     ])
-    a.finish()
-    const d = new Writer(10).u32(7)
-    a.u32(8)
-    expect(hexOf(d.finish())).toBe('07000000')
+  })
+
+  test('a writer that goes on after it has finished touches nobody else', () => {
+    const a = new Writer(10).u32(1)
+    const first = a.finish()
+    const b = new Writer(10).u32(2)
+    a.u32(3)
+    expect([first, a.finish(), b.finish()].map(hexOf)).toEqual(['01000000', '0100000003000000', '02000000'])
   })
 
   test('views, the rest and the position', () => {
@@ -104,6 +110,13 @@ describe('what is written is read', () => {
     expect(hexOf(reader.rest())).toBe('0405')
     reader.end()
   })
+})
+
+// Buffers slice to views, Uint8Arrays to copies: a replicated program would see the difference.
+test('what is read from a Buffer is no Buffer', () => {
+  const reader = new Reader(Buffer.from(new Writer().raw(new Uint8Array(2)).bytes(new Uint8Array(3)).u8(0).finish()))
+  for (const view of [reader.raw(2), reader.bytes(), reader.rest()])
+    expect(Object.getPrototypeOf(view)).toBe(Uint8Array.prototype)
 })
 
 describe('what is malformed is refused', () => {
@@ -125,6 +138,11 @@ describe('what is malformed is refused', () => {
     }
     expect(new Reader(bytesOf('0200000000000000')).count(2)).toBe(2)
     expectRefusal(() => new Reader(bytesOf('0200000000000000')).count(3), 'MALFORMED')
+  })
+
+  test('a text whose last character goes on behind its end', () => {
+    for (const hex of ['01000000c3a9', '02000000e282ac', '03000000f09d849e', '01000000f09d849e'])
+      expectRefusal(() => new Reader(bytesOf(hex)).text(), 'MALFORMED')
   })
 
   test('more than the limit of the caller', () => {

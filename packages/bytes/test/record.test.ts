@@ -79,6 +79,12 @@ describe('a record', () => {
     const bytes = encodeRecords([command(1)], seed)
     expect(readRecord(bytes, 0).payload.buffer).toBe(bytes.buffer)
   })
+
+  test('has a payload that is a Uint8Array and nothing else, whatever the disk gave', () => {
+    const { payload } = readRecord(Buffer.from(encodeRecords([command(1)], seed)), 0)
+    expect(payload).toEqual(command(1).payload)
+    expect(Object.getPrototypeOf(payload)).toBe(Uint8Array.prototype)
+  })
 })
 
 describe('a record is refused', () => {
