@@ -208,6 +208,7 @@ describe('what cannot be written is refused', () => {
       'a\ud834b',
       'ü\ud834',
       '\udd1e\ud834',
+      '\udd1e\udd1e',
       'x'.repeat(40).concat('\ud834\ud834'),
     ]) {
       const writer = new Writer(0).u8(7)
