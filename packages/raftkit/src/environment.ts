@@ -35,9 +35,15 @@ export function randomHex(environment: Environment, bytes: number): string {
   return Array.from(into, (byte) => byte.toString(16).padStart(2, '0')).join('')
 }
 
-/** 32 random bits. */
-export function randomSeed(environment: Environment): number {
-  const into = new Uint8Array(4)
-  environment.random(into)
-  return new DataView(into.buffer).getUint32(0)
+/** 32 random bits at each call. Drawn by the hundred: a call of the platform costs more than the bits. */
+export function randomSeeds(environment: Environment): () => number {
+  const seeds = new Uint32Array(256)
+  let next = seeds.length
+  return () => {
+    if (next === seeds.length) {
+      environment.random(new Uint8Array(seeds.buffer))
+      next = 0
+    }
+    return seeds[next++]!
+  }
 }

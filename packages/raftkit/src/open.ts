@@ -1,5 +1,5 @@
 import { isRaftkitError, type Membership, type ProtocolKind, RaftkitError, type StateMachine } from '@raftkit/contract'
-import { randomHex, randomSeed } from './environment.ts'
+import { randomHex, randomSeeds } from './environment.ts'
 import { failure } from './failure.ts'
 import { frameOverhead } from './frame.ts'
 import type { Settings } from './options.ts'
@@ -30,7 +30,7 @@ export async function openReplica(
       cluster,
       group,
       incarnation: randomHex(environment, 16),
-      seed: randomSeed(environment),
+      seed: randomSeeds(environment)(),
       found,
       maxMessageBytes: settings.transport.maxFrameBytes - frameOverhead(group),
       timing: settings.timing,

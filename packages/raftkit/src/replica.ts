@@ -24,6 +24,7 @@ import {
 import { type Applied, Applier } from './applier.ts'
 import { answered, Blobs, storageFailure } from './blobs.ts'
 import type { CallOptions } from './calls.ts'
+import { randomSeeds } from './environment.ts'
 import type { RuntimeEvent } from './events.ts'
 import { failure } from './failure.ts'
 import { Outbox } from './outbox.ts'
@@ -67,10 +68,13 @@ export class Replica {
   readonly pending: Pending
   readonly applier: Applier
   readonly snapshots: Snapshots
+  /** Told, for each proposal made here, how long it took to be committed, in milliseconds. */
+  committed: ((milliseconds: number) => void) | undefined
   readonly #parts: ReplicaParts
   readonly #protocol: Protocol
   readonly #host: ReplicaHost
   readonly #blobs: Blobs
+  readonly #seeds: () => number
   readonly #outbox = new Outbox<unknown>()
   /** Writes issued and not yet durable: id, and when it was issued. */
   readonly #writes: { readonly id: number; readonly at: number }[] = []
@@ -96,6 +100,7 @@ export class Replica {
     this.#parts = parts
     this.#protocol = protocol
     this.#host = host
+    this.#seeds = randomSeeds(environment)
     this.#identity = protocol.status()
     const { incarnation, boot } = this.#identity
     this.applier = new Applier(machine, log, environment, applied, {
@@ -185,7 +190,7 @@ export class Replica {
       {
         effect: true,
         bytes: data.length,
-        event: (id) => ({ type: 'propose', id, data, time: Math.floor(environment.wall()), seed: this.#seed() }),
+        event: (id) => ({ type: 'propose', id, data, time: Math.floor(environment.wall()), seed: this.#seeds() }),
         accept: (settled, ending) => {
           if (settled.type !== 'committed') return
           this.committed?.(environment.now() - began)
@@ -194,21 +199,6 @@ export class Replica {
       },
       options,
     )
-  }
-
-  /** Told, for each proposal made here, how long it took to be committed, in milliseconds. */
-  committed: ((milliseconds: number) => void) | undefined
-
-  #seeds = new Uint32Array(256)
-  #nextSeed = 256
-
-  /** 32 random bits for the log; drawn by the hundred, since each call of the platform costs more than the bits. */
-  #seed(): number {
-    if (this.#nextSeed === this.#seeds.length) {
-      this.#parts.environment.random(new Uint8Array(this.#seeds.buffer))
-      this.#nextSeed = 0
-    }
-    return this.#seeds[this.#nextSeed++]!
   }
 
   /**
