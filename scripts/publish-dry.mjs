@@ -20,7 +20,7 @@ try {
   for (const p of packages) {
     const tarball = await pack(p, work)
     tarballs.push(tarball)
-    await Promise.all([inspect(p, tarball), publint(tarball), attw(tarball)])
+    await Promise.all([inspect(p, tarball), publint(tarball), attw(p, tarball)])
     console.log(`tarball  ${tarball.name}`)
   }
 

@@ -4,7 +4,7 @@ import { join, relative } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
 /**
- * @typedef {{ name: string, version: string, private?: boolean, exports?: Record<string, unknown>, dependencies?: Record<string, string>,
+ * @typedef {{ name: string, version: string, private?: boolean, files?: string[], exports?: Record<string, unknown>, dependencies?: Record<string, string>,
  *   peerDependencies?: Record<string, string>, devDependencies?: Record<string, string> }} Manifest
  * @typedef {{ path: string, text: string }} File path: from the package's folder
  * @typedef {{ parent: 'packages' | 'apps', folder: string, manifest: Manifest, references: string[], src: File[], test: File[] }} Package
