@@ -158,20 +158,8 @@ describe('bad input is a 4xx that says what is wrong', () => {
 
   // reliability N4
   test('headers without end are cut off, and a connection that says nothing useful is closed', async () => {
-    const { port } = new URL(cluster.url('n1'))
-    const answer = await new Promise<string>((resolve, reject) => {
-      const socket = connect(Number(port), '127.0.0.1')
-      let received = ''
-      socket.on('data', (chunk) => {
-        received += chunk.toString()
-      })
-      socket.on('close', () => resolve(received))
-      socket.on('error', (error: NodeJS.ErrnoException) =>
-        error.code === 'EPIPE' || error.code === 'ECONNRESET' ? undefined : reject(error),
-      )
-      socket.write('GET /livez HTTP/1.1\r\nHost: localhost\r\n')
-      for (let line = 0; line < 2_000; line++) socket.write(`x-${line}: ${'y'.repeat(100)}\r\n`)
-    })
+    const headers = Array.from({ length: 2_000 }, (_, line) => `x-${line}: ${'y'.repeat(100)}\r\n`)
+    const answer = await raw(`GET /livez HTTP/1.1\r\nHost: localhost\r\n${headers.join('')}`)
     expect(answer).toMatch(/^HTTP\/1\.1 431 /)
     expect((await at('n1', '/livez')).status).toBe(200)
   })
@@ -179,13 +167,17 @@ describe('bad input is a 4xx that says what is wrong', () => {
 
 // reliability N9
 describe('pages of other sites are kept out', () => {
-  test.each(['evil.test', 'evil.test:8001', 'localhost.evil.test', '127.0.0.1.evil.test', '[::2]', ''])(
+  test.each(['evil.test', 'evil.test:8001', 'localhost.evil.test', '127.0.0.1.evil.test', '[::2]'])(
     'a Host of %j is refused',
     async (host) => {
       const answer = await at('n1', '/v1/kv/k', { method: 'PUT', body: { value: 'x' }, headers: { host } })
       expect([answer.status, answer.body.error.code]).toEqual([403, 'FOREIGN_HOST'])
     },
   )
+
+  test('no Host at all is refused', async () => {
+    expect(await raw('GET /livez HTTP/1.0\r\n\r\n')).toMatch(/^HTTP\/1\.1 403 /)
+  })
 
   test.each(['http://evil.test', 'null', 'http://127.0.0.1:1'])('an Origin of %j is refused', async (origin) => {
     const answer = await at('n1', '/v1/transfer', { method: 'POST', headers: { origin } })
@@ -250,4 +242,21 @@ async function sameHashes(): Promise<string[]> {
     const hashes = await Promise.all(['n1', 'n2', 'n3'].map(async (id) => (await at(id, '/v1/hash')).body))
     if (new Set(hashes.map(({ index }) => index)).size === 1) return [...new Set(hashes.map(({ hash }) => hash))]
   }
+}
+
+/** What the server says to these bytes until it hangs up. */
+function raw(bytes: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const socket = connect(Number(new URL(cluster.url('n1')).port), '127.0.0.1')
+    let received = ''
+    socket.on('data', (chunk) => {
+      received += chunk.toString()
+    })
+    socket.on('close', () => resolve(received))
+    // It may hang up while we still write.
+    socket.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code !== 'EPIPE' && error.code !== 'ECONNRESET') reject(error)
+    })
+    socket.write(bytes)
+  })
 }

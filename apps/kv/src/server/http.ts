@@ -33,11 +33,14 @@ export async function httpServer(serving: Serving): Promise<FastifyInstance> {
     keepAliveTimeout: 60_000,
     forceCloseConnections: 'idle',
     routerOptions: { maxParamLength: 4096 },
+    frameworkErrors: (error, _request, reply) => void complain(reply, error, serving.say),
     // Bad input is refused, never bent into shape.
     ajv: { customOptions: { coerceTypes: false, removeAdditional: false } },
   })
   app.server.headersTimeout = 10_000
   app.server.maxConnections = 1024
+  // JSON alone: a page of another site cannot send that without asking first.
+  app.removeContentTypeParser('text/plain')
   app.setErrorHandler((error, _request, reply) => complain(reply, error, serving.say))
   app.setNotFoundHandler((_request, reply) =>
     complain(reply, new BadRequest(404, 'NO_SUCH_ROUTE', 'no such path; the README lists them'), serving.say),
