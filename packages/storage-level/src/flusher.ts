@@ -134,7 +134,7 @@ export class Flusher {
     const stamp = changes.at(-1)!.stamp
     operations.push({ type: 'put', key: totalsKey, value: encodeTotals({ stamp, retired }) })
 
-    await this.#write(operations, stamp)
+    await this.#write(operations)
     this.#durable = stamp
     this.#retired = retired
     for (const [group, head] of heads) {
@@ -145,16 +145,15 @@ export class Flusher {
     for (const { garbage } of changes) if (garbage) this.#garbage.push(garbage)
   }
 
-  async #write(operations: Operation[], stamp: number): Promise<void> {
+  async #write(operations: Operation[]): Promise<void> {
     let bytes = 0
     for (const operation of operations) if (operation.type === 'put') bytes += operation.value.length
     for (;;) {
       try {
         return await this.#database.write(operations)
       } catch (error) {
-        const found = await this.#recover(error, bytes)
-        // It had reached the log as a whole after all, and recovery has flushed it.
-        if (found === stamp) return
+        // The batch may have reached the log as a whole after all; written twice, it says the same.
+        await this.#recover(error, bytes)
       }
     }
   }
@@ -172,10 +171,10 @@ export class Flusher {
   }
 
   /**
-   * After a write that failed for want of space: waits for room, opens LevelDB again, and returns the stamp that it finds.
+   * After a write that failed for want of space: waits for room, opens LevelDB again, and makes sure that nothing durable was lost.
    * Until there is room LevelDB stays open, so that reads go on. Throws any other error.
    */
-  async #recover(error: unknown, bytes: number): Promise<number> {
+  async #recover(error: unknown, bytes: number): Promise<void> {
     for (let pause = 50; ; pause = Math.min(pause * 2, 1000)) {
       if (!isFull(error) || this.#closing.signal.aborted) throw error
       await elapse(pause, this.#closing.signal)
@@ -191,7 +190,6 @@ export class Flusher {
     const stamp = (value && decodeTotals(value)?.stamp) ?? 0
     if (stamp < this.#durable)
       throw storeDamaged(this.#database.folder, `of ${this.#durable} writes that were durable, ${stamp} are left`)
-    return stamp
   }
 
   /** Throws unless a file fits that is as large as the batch and all that recovery rewrites. */

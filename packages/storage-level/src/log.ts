@@ -296,8 +296,6 @@ class Gathering {
     this.#parts.push(part.bytes)
     this.#count += part.count
     this.#size += part.bytes.length
-    // Cut short: whatever follows would leave a gap.
-    if (next + part.count < end) this.#size = Number.POSITIVE_INFINITY
   }
 
   run(): Run {

@@ -27,7 +27,7 @@ const magic = Buffer.from('57fb808b247547db', 'hex')
 
 /**
  * Whether every block of a table has its checksum (LevelDB, doc/table_format.md): data blocks, filter, metaindex and index one
- * behind the other, each followed by its type and a masked CRC-32C; the footer says where the last two are. Nothing is compressed.
+ * behind the other, each followed by its type and a masked CRC-32C; the footer says where the last two are.
  */
 export function isWhole(table: Buffer): boolean {
   const end = table.length - footerBytes
@@ -37,6 +37,8 @@ export function isWhole(table: Buffer): boolean {
     const metaindex = footer.handle()
     const index = footer.handle()
     if (!hasChecksum(table, metaindex) || !hasChecksum(table, index)) return false
+    // Compressed: written by another program, and not for us to judge.
+    if (table[index.offset + index.size] !== 0 || table[metaindex.offset + metaindex.size] !== 0) return true
     // The padding of the footer is covered by no checksum; LevelDB writes zeros and reads none.
     let next = 0
     for (const parent of [index, metaindex]) {

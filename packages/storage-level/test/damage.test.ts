@@ -228,14 +228,17 @@ describe('D1: the log of LevelDB cut at every byte of its last three writes', ()
 
 describe('keys and values that are intact, but not the right ones', () => {
   /** Opens LevelDB behind the storage's back. */
-  async function behind(work: (level: ClassicLevel<Buffer, Buffer>) => Promise<void>): Promise<void> {
+  async function behind<T>(work: (level: ClassicLevel<Buffer, Buffer>) => Promise<T>): Promise<T> {
     const level = new ClassicLevel<Buffer, Buffer>(join(directory, 'level'), {
       keyEncoding: 'buffer',
       valueEncoding: 'buffer',
     })
     await level.open()
-    await work(level)
-    await level.close()
+    try {
+      return await work(level)
+    } finally {
+      await level.close()
+    }
   }
   const keysOf = (level: ClassicLevel<Buffer, Buffer>, prefix: string): Promise<Buffer[]> =>
     level.keys({ gte: Buffer.from(prefix), lt: Buffer.from(`${prefix}~`) }).all()
@@ -294,6 +297,60 @@ describe('keys and values that are intact, but not the right ones', () => {
     await filled()
     await behind(work)
     expect(await opens()).toEqual({ a: 'DAMAGED', b: '20' })
+  })
+
+  it('says which records are gone', async () => {
+    await filled()
+    await behind(async (level) => {
+      for (const key of (await keysOf(level, 'ra\0')).slice(4, 7)) await level.del(key)
+    })
+    const storage = levelStorage(directory)
+    await expect(storage.log('a')).rejects.toThrow('the records from 5 to 7 are gone')
+    await storage.close()
+  })
+
+  it('an old run that shows through where the one that replaced its end is gone', async () => {
+    const storage = levelStorage(directory)
+    const log = await storage.log('a')
+    await log.write(append(1, 100, 1))
+    await log.write(append(50, 11, 2))
+    await log.write(append(61, 10, 3))
+    await (await storage.log('b')).write(append(1, 20, 1))
+    await storage.close()
+    await behind(async (level) => level.del((await keysOf(level, 'ra\0'))[1]!))
+    expect(await opens()).toEqual({ a: 'DAMAGED', b: '20' })
+  })
+
+  it('an old record in the middle, where the one that replaced it is lost', async () => {
+    let storage = levelStorage(directory)
+    await (await storage.log('a')).write(append(1, 1, 1))
+    await (await storage.log('b')).write(append(1, 20, 1))
+    await storage.close()
+    const [key] = (await behind((level) => keysOf(level, 'ra\0'))) as [Buffer]
+    const old = await behind((level) => level.get(key))
+    storage = levelStorage(directory)
+    const log = await storage.log('a')
+    await log.write(append(1, 1, 2))
+    await log.write(append(2, 1, 2))
+    await storage.close()
+    await behind((level) => level.put(key, old!))
+    expect(await opens()).toEqual({ a: 'DAMAGED', b: '20' })
+  })
+
+  it('one torn slot of the mark hides nothing: writes that were lost are still found', async () => {
+    for (const slot of [0, 4096]) {
+      await rm(directory, { recursive: true, force: true })
+      await filled()
+      await zero(join(directory, 'mark'), slot, 16)
+      expect(await opens()).toEqual({ a: '20', b: '20' })
+      await rm(directory, { recursive: true, force: true })
+      await filled()
+      await zero(join(directory, 'mark'), slot, 16)
+      const name = (await readdir(join(directory, 'level'))).find((file) => file.endsWith('.log'))!
+      const path = join(directory, 'level', name)
+      await truncate(path, (await stat(path)).size >> 1)
+      expect(await opens()).toEqual({ a: 'DAMAGED', b: 'DAMAGED' })
+    }
   })
 
   it('B3: an older state, an older record, an older head: DAMAGED', async () => {

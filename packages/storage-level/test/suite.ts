@@ -193,6 +193,19 @@ export function storagePromises(name: string, place: () => Promise<Place>): void
         expect(await contents(next, 1, 2)).toEqual(['1.1', '2.3'])
       })
 
+      it('B8: one that was cut while it was being flushed does not take the place of the later one', async () => {
+        const log = await storage.log('main')
+        for (let round = 1; round <= 20; round++) {
+          const early = log.write(append(1, 1, 2 * round))
+          for (let i = 0; i < 5; i++) await null
+          const late = log.write(append(1, 1, 2 * round + 1))
+          expect(await contents(log, 1, 1)).toEqual([`1.${2 * round + 1}`])
+          await early
+          expect(await contents(log, 1, 1)).toEqual([`1.${2 * round + 1}`])
+          await late
+        }
+      })
+
       it('reads see every write that was issued before', async () => {
         const log = await storage.log('main')
         await log.write(append(1, 5, 1))
