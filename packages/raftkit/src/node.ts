@@ -429,7 +429,10 @@ class RunningNode implements Node {
     if (!founders) return
     const { config } = this.#replica.status()
     const listed = (peers: readonly { readonly id: NodeId; readonly address?: string }[]): string =>
-      peers.map(({ id, address }) => `${id} ${address ?? ''}`).join(', ')
+      peers
+        .map(({ id, address }) => `${id} ${address ?? ''}`)
+        .sort()
+        .join(', ')
     if (listed(founders) === listed(config.members)) return
     this.#tell({
       type: 'warning',
