@@ -1,0 +1,610 @@
+import { crc32, fromHex, Writer } from '@raftkit/bytes'
+import {
+  type Ask,
+  type Effects,
+  type Happening,
+  type Index,
+  isRaftkitError,
+  type Lane,
+  type LogWrite,
+  type Membership,
+  type NodeId,
+  type Outgoing,
+  type Peer,
+  type Protocol,
+  type ProtocolEvent,
+  RaftkitError,
+  type Sender,
+  type Settled,
+  type Status,
+  type Term,
+} from '@raftkit/contract'
+import { configAt, effectiveConfig } from './configuration.ts'
+import { digest } from './digest.ts'
+import { type Durable, encodeDurable, type SnapshotRecord } from './durable.ts'
+import {
+  campaign,
+  isLeader,
+  mayStand,
+  onDurableVote,
+  onElectionTimeout,
+  onRequestVote,
+  onTimeoutNow,
+  onVote,
+} from './election.ts'
+import { decodeMessage, encodeMessage } from './encoding.ts'
+import { answerLeader, onAppendEntries, onRemoved } from './following.ts'
+import { beginFounding, continueFounding, type Founding, onFound } from './founding.ts'
+import { afterProgress, beginTransfer, leadOn, leaveOffice, mustLeave } from './leading.ts'
+import { joined, type Log } from './log.ts'
+import type { Founder, Message } from './messages.ts'
+import { memberKey } from './progress.ts'
+import {
+  expireForwards,
+  forwardProposals,
+  onForward,
+  onForwardResult,
+  Proposals,
+  propose,
+  settlePlaced,
+} from './proposals.ts'
+import type { Random } from './random.ts'
+import { expireReads, type ForwardedRead, forwardReads, onReadIndex, onReadIndexResult, read } from './reads.ts'
+import { advanceCommit, onAppended, onLogRead, onRejected, replicate } from './replication.ts'
+import { Follower, type Role, sameSender, type Transfer } from './role.ts'
+import type { Settings } from './settings.ts'
+import {
+  continueFetch,
+  type Fetch,
+  onChunk,
+  onDurableSnapshot,
+  onFetchAnswer,
+  onFetchSnapshot,
+  onOffer,
+  onRestored,
+  onSnapshotTaken,
+  type Restoring,
+  sendChunk,
+} from './snapshots.ts'
+import { Writes } from './writes.ts'
+
+/** What an ask was for; its answer finds the way back by it. */
+export type Purpose =
+  | { readonly type: 'replicate'; readonly peer: Sender; readonly from: Index }
+  | { readonly type: 'serve'; readonly peer: Sender; readonly name: string; readonly offset: number }
+  | { readonly type: 'fetch' }
+  | { readonly type: 'restore' }
+
+type WithoutId<A> = A extends unknown ? Omit<A, 'id'> : never
+
+/**
+ * One server of one group (Raft paper, Figure 2): its state, and where each event goes. The rules are in the files named for them;
+ * they read and change this state through the few methods at the end.
+ */
+export class Raft implements Protocol<Message, unknown> {
+  readonly self: Sender
+  readonly settings: Settings
+  readonly membership: Membership
+
+  /** Persistent state. Replaced as a whole; `enterTerm`, `adoptGenesis` and `nameSnapshot` are the only ones that do. */
+  state: Durable
+  log: Log
+  writes: Writes = new Writes()
+
+  role: Role = new Follower(0)
+  /** Of the current term, as far as it was heard. */
+  leader: Sender | undefined
+  /** Known to be committed up to here. Rises only. */
+  commit: Index
+  /** Handed out to be applied up to here: `applied ≤ handed ≤ commit`. */
+  handed: Index
+  applied: Index
+  now: number
+  /** When a leader was last heard. */
+  heardLeader: number = Number.NEGATIVE_INFINITY
+  electionDeadline: number
+  /** Counts the attempts at an election. */
+  ballot: number
+  random: Random
+  /** Newer members said that this server is none of them. */
+  removed = false
+
+  founding: Founding | undefined
+  /** The list this server founded the cluster with, for founders that missed the last word. */
+  foundedWith: readonly Founder[] | undefined
+  proposals: Proposals = new Proposals()
+  readsToForward: number[] = []
+  forwardedReads: Map<number, ForwardedRead> = new Map()
+  /** A transfer this server began as leader, until it hears who leads now. */
+  transferring: Transfer | undefined
+  fetch: Fetch | undefined
+  restoring: Restoring | undefined
+  /** Snapshots that peers fetch here, by name, and when they last did. */
+  serving: Map<string, { readonly index: Index; readonly at: number }> = new Map()
+  /** Once this write is durable, blobs that nobody needs may go. */
+  releaseAfter: number | undefined
+
+  #asks: Map<number, Purpose> = new Map()
+  #ids: number
+  #stateDirty = true
+  #messages: Omit<Outgoing<Message>, 'after'>[] = []
+  #newAsks: Ask[] = []
+  #settled: Settled[] = []
+  #happened: Happening[] = []
+
+  constructor(state: Durable, log: Log, settings: Settings, membership: Membership, random: Random, now: number) {
+    this.state = state
+    this.self = { id: state.id, incarnation: state.incarnation }
+    this.settings = settings
+    this.membership = membership
+    this.log = log
+    this.random = random
+    this.now = now
+    this.#ids = this.state.boot * 0x1_0000_0000
+    this.ballot = this.#ids
+    this.commit = state.snapshot?.index ?? 0
+    this.handed = this.commit
+    this.applied = this.commit
+    this.role = new Follower(this.commit)
+    this.writes.durableIndex = log.last
+    this.writes.promised()
+    // Before the restart it may have promised a leader not to vote for another so soon (thesis §6.4.1).
+    if (state.genesis !== '') this.heardLeader = now
+    this.electionDeadline = now + settings.electionTimeout * (1 + random.next())
+    if (this.#votesAlone()) this.electionDeadline = now
+  }
+
+  found(peers: readonly Peer[]): void {
+    this.founding = beginFounding(this, peers)
+  }
+
+  step(event: ProtocolEvent<Message, unknown>, now: number): void {
+    this.now = Math.max(this.now, now)
+    switch (event.type) {
+      case 'message':
+        return this.#receive(event.from, event.genesis, event.message)
+      case 'propose':
+        return propose(this, { id: event.id, kind: 'command', time: event.time, seed: event.seed, data: event.data })
+      case 'change':
+        return propose(this, { id: event.id, kind: 'change', time: event.time, seed: 0, request: event.request })
+      case 'read':
+        return read(this, event.id, event.consistency)
+      case 'transfer':
+        return beginTransfer(this, event.id, event.to)
+      case 'campaign':
+        if (mayStand(this) && this.role.type !== 'leader') campaign(this, 'it was told to')
+        return
+      case 'link':
+        return this.#linkChanged(event.peer, event.state)
+      case 'time':
+        return this.#timePasses(event.stalled ?? 0)
+      case 'durable':
+        return this.#becameDurable(event.write)
+      case 'answer':
+        return this.#answered(event.ask, event.answer)
+      case 'applied':
+        this.applied = Math.max(this.applied, event.index)
+        return
+      case 'snapshot':
+        return onSnapshotTaken(this, event.name, event.index, event.bytes)
+    }
+  }
+
+  take(now: number): Effects<Message> {
+    this.now = Math.max(this.now, now)
+    continueFounding(this)
+    forwardProposals(this)
+    forwardReads(this)
+    if (isLeader(this)) {
+      replicate(this, this.role)
+      this.role.uncommittedBytes = this.log.bytesAbove(this.commit)
+      if (mustLeave(this)) leaveOffice(this, this.role)
+    }
+    if (this.role.type === 'follower') answerLeader(this, this.role)
+    const write = this.#takeWrite()
+    const apply = this.#takeApply()
+    this.log.evict(this.handed, this.settings.cacheBytes)
+    const after = this.writes.isPromiseDurable ? 0 : this.writes.promise
+    const effects: Effects<Message> = {
+      messages: this.#messages.map((message) => ({ ...message, after })),
+      asks: this.#newAsks,
+      settled: this.#settled,
+      happened: this.#happened,
+      ...(write === undefined ? {} : { write }),
+      ...(apply === undefined ? {} : { apply }),
+    }
+    this.#messages = []
+    this.#newAsks = []
+    this.#settled = []
+    this.#happened = []
+    const deadline = this.#deadline()
+    return deadline === undefined ? effects : { ...effects, deadline }
+  }
+
+  encode(message: Message): readonly Uint8Array[] {
+    return encodeMessage(message)
+  }
+
+  decode(bytes: Uint8Array): Message {
+    return decodeMessage(bytes)
+  }
+
+  status(): Status {
+    const { index, config } = effectiveConfig(this)
+    const { snapshot } = this.state
+    return {
+      id: this.self.id,
+      incarnation: this.self.incarnation,
+      boot: this.state.boot,
+      genesis: this.state.genesis,
+      role: this.role.type,
+      term: this.state.term,
+      leader: this.leader?.id,
+      commit: this.commit,
+      applied: this.applied,
+      first: this.log.first,
+      last: this.log.last,
+      durable: this.writes.durableIndex,
+      config,
+      configIndex: index,
+      configCommitted: index <= this.commit,
+      removed:
+        this.removed ||
+        (index > 0 && index <= this.commit && !config.members.some((member) => sameSender(member, this.self))),
+      snapshot: snapshot && { name: snapshot.name, index: snapshot.index, term: snapshot.term, bytes: snapshot.bytes },
+      uncommittedBytes: this.role.type === 'leader' ? this.role.uncommittedBytes : 0,
+      peers:
+        this.role.type === 'leader'
+          ? [...this.role.progress.values()].map(({ member, state, match, next, contact, amnesic }) => ({
+              id: member.id,
+              incarnation: member.incarnation,
+              state,
+              match,
+              next,
+              silentFor: this.now - contact,
+              amnesic,
+            }))
+          : [],
+    }
+  }
+
+  fork(): this {
+    const copy = new Raft(this.state, this.log.fork(), this.settings, this.membership, this.random.fork(), this.now)
+    const { state, role, leader, commit, handed, applied, heardLeader, electionDeadline, ballot, removed } = this
+    const { founding, foundedWith, transferring, fetch, restoring, releaseAfter } = this
+    Object.assign(copy, { state, leader, commit, handed, applied, heardLeader, electionDeadline, ballot, removed })
+    Object.assign(copy, { founding, foundedWith, transferring, fetch, restoring, releaseAfter })
+    copy.role = role.fork()
+    copy.random = this.random.fork()
+    copy.writes = this.writes.fork()
+    copy.proposals = this.proposals.fork()
+    copy.readsToForward = this.readsToForward.slice()
+    copy.forwardedReads = new Map(this.forwardedReads)
+    copy.serving = new Map(this.serving)
+    copy.#asks = new Map(this.#asks)
+    copy.#ids = this.#ids
+    copy.#stateDirty = this.#stateDirty
+    copy.#messages = this.#messages.slice()
+    copy.#newAsks = this.#newAsks.slice()
+    copy.#settled = this.#settled.slice()
+    copy.#happened = this.#happened.slice()
+    return copy as this
+  }
+
+  digest(rename: (id: NodeId) => NodeId = (id) => id): Uint8Array {
+    return digest(this, rename)
+  }
+
+  // What the rules do to the state.
+
+  /** Figure 2: `currentTerm` and `votedFor`, one durable record. Nothing leaves before it is written. */
+  enterTerm(term: Term, vote: Sender | undefined): void {
+    this.state = { ...this.state, term, vote }
+    this.#stateDirty = true
+    this.writes.promised()
+  }
+
+  adoptGenesis(genesis: string): void {
+    this.state = { ...this.state, genesis }
+    this.log.checksumSeed = checksumSeed(this.state)
+    this.founding = undefined
+    this.#stateDirty = true
+    this.writes.promised()
+  }
+
+  /** Puts a snapshot in force; returns the write that says so. */
+  nameSnapshot(snapshot: SnapshotRecord): number {
+    this.state = { ...this.state, snapshot }
+    this.#stateDirty = true
+    this.releaseAfter = this.writes.issued + 1
+    return this.releaseAfter
+  }
+
+  become(role: Role, reason: string): void {
+    const changed = role.type !== this.role.type
+    this.role = role
+    if (changed) this.happen({ type: 'role', role: role.type, term: this.state.term, reason })
+  }
+
+  setLeader(leader: Sender | undefined): void {
+    if (sameSender(leader, this.leader)) return
+    this.leader = leader
+    // Who was asked may not answer any more; the next one does not know of it.
+    expireForwards(this, true)
+    expireReads(this, true)
+    this.happen({ type: 'leader', leader: leader?.id, term: this.state.term })
+    if (leader === undefined || this.transferring === undefined) return
+    const { id, target } = this.transferring
+    this.transferring = undefined
+    if (sameSender(leader, target)) this.settle({ type: 'transferred', id, to: target.id })
+    else
+      this.settle({
+        type: 'refused',
+        id,
+        code: 'REFUSED',
+        reason: `${leader.id} was elected instead of ${target.id}`,
+        leader: leader.id,
+      })
+  }
+
+  /** Committed up to `index`, at most. */
+  commitTo(index: Index): void {
+    const before = this.commit
+    if (index <= before) return
+    this.commit = index
+    this.happen({ type: 'commit', index })
+    settlePlaced(this)
+    const { index: at, config } = effectiveConfig(this)
+    if (at > before && at <= index) this.happen({ type: 'configuration', config, index: at, committed: true })
+    afterProgress(this)
+  }
+
+  /** Cuts the log: what writes so far said of it from there on, counts no more. */
+  truncate(from: Index): void {
+    this.log.truncate(from)
+    this.writes.cut(from)
+    this.happen({ type: 'truncated', from })
+  }
+
+  /** Tells of configurations that came with the log from `from` on. */
+  noticeConfigs(from: Index): void {
+    const newest = effectiveConfig(this)
+    if (newest.index >= from)
+      this.happen({
+        type: 'configuration',
+        config: newest.config,
+        index: newest.index,
+        committed: newest.index <= this.commit,
+      })
+  }
+
+  send(to: Sender, message: Message, lane: Lane = 'control'): void {
+    this.#messages.push({ to: to.id, incarnation: to.incarnation, message, lane })
+  }
+
+  happen(happening: Happening): void {
+    this.#happened.push(happening)
+  }
+
+  settle(settled: Settled): void {
+    this.#settled.push(settled)
+  }
+
+  ask(ask: WithoutId<Ask>, purpose: Purpose | undefined): number {
+    const id = this.nextId()
+    this.#newAsks.push({ ...ask, id } as Ask)
+    if (purpose !== undefined) this.#asks.set(id, purpose)
+    return id
+  }
+
+  /** A number that neither this process nor an earlier one of this server has used. */
+  nextId(): number {
+    return ++this.#ids
+  }
+
+  ordersOf(peer: Sender): number {
+    let orders = 0
+    for (const purpose of this.#asks.values()) if (purpose.type === 'serve' && sameSender(purpose.peer, peer)) orders++
+    return orders
+  }
+
+  join(parts: readonly Uint8Array[]): Uint8Array {
+    return joined(parts)
+  }
+
+  get leaderHint(): { leader?: NodeId } {
+    return this.leader === undefined ? {} : { leader: this.leader.id }
+  }
+
+  get isDiskStalled(): boolean {
+    const { oldest } = this.writes
+    return oldest !== undefined && this.now - oldest >= this.settings.diskTimeout
+  }
+
+  broken(what: string): RaftkitError {
+    return new RaftkitError(
+      'INVARIANT',
+      `${what}; the server stops rather than go on wrongly. Please report this with its log and trace`,
+    )
+  }
+
+  diverged(what: string): RaftkitError {
+    return new RaftkitError(
+      'DIVERGED',
+      `${what}; the server stops. Compare the members' logs before you replace any of them`,
+    )
+  }
+
+  damaged(what: string): RaftkitError {
+    return new RaftkitError('DAMAGED', `${what}; move the data away and let this server be added again as a new one`)
+  }
+
+  #receive(from: Sender, genesis: string, message: Message): void {
+    const mine = this.state.genesis
+    if (message.type === 'found') return onFound(this, from, message)
+    if (mine === '') {
+      // A server without a cluster joins the one whose leader sends it records: that leader lists it.
+      if (genesis === '' || (message.type !== 'appendEntries' && message.type !== 'offerSnapshot')) return
+      this.adoptGenesis(genesis)
+    } else if (genesis !== mine) {
+      return this.happen({ type: 'ignored', from: from.id, reason: 'it belongs to another cluster' })
+    }
+    try {
+      this.#handle(from, message)
+    } catch (error) {
+      if (!isRaftkitError(error, 'MALFORMED')) throw error
+      this.happen({ type: 'ignored', from: from.id, reason: error.message })
+    }
+  }
+
+  #handle(from: Sender, message: Exclude<Message, { type: 'found' }>): void {
+    switch (message.type) {
+      case 'requestVote':
+        return onRequestVote(this, from, message)
+      case 'vote':
+        return onVote(this, from, message)
+      case 'appendEntries':
+        return onAppendEntries(this, from, message)
+      case 'appended':
+        return onAppended(this, from, message)
+      case 'rejected':
+        return onRejected(this, from, message)
+      case 'offerSnapshot':
+        return onOffer(this, from, message)
+      case 'fetchSnapshot':
+        return onFetchSnapshot(this, from, message)
+      case 'snapshotChunk':
+        return onChunk(this, from, message)
+      case 'timeoutNow':
+        return onTimeoutNow(this, from, message)
+      case 'forward':
+        return onForward(this, from, message)
+      case 'forwardResult':
+        return onForwardResult(this, message)
+      case 'readIndex':
+        return onReadIndex(this, from, message)
+      case 'readIndexResult':
+        return onReadIndexResult(this, message)
+      case 'removed':
+        return onRemoved(this, message.index)
+    }
+  }
+
+  #linkChanged(peer: NodeId, state: 'up' | 'full' | 'down'): void {
+    if (!isLeader(this)) return
+    for (const progress of this.role.progressById(peer)) {
+      // What was under way when the link broke may be lost.
+      if (state === 'up' && progress.link === 'down' && progress.state === 'replicate')
+        progress.become('probe', progress.match + 1)
+      if (state === 'up') progress.sent = Number.NEGATIVE_INFINITY
+      progress.link = state
+    }
+  }
+
+  #timePasses(stalled: number): void {
+    // While this process stood still it heard nobody: that is no sign that the leader was silent. Nothing else is forgiven.
+    this.electionDeadline += stalled
+    if (isLeader(this)) leadOn(this, this.role)
+    else if (this.now >= this.electionDeadline) onElectionTimeout(this)
+    if (this.transferring !== undefined && this.now >= this.transferring.until) {
+      const { id, target } = this.transferring
+      this.transferring = undefined
+      this.settle({ type: 'unknown', id, reason: `nobody is known to lead since ${target.id} was told to stand` })
+    }
+    continueFetch(this)
+    expireForwards(this, false)
+    expireReads(this, false)
+  }
+
+  #becameDurable(write: number): void {
+    this.writes.complete(write)
+    onDurableVote(this)
+    if (isLeader(this)) {
+      advanceCommit(this, this.role)
+      afterProgress(this)
+    }
+    onDurableSnapshot(this)
+  }
+
+  #answered(id: number, answer: Parameters<typeof onFetchAnswer>[2]): void {
+    const purpose = this.#asks.get(id)
+    if (purpose === undefined) return
+    this.#asks.delete(id)
+    switch (purpose.type) {
+      case 'replicate':
+        return onLogRead(this, id, purpose.peer, purpose.from, answer.type === 'readLog' ? answer.run : undefined)
+      case 'serve':
+        return sendChunk(
+          this,
+          purpose.peer,
+          purpose.name,
+          purpose.offset,
+          answer.type === 'readSnapshot' ? answer.bytes : new Uint8Array(),
+        )
+      case 'fetch':
+        return onFetchAnswer(this, id, answer)
+      case 'restore':
+        return onRestored(this, id, answer)
+    }
+  }
+
+  #takeWrite(): Effects['write'] {
+    const change: LogWrite = {
+      ...this.log.takeWrite(),
+      ...(this.#stateDirty ? { state: encodeDurable(this.state) } : {}),
+    }
+    if (change.tail === undefined && change.compactTo === undefined && change.state === undefined) return undefined
+    this.#stateDirty = false
+    const id = this.writes.issue(change.tail === undefined ? undefined : this.log.last, this.now)
+    return { id, change }
+  }
+
+  #takeApply(): Effects['apply'] {
+    if (this.restoring !== undefined || this.handed >= this.commit) return undefined
+    const from = this.handed + 1
+    const cachedFrom = this.log.cachedFrom
+    const to = cachedFrom > from ? Math.min(this.commit, cachedFrom - 1) : this.commit
+    this.handed = to
+    const records = this.log.slice(from, to, Number.POSITIVE_INFINITY)?.parts
+    return records === undefined ? { from, to } : { from, to, records }
+  }
+
+  #deadline(): number | undefined {
+    const { settings, role } = this
+    let next = Number.POSITIVE_INFINITY
+    const by = (time: number): void => {
+      if (time < next) next = time
+    }
+    if (this.handed < this.commit && this.restoring === undefined) by(this.now)
+    if (role.type === 'leader') {
+      for (const progress of role.progress.values()) {
+        if (progress.amnesic) continue
+        by(progress.sent + settings.heartbeatInterval)
+      }
+      if (this.writes.oldest !== undefined) by(this.writes.oldest + settings.diskTimeout)
+      if (role.transfer !== undefined) by(role.transfer.until)
+    } else if (mayStand(this)) by(this.electionDeadline)
+    if (this.transferring !== undefined) by(this.transferring.until)
+    if (this.founding !== undefined) by(this.founding.sendAt)
+    if (this.fetch !== undefined && this.fetch.ask === undefined) by(this.fetch.requestedAt + settings.retryInterval)
+    for (const { since } of this.proposals.sent.values()) {
+      by(since + settings.electionTimeout)
+      break
+    }
+    for (const { since } of this.forwardedReads.values()) {
+      by(since + settings.electionTimeout)
+      break
+    }
+    return next === Number.POSITIVE_INFINITY ? undefined : Math.max(next, this.now)
+  }
+
+  #votesAlone(): boolean {
+    const { config } = configAt(this, this.log.last)
+    return config.members.length === 1 && memberKey(config.members[0]!) === memberKey(this.self)
+  }
+}
+
+/** Ties every record to its cluster and group: a record of another one is damage. */
+export function checksumSeed({ genesis, group }: Pick<Durable, 'genesis' | 'group'>): number {
+  return crc32(new Writer().raw(fromHex(genesis)).text(group).finish())
+}
