@@ -1,11 +1,10 @@
-import { readRecord, recordEnd, recordKind } from '@raftkit/bytes'
+import { readRecord, recordEnd, recordHeaderBytes, recordKind } from '@raftkit/bytes'
 import {
   type Command,
   type Environment,
   type Index,
   type LogStore,
   RaftkitError,
-  type Run,
   type SnapshotPoint,
   type StateMachine,
   type Term,
@@ -84,7 +83,7 @@ export class Applier {
   }
 
   apply(from: Index, to: Index, records: readonly Uint8Array[] | undefined): void {
-    this.#add(() => (records ? this.#applyRecords(from, records) : this.#applyFromLog(from, to)))
+    this.#add(() => (records ? this.#applyRecords(from, split(records, from, to)) : this.#applyFromLog(from, to)))
   }
 
   /** `chunks` of the snapshot replace the machine's state, after what is being applied. */
@@ -181,7 +180,7 @@ export class Applier {
     for (let next = from; next <= to && !this.#stopped; next = this.#index + 1) {
       const run = await this.#log.read(next, to, readBytes)
       if (this.#stopped) return
-      await this.#applyRecords(next, split(run, next, to))
+      await this.#applyRecords(next, split([run.bytes], next, to))
     }
   }
 
@@ -241,19 +240,19 @@ export class Applier {
   }
 }
 
-/** The records of a run, which the log may give more of than asked. */
-function split(run: Run, from: Index, to: Index): Uint8Array[] {
-  const count = Math.min(run.count, to - from + 1)
-  if (!(count > 0)) throw new RaftkitError('DAMAGED', `the log gave no record for ${from}, which is committed`)
+/** The records of pieces of the log, each of which holds some end to end, `from` … `to` at most. */
+function split(pieces: readonly Uint8Array[], from: Index, to: Index): Uint8Array[] {
   const records: Uint8Array[] = []
-  let at = 0
-  for (let i = 0; i < count; i++) {
-    const end = at + 4 <= run.bytes.length ? recordEnd(run.bytes, at) : Number.POSITIVE_INFINITY
-    if (end <= at || end > run.bytes.length)
-      throw new RaftkitError('DAMAGED', `record ${from + i} of the log is cut short`)
-    records.push(run.bytes.subarray(at, end))
-    at = end
+  for (const bytes of pieces) {
+    for (let at = 0; at < bytes.length && from + records.length <= to; ) {
+      const end = at + recordHeaderBytes <= bytes.length ? recordEnd(bytes, at) : Number.POSITIVE_INFINITY
+      if (end < at + recordHeaderBytes || end > bytes.length)
+        throw new RaftkitError('DAMAGED', `record ${from + records.length} of the log is cut short`)
+      records.push(bytes.subarray(at, end))
+      at = end
+    }
   }
+  if (records.length === 0) throw new RaftkitError('DAMAGED', `the log gave no record for ${from}, which is committed`)
   return records
 }
 

@@ -22,7 +22,9 @@ const passing: ReadonlySet<string> = new Set<ErrorCode>([
 export function notSettled(settled: Extract<Settled, { readonly type: 'refused' | 'unknown' }>): RaftkitError {
   if (settled.type === 'unknown') return new RaftkitError('UNKNOWN_OUTCOME', settled.reason, { outcome: 'unknown' })
   const { code, reason, leader } = settled
-  return new RaftkitError(code in errorCodes ? (code as ErrorCode) : 'REFUSED', reason, {
+  // A reason may be the message of an error, which has its code in front already.
+  const sentence = reason.startsWith(`${code}: `) ? reason.slice(code.length + 2) : reason
+  return new RaftkitError(code in errorCodes ? (code as ErrorCode) : 'REFUSED', sentence, {
     outcome: 'refused',
     retryable: passing.has(code),
     ...(leader === undefined ? {} : { leaderHint: leader }),

@@ -74,8 +74,8 @@ export class Cluster {
       cluster: 'counters',
       machine: counters,
       ...(founder
-        ? { members: Object.fromEntries(this.#founders.map((each) => [each, `address of ${each}`])) }
-        : { join: true, address: `address of ${id}` }),
+        ? { members: Object.fromEntries(this.#founders.map((each) => [each, `at-${each}`])) }
+        : { join: true, address: `at-${id}` }),
       storage,
       transport: this.network.transport(),
       membership: jointConsensus(),

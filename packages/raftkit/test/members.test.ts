@@ -23,7 +23,7 @@ describe('membership', () => {
     await new Promise((resolve) => setTimeout(resolve, 50))
     expect(ready).toBe(false)
     const seen: string[][] = []
-    const config = await node.members.addVoter('n4', 'address of n4', {
+    const config = await node.members.addVoter('n4', 'at-n4', {
       onProgress: (config) => seen.push(ids(config)),
     })
     expect(ids(config)).toEqual(['n1 voter', 'n2 voter', 'n3 voter', 'n4 voter'])
@@ -60,7 +60,7 @@ describe('membership', () => {
     cluster = await Cluster.start(3, fast)
     const learner = await cluster.start('n4')
     const leader = await cluster.leader()
-    expect(ids(await leader.members.addLearner('n4', 'address of n4'))).toContain('n4 learner')
+    expect(ids(await leader.members.addLearner('n4', 'at-n4'))).toContain('n4 learner')
     await leader.commands.add({ key: 'a' })
     await learner.ready()
     expect(await learner.queries.get('a')).toBe(1)
@@ -76,7 +76,7 @@ describe('membership', () => {
     cluster.wipe(id)
     const back = await cluster.start(id)
     expect(back.status().incarnation).not.toBe(old)
-    const config = await leader.members.replace(id, { id, address: `address of ${id}` })
+    const config = await leader.members.replace(id, { id, address: `at-${id}` })
     expect(ids(config)).toEqual(['n1 voter', 'n2 voter', 'n3 voter'])
     await back.ready()
     expect(config.members.find((member) => member.id === id)?.incarnation).toBe(back.status().incarnation)
@@ -89,7 +89,7 @@ describe('membership', () => {
     await cluster.start('n4')
     const leader = await cluster.leader()
     const { id } = await cluster.follower()
-    const config = await leader.members.replace(id, { id: 'n4', address: 'address of n4' })
+    const config = await leader.members.replace(id, { id: 'n4', address: 'at-n4' })
     expect(config.members.map((member) => member.id)).toContain('n4')
     expect(config.members.map((member) => member.id)).not.toContain(id)
     expect(config.members).toHaveLength(3)

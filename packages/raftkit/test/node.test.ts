@@ -97,6 +97,7 @@ describe('when the leader dies', () => {
   test('its own callers learn that the outcome is unknown', async () => {
     cluster = await Cluster.start(3, fast)
     const leader = await cluster.leader()
+    await leader.commands.add({ key: 'a' })
     cluster.network.isolate(leader.id)
     const lost = leader.commands.add({ key: 'a' }, { timeout: 400 }).catch((error) => error)
     expect(await lost).toMatchObject({ code: 'TIMEOUT', outcome: 'unknown' })
@@ -231,7 +232,7 @@ describe('a restart', () => {
   test('with another list of members warns, and the log rules', async () => {
     cluster = await Cluster.start(3, fast)
     await cluster.kill('n3')
-    await cluster.start('n3', { members: { n3: 'address of n3', n8: 'nowhere' } })
+    await cluster.start('n3', { members: { n3: 'at-n3', n8: 'nowhere' } })
     await cluster.node('n3').ready()
     expect(cluster.eventsOf('warning')).toMatchObject([{ node: 'n3', code: 'MEMBERS_DIFFER' }])
     expect(
@@ -265,7 +266,7 @@ describe('a restart', () => {
       id: 'n1',
       cluster: 'counters',
       machine: counters,
-      members: { n1: 'address of n1' },
+      members: { n1: 'at-n1' },
       storage: Object.assign(Object.create(cluster.storages.get('n1')!), {
         log: () => cluster.storages.get('n1')!.log('main'),
         snapshots: () => cluster.storages.get('n1')!.snapshots('main'),
