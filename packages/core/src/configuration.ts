@@ -89,7 +89,7 @@ function appendConfig(raft: Raft, leader: Leader, config: Config, time: number):
   const index = raft.log.append({
     kind: recordKind.config,
     term: raft.state.term,
-    time: Math.max(time, raft.log.lastTime),
+    time: Math.max(Math.floor(time), raft.log.lastTime),
     seed: 0,
     payload: encodeConfig(config),
   })

@@ -66,19 +66,18 @@ function append(raft: Raft, message: AppendEntries): void {
   const first = message.prevIndex + 1
   const bytes = message.records.length === 1 ? message.records[0]! : raft.join(message.records)
   const run = log.check(bytes, message.count, first, message.prevTerm, message.term)
-  const known = Math.max(log.first, first)
-  let index = Math.max(first, Math.min(first + message.count, log.first))
-  for (; index <= Math.min(log.last, first + message.count - 1); index++) {
+  const end = message.prevIndex + message.count
+  let index = Math.max(first, log.first)
+  for (; index <= Math.min(log.last, end); index++) {
     const offset = index === first ? 0 : run.ends[index - first - 1]!
     if (log.termAt(index) === recordTerm(bytes, offset)) continue
     if (index <= raft.commit) throw raft.diverged(`${raft.leader?.id} contradicts the committed entry ${index}`)
     raft.truncate(index)
     break
   }
-  if (known <= first + message.count - 1 && index <= first + message.count - 1) {
-    log.adopt(run, index)
-    raft.noticeConfigs(index)
-  }
+  if (index > end) return
+  log.adopt(run, index)
+  raft.noticeConfigs(index)
 }
 
 /** One answer a turn, and one for each flush that brought something (cumulative): the leader's rounds and the client's commit wait for it. */

@@ -1,7 +1,7 @@
 import { recordKind } from '@raftkit/bytes'
 import { isVoter, type Member, type NodeId } from '@raftkit/contract'
 import { continueChange, effectiveConfig, followConfig, isDismissed, standing } from './configuration.ts'
-import { becomeFollower, isLeader } from './election.ts'
+import { becomeFollower, isLeader, resetElectionTimer } from './election.ts'
 import type { Progress } from './progress.ts'
 import type { Raft } from './raft.ts'
 import { failReads } from './reads.ts'
@@ -24,6 +24,7 @@ export function stopLeading(raft: Raft, reason: string): void {
   const { role } = raft
   if (role.type !== 'leader') return
   failReads(raft, role, reason)
+  resetElectionTimer(raft)
   if (role.transfer !== undefined) raft.transferring = role.transfer
 }
 
@@ -38,12 +39,10 @@ export function leadOn(raft: Raft, leader: Leader): void {
   const { transfer } = leader
   if (transfer !== undefined && raft.now >= transfer.until) {
     leader.transfer = undefined
-    raft.settle({
-      type: 'refused',
-      id: transfer.id,
-      code: 'TIMEOUT',
-      reason: `${transfer.target.id} did not take over within an election timeout; it still leads here`,
-    })
+    const reason = `${transfer.target.id} did not take over within an election timeout; this server leads on`
+    // Once it was told to stand, it may still do so.
+    if (transfer.sent) raft.settle({ type: 'unknown', id: transfer.id, reason })
+    else raft.settle({ type: 'refused', id: transfer.id, code: 'TIMEOUT', reason })
   }
   for (const progress of leader.progress.values()) checkLoss(raft, progress)
 }

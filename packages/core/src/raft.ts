@@ -439,6 +439,17 @@ export class Raft implements Protocol<Message, unknown> {
     return new RaftkitError('DAMAGED', `${what}; move the data away and let this server be added again as a new one`)
   }
 
+  /** What comes from the own disk must be what was written. */
+  sound<T>(check: () => T): T {
+    try {
+      return check()
+    } catch (error) {
+      throw isRaftkitError(error, 'MALFORMED')
+        ? this.damaged(`the log is not what was written: ${error.message}`)
+        : error
+    }
+  }
+
   #receive(from: Sender, genesis: string, message: Message): void {
     const mine = this.state.genesis
     if (message.type === 'found') return onFound(this, from, message)

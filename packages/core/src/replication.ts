@@ -107,7 +107,7 @@ export function onLogRead(
   // Compacted meanwhile: the next look at `next` finds that, and offers the snapshot.
   if (run === undefined || run.count === 0 || progress.next !== from || from < raft.log.first) return
   const { log } = raft
-  const checked = log.check(run.bytes, run.count, from, 0, raft.state.term)
+  const checked = raft.sound(() => log.check(run.bytes, run.count, from, 0, raft.state.term))
   const same = log.sameTerms(checked)
   if (same === 0) return
   const end = checked.ends[same - 1]!
@@ -203,8 +203,7 @@ export function onAppended(raft: Raft, from: Sender, message: Appended): void {
     progress.received = Math.max(progress.received, message.match)
     advanceCommit(raft, leader)
   }
-  if (progress.state === 'probe' && message.match >= progress.next - 1)
-    progress.become('replicate', progress.received + 1)
+  if (progress.state === 'probe' && received >= progress.next - 1) progress.become('replicate', progress.received + 1)
   else if (
     progress.state === 'snapshot' &&
     message.match + 1 >= raft.log.first &&

@@ -16,6 +16,8 @@ export interface Fetch {
   /** Bytes on the own disk; undefined until the disk has said. */
   readonly held: number | undefined
   readonly requestedAt: number
+  /** When it last grew. */
+  readonly grownAt: number
   /** The ask under way for it; no chunk is taken meanwhile. */
   readonly ask: number | undefined
 }
@@ -47,6 +49,7 @@ export function onSnapshotTaken(raft: Raft, name: string, index: Index, bytes: n
 function compact(raft: Raft): void {
   const { snapshot } = raft.state
   if (snapshot === undefined) return
+  forgetServed(raft)
   let to = snapshot.index - raft.settings.trailingEntries
   for (const [, served] of raft.serving) to = Math.min(to, served.index)
   if (to < raft.log.first) return
@@ -56,13 +59,18 @@ function compact(raft: Raft): void {
 
 /** Once a durable write names the snapshot in force, no other blob is needed, but what peers are fetching and what is being fetched. */
 export function releaseOthers(raft: Raft): void {
-  for (const [name, served] of raft.serving) {
-    if (raft.now - served.at > raft.settings.electionTimeout * 5) raft.serving.delete(name)
-  }
+  forgetServed(raft)
   const names = new Set(raft.serving.keys())
   if (raft.state.snapshot !== undefined) names.add(raft.state.snapshot.name)
   if (raft.fetch !== undefined) names.add(raft.fetch.snapshot.name)
   raft.ask({ type: 'retain', names: [...names] }, undefined)
+}
+
+/** Who has not asked for long does not come back for it. */
+function forgetServed(raft: Raft): void {
+  for (const [name, served] of raft.serving) {
+    if (raft.now - served.at > raft.settings.electionTimeout * 5) raft.serving.delete(name)
+  }
 }
 
 export function onFetchSnapshot(raft: Raft, from: Sender, message: FetchSnapshot): void {
@@ -95,11 +103,25 @@ export function onOffer(raft: Raft, from: Sender, message: OfferSnapshot): void 
   const { snapshot } = message
   // An old one would take back what is committed here (etcd, openraft#543).
   if (snapshot.index <= raft.commit || raft.restoring !== undefined) return
-  if (raft.fetch?.snapshot.name === snapshot.name) return
+  // A newer offer does not throw away what is coming: the leader keeps what is fetched. Only one that has stopped coming gives way.
+  const { fetch } = raft
+  if (
+    fetch !== undefined &&
+    (fetch.snapshot.name === snapshot.name || raft.now - fetch.grownAt < raft.settings.electionTimeout * 2)
+  )
+    return
   const others = snapshot.config.members.filter(({ id }) => id !== from.id && id !== raft.self.id)
   raft.happen({ type: 'snapshot', step: 'fetching', snapshot, peer: from.id })
   const ask = raft.ask({ type: 'createSnapshot', name: snapshot.name }, { type: 'fetch' })
-  raft.fetch = { snapshot, holders: [from, ...others], holder: 0, held: undefined, requestedAt: raft.now, ask }
+  raft.fetch = {
+    snapshot,
+    holders: [from, ...others],
+    holder: 0,
+    held: undefined,
+    requestedAt: raft.now,
+    grownAt: raft.now,
+    ask,
+  }
 }
 
 /** The disk has answered for the snapshot that is being fetched. */
@@ -111,7 +133,7 @@ export function onFetchAnswer(raft: Raft, id: number, answer: Answer): void {
     case 'createSnapshot':
     case 'writeSnapshot':
       if (answer.held > fetch.snapshot.bytes) return abandon(raft, fetch)
-      raft.fetch = { ...fetch, ask: undefined, held: answer.held }
+      raft.fetch = { ...fetch, ask: undefined, held: answer.held, grownAt: raft.now }
       if (answer.held < fetch.snapshot.bytes) return request(raft)
       raft.fetch = {
         ...raft.fetch,
@@ -172,6 +194,11 @@ function askNextHolder(raft: Raft, fetch: Fetch): void {
 /** The chunk on order is late: its holder may be gone. */
 export function continueFetch(raft: Raft): void {
   const { fetch } = raft
+  if (fetch !== undefined && fetch.snapshot.index <= raft.commit) {
+    // The log came after all.
+    raft.fetch = undefined
+    return releaseOthers(raft)
+  }
   if (fetch === undefined || fetch.ask !== undefined || raft.now - fetch.requestedAt < raft.settings.retryInterval)
     return
   raft.fetch = { ...fetch, holder: (fetch.holder + 1) % fetch.holders.length }
@@ -184,6 +211,7 @@ function install(raft: Raft, snapshot: SnapshotRecord): void {
   if (snapshot.index <= raft.commit) return releaseOthers(raft)
   // Where the log holds the snapshot's last entry, all before it is the same, and what follows stays (§7).
   if (raft.log.termAt(snapshot.index) !== snapshot.term) {
+    if (isLeader(raft)) throw raft.broken(`the leader's log lacks the committed entry ${snapshot.index}`)
     raft.log.reset(snapshot.index, snapshot.term)
     raft.writes.cut(1)
   }
