@@ -108,13 +108,15 @@ export class Cluster {
     this.storages.delete(id)
   }
 
-  /** The node that leads, once all of the running ones (or `among`) agree. */
-  async leader(among: readonly NodeId[] = [...this.nodes.keys()]): Promise<CounterNode> {
+  /** The node that leads, once all running members agree; one of `among`, once those agree. */
+  async leader(among?: readonly NodeId[]): Promise<CounterNode> {
     let found: CounterNode | undefined
     await until(() => {
-      const views = among.map((id) => this.node(id).status())
+      const views = (among ?? [...this.nodes.keys()])
+        .map((id) => this.node(id).status())
+        .filter(({ id, config }) => among !== undefined || config.members.some((member) => member.id === id))
       const leader = views[0]?.leader
-      found = leader === undefined ? undefined : this.nodes.get(leader)
+      found = leader === undefined || among?.includes(leader) === false ? undefined : this.nodes.get(leader)
       return found !== undefined && views.every((view) => view.leader === leader) && found.status().role === 'leader'
     })
     return found!

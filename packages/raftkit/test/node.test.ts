@@ -182,8 +182,7 @@ describe('snapshots', () => {
     expect(away.status().last).toBeLessThan(leader.status().first)
     cluster.network.heal()
     await until(() => away.status().machineApplied >= 500)
-    const installed = cluster.eventsOf('snapshot').filter(({ step, node }) => step === 'installed' && node === away.id)
-    expect(installed.length).toBeGreaterThan(0)
+    await until(() => cluster.eventsOf('snapshot').some(({ step, node }) => step === 'installed' && node === away.id))
     expect(away.status().first).toBeGreaterThan(1)
     expect(await away.queries.get('k9')).toBe(50)
     await cluster.converge()
@@ -333,15 +332,16 @@ describe('close', () => {
 })
 
 describe('a command with a bug', () => {
-  test('stops every replica at the same entry, and says so (B62, R17)', async () => {
+  test('stops every replica that reaches it, at the same entry, and says so (B62, R17)', async () => {
     cluster = await Cluster.start(3, fast)
     const node = cluster.node('n1')
     await node.commands.add({ key: 'a' })
     await expect(node.commands.explode()).rejects.toMatchObject({ code: 'MACHINE_MISMATCH', outcome: 'unknown' })
-    await until(() => [...cluster.nodes.values()].every((each) => each.status().state === 'failed'))
+    // The third may never learn that the entry was committed: two have stopped, and nobody is left to tell it.
+    await until(() => cluster.eventsOf('stopped').length >= 2)
     const applied = [...cluster.nodes.values()].map((each) => each.status().machineApplied)
     expect(new Set(applied).size).toBe(1)
-    expect(cluster.eventsOf('stopped')).toHaveLength(3)
+    for (const { error } of cluster.eventsOf('stopped')) expect(error.message).toMatch(/"explode" of entry \d+ threw/)
     await expect(node.commands.add({ key: 'a' })).rejects.toMatchObject({ code: 'MACHINE_MISMATCH' })
   })
 })
