@@ -81,7 +81,7 @@ try {
 
   const changes: string[] = []
   await n4.start()
-  await cluster.change({ method: 'POST', path: '/v1/members', body: { id: n4.id, address: n4.plan.address } })
+  await cluster.change(n4, { method: 'POST', path: '/v1/members', body: { id: n4.id, address: n4.plan.address } })
   changes.push('n4 joined')
   await cluster.untilReady(n4)
   say('n4 joined by joint consensus, under load')
@@ -90,7 +90,7 @@ try {
 
   const leaver = await cluster.follower([n1, n2, n3])
   await cluster.untilCompacted(leaver)
-  await cluster.change({ method: 'DELETE', path: `/v1/members/${leaver.id}` })
+  await cluster.change(leaver, { method: 'DELETE', path: `/v1/members/${leaver.id}` })
   changes.push(`${leaver.id} left`)
   await leaver.stop()
   cluster.retire(leaver)
@@ -101,7 +101,7 @@ try {
   await wiped.kill()
   await rm(wiped.store, { recursive: true })
   await wiped.start({ join: true })
-  await cluster.change({
+  await cluster.change(wiped, {
     method: 'POST',
     path: '/v1/members',
     body: { id: wiped.id, address: wiped.plan.address, replaces: wiped.id },

@@ -85,10 +85,10 @@ describe('a change', () => {
     await expect(client.call(append)).rejects.toMatchObject({ code: 'UNREACHABLE', outcome: 'refused' })
   })
 
-  test('is refused if no member could do it in time', async () => {
+  test('is tried again until its time is up, if no member can do it', async () => {
     const busy = await saying(503, { code: 'NO_LEADER', message: 'nobody leads', outcome: 'refused' })
     const client = new Client({ endpoints: [busy.url, await nobody()], timeout: 300 })
-    await expect(client.call(append)).rejects.toMatchObject({ outcome: 'refused' })
+    await expect(client.call(append)).rejects.toThrow()
     expect(busy.requests()).toBeGreaterThan(1)
   })
 

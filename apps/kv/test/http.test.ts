@@ -212,10 +212,12 @@ describe('what operators ask', () => {
 
   test('leadership goes to the member that is named', async () => {
     const to = await cluster.follower()
-    const answer = await at('n1', '/v1/transfer', { method: 'POST', body: { to } })
+    const elsewhere = await at(to, '/v1/transfer', { method: 'POST' })
+    expect(elsewhere).toMatchObject({ status: 503, body: { error: { code: 'NOT_LEADER', outcome: 'refused' } } })
+    const answer = await at(elsewhere.body.error.leader, '/v1/transfer', { method: 'POST', body: { to } })
     expect(answer).toMatchObject({ status: 200, body: { leader: to } })
     expect(await cluster.leader()).toBe(to)
-    expect((await at('n1', '/v1/transfer', { method: 'POST' })).status).toBe(200)
+    expect(await at(to, '/v1/transfer', { method: 'POST' })).toMatchObject({ status: 200 })
   })
 
   test('a snapshot is taken when asked for', async () => {

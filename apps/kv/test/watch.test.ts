@@ -69,7 +69,7 @@ describe('a watch', () => {
     const from = await put('leader/0', '0')
     const watching = watch('n2', `prefix=leader/&from=${from}`, 10)
     for (let n = 1; n < 10; n++) {
-      if (n % 3 === 0) await ask(cluster.url('n1'), '/v1/transfer', { method: 'POST' })
+      if (n % 3 === 0) await ask(cluster.url(await cluster.leader()), '/v1/transfer', { method: 'POST' })
       await put(`leader/${n}`, String(n))
     }
     expect((await watching).map(({ value }) => Number(value))).toEqual(Array.from({ length: 10 }, (_, n) => n))

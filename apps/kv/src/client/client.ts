@@ -27,6 +27,9 @@ export class CallFailed extends Error {
   }
 }
 
+/** Milliseconds. */
+const lastAttempt = 50
+
 export interface ClientOptions {
   /** `http://host:port`, any members: each serves any request. */
   readonly endpoints: readonly string[]
@@ -61,7 +64,9 @@ export class Client {
     let unreachable = 0
     for (let attempt = 1; ; attempt++) {
       const left = deadline - performance.now()
-      if (left <= 0) throw failure ?? new CallFailed(0, { code: 'TIMEOUT', message: 'no member answered in time' })
+      // An attempt that can hardly be answered would only turn a refusal into something unknown.
+      if (left <= (failure ? lastAttempt : 0))
+        throw failure ?? new CallFailed(0, { code: 'TIMEOUT', message: 'no member answered in time' })
       failure = undefined
       try {
         const answer = await exchange(this.endpoint, call, left)

@@ -43,6 +43,6 @@ export function serveCommand(program: Command, { stdin, stderr, interrupted }: S
       interrupted.addEventListener('abort', leave)
       if (interrupted.aborted) leave()
       if (untilStdinEnds) stdin.on('end', leave).resume()
-      await served.ended
+      await served.ended.finally(() => stdin.destroy())
     })
 }

@@ -98,9 +98,9 @@ export class DemoCluster {
     while (((await this.view(member))?.first ?? 1) <= 1) await pause(50)
   }
 
-  /** A membership change, asked of any member; one that was refused, as during an election, is asked for again. */
-  async change(call: Call): Promise<void> {
-    const endpoints = this.current.map(({ endpoint }) => endpoint)
+  /** A membership change, asked of any member but the one it is about: who leaves may not hear how it went. */
+  async change(about: MemberProcess, call: Call): Promise<void> {
+    const endpoints = this.current.filter((member) => member !== about).map(({ endpoint }) => endpoint)
     await new Client({ endpoints, timeout: 30_000 }).call(call)
   }
 
