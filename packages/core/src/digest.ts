@@ -65,8 +65,8 @@ export function digest(raft: Raft, rename: (id: NodeId) => NodeId): Uint8Array {
   for (const { index, term } of raft.proposals.placed) writer.u64(index).u64(term)
   writer.u32(raft.proposals.sent.size).u32(raft.forwardedReads.size)
   writer
-    .text(raft.fetch?.snapshot.name ?? '')
-    .u64(raft.fetch?.held ?? 0)
+    .text(raft.fetching?.snapshot.name ?? '')
+    .u64(raft.fetching?.held ?? 0)
     .text(raft.restoring?.snapshot.name ?? '')
   return hash128(writer.finish())
 }

@@ -117,9 +117,9 @@ export class Raft implements Protocol<Message, unknown> {
   forwardedReads: Map<number, ForwardedRead> = new Map()
   /** A transfer this server began as leader, until it hears who leads now. */
   transferring: Transfer | undefined
-  fetch: Fetch | undefined
+  fetching: Fetch | undefined
   restoring: Restoring | undefined
-  /** Snapshots that peers fetch here, by name, and when they last did. */
+  /** Snapshots that peers fetching here, by name, and when they last did. */
   serving: Map<string, { readonly index: Index; readonly at: number }> = new Map()
   /** Once this write is durable, blobs that nobody needs may go. */
   releaseAfter: number | undefined
@@ -271,9 +271,9 @@ export class Raft implements Protocol<Message, unknown> {
   fork(): this {
     const copy = new Raft(this.state, this.log.fork(), this.settings, this.membership, this.random.fork(), this.now)
     const { state, role, leader, commit, handed, applied, heardLeader, electionDeadline, ballot, removed } = this
-    const { founding, foundedWith, transferring, fetch, restoring, releaseAfter } = this
+    const { founding, foundedWith, transferring, fetching, restoring, releaseAfter } = this
     Object.assign(copy, { state, leader, commit, handed, applied, heardLeader, electionDeadline, ballot, removed })
-    Object.assign(copy, { founding, foundedWith, transferring, fetch, restoring, releaseAfter })
+    Object.assign(copy, { founding, foundedWith, transferring, fetching, restoring, releaseAfter })
     copy.role = role.fork()
     copy.random = this.random.fork()
     copy.writes = this.writes.fork()
@@ -597,7 +597,8 @@ export class Raft implements Protocol<Message, unknown> {
     } else if (mayStand(this)) by(this.electionDeadline)
     if (this.transferring !== undefined) by(this.transferring.until)
     if (this.founding !== undefined) by(this.founding.sendAt)
-    if (this.fetch !== undefined && this.fetch.ask === undefined) by(this.fetch.requestedAt + settings.retryInterval)
+    if (this.fetching !== undefined && this.fetching.ask === undefined)
+      by(this.fetching.requestedAt + settings.retryInterval)
     for (const { since } of this.proposals.sent.values()) {
       by(since + settings.electionTimeout)
       break

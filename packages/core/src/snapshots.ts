@@ -62,7 +62,7 @@ export function releaseOthers(raft: Raft): void {
   forgetServed(raft)
   const names = new Set(raft.serving.keys())
   if (raft.state.snapshot !== undefined) names.add(raft.state.snapshot.name)
-  if (raft.fetch !== undefined) names.add(raft.fetch.snapshot.name)
+  if (raft.fetching !== undefined) names.add(raft.fetching.snapshot.name)
   raft.ask({ type: 'retain', names: [...names] }, undefined)
 }
 
@@ -104,16 +104,16 @@ export function onOffer(raft: Raft, from: Sender, message: OfferSnapshot): void 
   // An old one would take back what is committed here (etcd, openraft#543).
   if (snapshot.index <= raft.commit || raft.restoring !== undefined) return
   // A newer offer does not throw away what is coming: the leader keeps what is fetched. Only one that has stopped coming gives way.
-  const { fetch } = raft
+  const { fetching } = raft
   if (
-    fetch !== undefined &&
-    (fetch.snapshot.name === snapshot.name || raft.now - fetch.grownAt < raft.settings.electionTimeout * 2)
+    fetching !== undefined &&
+    (fetching.snapshot.name === snapshot.name || raft.now - fetching.grownAt < raft.settings.electionTimeout * 2)
   )
     return
   const others = snapshot.config.members.filter(({ id }) => id !== from.id && id !== raft.self.id)
   raft.happen({ type: 'snapshot', step: 'fetching', snapshot, peer: from.id })
   const ask = raft.ask({ type: 'createSnapshot', name: snapshot.name }, { type: 'fetch' })
-  raft.fetch = {
+  raft.fetching = {
     snapshot,
     holders: [from, ...others],
     holder: 0,
@@ -126,88 +126,95 @@ export function onOffer(raft: Raft, from: Sender, message: OfferSnapshot): void 
 
 /** The disk has answered for the snapshot that is being fetched. */
 export function onFetchAnswer(raft: Raft, id: number, answer: Answer): void {
-  const { fetch } = raft
-  if (fetch === undefined || fetch.ask !== id) return
-  raft.fetch = { ...fetch, ask: undefined }
+  const { fetching } = raft
+  if (fetching === undefined || fetching.ask !== id) return
+  raft.fetching = { ...fetching, ask: undefined }
   switch (answer.type) {
     case 'createSnapshot':
     case 'writeSnapshot':
-      if (answer.held > fetch.snapshot.bytes) return abandon(raft, fetch)
-      raft.fetch = { ...fetch, ask: undefined, held: answer.held, grownAt: raft.now }
-      if (answer.held < fetch.snapshot.bytes) return request(raft)
-      raft.fetch = {
-        ...raft.fetch,
-        ask: raft.ask({ type: 'commitSnapshot', name: fetch.snapshot.name }, { type: 'fetch' }),
+      if (answer.held > fetching.snapshot.bytes) return abandon(raft, fetching)
+      raft.fetching = { ...fetching, ask: undefined, held: answer.held, grownAt: raft.now }
+      if (answer.held < fetching.snapshot.bytes) return request(raft)
+      raft.fetching = {
+        ...raft.fetching,
+        ask: raft.ask({ type: 'commitSnapshot', name: fetching.snapshot.name }, { type: 'fetch' }),
       }
       return
     case 'commitSnapshot':
-      return install(raft, fetch.snapshot)
+      return install(raft, fetching.snapshot)
     case 'failed':
       // Fetched and committed before a crash, but never named by a write: it is whole.
-      if (answer.code === 'REFUSED' && fetch.held === undefined) return install(raft, fetch.snapshot)
-      return abandon(raft, fetch)
+      if (answer.code === 'REFUSED' && fetching.held === undefined) return install(raft, fetching.snapshot)
+      return abandon(raft, fetching)
   }
 }
 
-function abandon(raft: Raft, fetch: Fetch): void {
-  raft.fetch = undefined
-  raft.happen({ type: 'snapshot', step: 'failed', snapshot: fetch.snapshot })
+function abandon(raft: Raft, fetching: Fetch): void {
+  raft.fetching = undefined
+  raft.happen({ type: 'snapshot', step: 'failed', snapshot: fetching.snapshot })
   releaseOthers(raft)
 }
 
 function request(raft: Raft): void {
-  const { fetch } = raft
-  if (fetch?.held === undefined) return
-  raft.fetch = { ...fetch, requestedAt: raft.now }
-  raft.send(fetch.holders[fetch.holder]!, {
+  const { fetching } = raft
+  if (fetching?.held === undefined) return
+  raft.fetching = { ...fetching, requestedAt: raft.now }
+  raft.send(fetching.holders[fetching.holder]!, {
     type: 'fetchSnapshot',
-    name: fetch.snapshot.name,
-    offset: fetch.held,
-    maxBytes: Math.min(raft.settings.maxMessageBytes, fetch.snapshot.bytes - fetch.held),
+    name: fetching.snapshot.name,
+    offset: fetching.held,
+    maxBytes: Math.min(raft.settings.maxMessageBytes, fetching.snapshot.bytes - fetching.held),
   })
 }
 
 export function onChunk(raft: Raft, from: Sender, message: SnapshotChunk): void {
-  const { fetch } = raft
+  const { fetching } = raft
   if (
-    fetch === undefined ||
-    fetch.ask !== undefined ||
-    message.name !== fetch.snapshot.name ||
-    message.offset !== fetch.held
+    fetching === undefined ||
+    fetching.ask !== undefined ||
+    message.name !== fetching.snapshot.name ||
+    message.offset !== fetching.held
   )
     return
   const { bytes, checksum } = message
-  const sound = bytes.length > 0 && fetch.held + bytes.length <= fetch.snapshot.bytes && crc32(bytes) === checksum
+  const sound = bytes.length > 0 && fetching.held + bytes.length <= fetching.snapshot.bytes && crc32(bytes) === checksum
   if (!sound) {
     if (bytes.length > 0) raft.happen({ type: 'ignored', from: from.id, reason: 'a damaged chunk of a snapshot' })
-    return askNextHolder(raft, fetch)
+    return askNextHolder(raft, fetching)
   }
-  raft.fetch = { ...fetch, ask: raft.ask({ type: 'writeSnapshot', name: message.name, bytes }, { type: 'fetch' }) }
+  raft.fetching = {
+    ...fetching,
+    ask: raft.ask({ type: 'writeSnapshot', name: message.name, bytes }, { type: 'fetch' }),
+  }
 }
 
-function askNextHolder(raft: Raft, fetch: Fetch): void {
-  if (fetch.holder + 1 >= fetch.holders.length) return abandon(raft, fetch)
-  raft.fetch = { ...fetch, holder: fetch.holder + 1 }
+function askNextHolder(raft: Raft, fetching: Fetch): void {
+  if (fetching.holder + 1 >= fetching.holders.length) return abandon(raft, fetching)
+  raft.fetching = { ...fetching, holder: fetching.holder + 1 }
   request(raft)
 }
 
 /** The chunk on order is late: its holder may be gone. */
 export function continueFetch(raft: Raft): void {
-  const { fetch } = raft
-  if (fetch !== undefined && fetch.snapshot.index <= raft.commit) {
+  const { fetching } = raft
+  if (fetching !== undefined && fetching.snapshot.index <= raft.commit) {
     // The log came after all.
-    raft.fetch = undefined
+    raft.fetching = undefined
     return releaseOthers(raft)
   }
-  if (fetch === undefined || fetch.ask !== undefined || raft.now - fetch.requestedAt < raft.settings.retryInterval)
+  if (
+    fetching === undefined ||
+    fetching.ask !== undefined ||
+    raft.now - fetching.requestedAt < raft.settings.retryInterval
+  )
     return
-  raft.fetch = { ...fetch, holder: (fetch.holder + 1) % fetch.holders.length }
+  raft.fetching = { ...fetching, holder: (fetching.holder + 1) % fetching.holders.length }
   request(raft)
 }
 
 /** The blob is committed; one write names it and lets the log begin behind it (design rule 3). */
 function install(raft: Raft, snapshot: SnapshotRecord): void {
-  raft.fetch = undefined
+  raft.fetching = undefined
   if (snapshot.index <= raft.commit) return releaseOthers(raft)
   // Where the log holds the snapshot's last entry, all before it is the same, and what follows stays (§7).
   if (raft.log.termAt(snapshot.index) !== snapshot.term) {
