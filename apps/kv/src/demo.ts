@@ -12,8 +12,9 @@ import { judge } from './local/verdict.ts'
 // Then everything that was acknowledged is looked for, on every member.
 
 const load = { writers: 2, lanes: 16, keys: 256 }
-/** Acknowledgements between one kill of a leader and the next. */
-const betweenKills = 1_000
+/** Acknowledgements between one kill of a leader and the next; on a slow machine fewer, after so many milliseconds. */
+const betweenKills = { atLeast: 300, wanted: 4_000, milliseconds: 8_000 }
+const enough = 6_000
 const limit = 90_000
 
 const started = performance.now()
@@ -49,7 +50,9 @@ async function progress(count: number, since = writers!.acknowledged): Promise<v
 
 const kills: number[] = []
 async function killLeader(): Promise<void> {
-  await progress(betweenKills, kills.at(-1) ?? 0)
+  const since = kills.at(-1) ?? 0
+  await progress(betweenKills.atLeast, since)
+  await Promise.race([progress(betweenKills.wanted, since), pause(betweenKills.milliseconds)])
   const leader = await cluster.leader()
   const at = writers!.acknowledged
   await leader.member.kill()
@@ -117,6 +120,7 @@ try {
   await killLeader()
   await killLeader()
   for (const member of cluster.current) await cluster.untilCompacted(member)
+  await progress(enough, 0)
 
   const { acknowledged, unknown, refused } = await writers.finish()
   say(`writers are done: ${acknowledged.length} acknowledged, ${unknown.length} unknown, ${refused} refused`)
