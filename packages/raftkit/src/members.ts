@@ -1,16 +1,20 @@
+import { copyValue } from '@raftkit/bytes'
 import {
   type Config,
   type Environment,
   type ErrorCode,
+  type Index,
   type Member,
   type NodeId,
   RaftkitError,
   type Role,
+  type Status,
 } from '@raftkit/contract'
-import type { CallOptions } from './calls.ts'
+import { type CallOptions, ofInput } from './calls.ts'
 import type { EventHub } from './events.ts'
 import type { Host } from './host.ts'
 import { isName, nameRule } from './names.ts'
+import type { Ending } from './pending.ts'
 import type { Replica } from './replica.ts'
 
 export interface ChangeOptions extends CallOptions {
@@ -74,6 +78,12 @@ export interface Members {
 const settled: ReadonlySet<Role> = new Set<Role>(['voter', 'learner'])
 const finished = (config: Config): boolean => config.members.every(({ role }) => settled.has(role))
 
+/** The last configuration a removed node knew, as it must look without it. */
+function without({ id, incarnation, config }: Status): Config {
+  const stay = config.members.filter((member) => !(member.id === id && member.incarnation === incarnation))
+  return { ...config, members: stay }
+}
+
 export interface MembersParts {
   readonly host: Host
   readonly replica: Replica
@@ -87,35 +97,47 @@ export interface MembersParts {
 export function members(parts: MembersParts): Members {
   const { host, replica, hub, environment, timeout: defaultTimeout, changeable } = parts
 
-  async function change(request: unknown, options: ChangeOptions = {}): Promise<Config> {
+  async function change(given: unknown, options: ChangeOptions = {}): Promise<Config> {
     if (!changeable)
       throw new RaftkitError(
         'MEMBERSHIP_FIXED',
         'this node was created without a membership policy; give every node membership: jointConsensus()',
         { outcome: 'refused' },
       )
+    const request = ofInput('change', () => copyValue(given))
     const { signal, timeout = defaultTimeout, onProgress } = options
+    // Of the configuration that was asked for, once it is committed; what the leader does about it by itself follows, entry by entry.
+    let asked = Number.POSITIVE_INFINITY
+    const seen = (config: Config, index: Index, ending: Ending<Config>): void => {
+      if (index < asked) return
+      onProgress?.(config)
+      if (finished(config)) ending.done(config)
+    }
+    // Whoever is removed is told no more than that: the last configuration never reaches it.
+    const left = (ending: Ending<Config>): void => {
+      const status = replica.status()
+      const { type, id } = (request ?? {}) as Partial<Extract<MembershipRequest, { readonly type: 'remove' }>>
+      if (id === status.id && (type === 'remove' || (type as string) === 'replace')) ending.done(without(status))
+      else ending.fail(new RaftkitError('UNKNOWN_OUTCOME', 'this node was removed meanwhile', { outcome: 'unknown' }))
+    }
     return replica.pending.call<Config>(
       {
         effect: true,
         bytes: 0,
         event: (id) => ({ type: 'change', id, request, time: Math.floor(environment.wall()) }),
-        accept: (answer, ending) => {
-          if (answer.type !== 'committed') return
-          // The configuration that was asked for is committed; what the leader does about it by itself follows, entry by entry.
-          const seen = (config: Config, index: number): void => {
-            if (index < answer.index) return
-            onProgress?.(config)
-            if (finished(config)) ending.done(config)
-          }
+        opened: (ending) =>
           ending.onEnd(
             hub.observe((event) => {
-              if (event.group === replica.group && event.type === 'configuration' && event.committed)
-                seen(event.config, event.index)
+              if (event.group !== replica.group) return
+              if (event.type === 'configuration' && event.committed) seen(event.config, event.index, ending)
+              else if (event.type === 'removed') left(ending)
             }),
-          )
+          ),
+        accept: (answer, ending) => {
+          if (answer.type !== 'committed') return
+          asked = answer.index
           const { config, configIndex, configCommitted } = replica.status()
-          if (configCommitted) seen(config, configIndex)
+          if (configCommitted) seen(config, configIndex, ending)
         },
       },
       { timeout, ...(signal ? { signal } : {}) },

@@ -26,6 +26,7 @@ import { logTo } from './logger.ts'
 import type { AnyMachine } from './machine.ts'
 import { type Members, members } from './members.ts'
 import { exposition, type Metric, Metrics } from './metrics.ts'
+import { isName, nameRule } from './names.ts'
 import { openReplica } from './open.ts'
 import { isDefined, type NodeOptions, type Settings, settings } from './options.ts'
 import { Reads, sleep } from './reads.ts'
@@ -58,7 +59,10 @@ export interface Node<M extends AnyMachine | StateMachine = AnyMachine> extends 
   /** Synchronous, also after a failure. */
   status(): NodeStatus
   readonly members: Members
-  /** To `to`, or to the voter that is furthest. Resolves with the new leader; rejects if it did not come to that. */
+  /**
+   * Asked of the leader (others refuse `NOT_LEADER`, with `leaderHint`): hands leadership to `to`, or to the voter that is furthest.
+   * Resolves with the new leader; rejects if it did not come to that.
+   */
   transferLeadership(to?: NodeId, options?: CallOptions): Promise<NodeId>
   /** Takes a snapshot now, and resolves once one that holds what is applied by now is in force. */
   snapshot(options?: CallOptions): Promise<SnapshotPoint>
@@ -308,6 +312,8 @@ class RunningNode implements Node {
   }
 
   transferLeadership(to?: NodeId, options?: CallOptions): Promise<NodeId> {
+    if (to !== undefined && !isName(to))
+      return Promise.reject(new RaftkitError('INVALID_OPTION', `a node's id is ${nameRule}`, { outcome: 'refused' }))
     return this.#trace({ node: this.id, cluster: this.cluster, operation: 'transfer' }, () =>
       this.#transfer(to, options),
     )

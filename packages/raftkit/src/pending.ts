@@ -18,6 +18,8 @@ export interface CallKind<T> {
   /** Counted against `limits.waitingBytes`. */
   readonly bytes: number
   event(id: number): ProtocolEvent
+  /** The call waits from now on; it may end without the protocol's word. */
+  opened?(ending: Ending<T>): void
   /** The protocol agreed. `Ending` may come later, when the machine has got there. */
   accept(settled: Accepted, ending: Ending<T>): void
 }
@@ -104,6 +106,7 @@ export class Pending {
       }
       signal?.addEventListener('abort', abort)
       this.#open.set(id, call)
+      kind.opened?.(ending)
       this.#bytes += kind.bytes
       this.#unplaced.push(call)
       if (timeout !== Number.POSITIVE_INFINITY) this.#sweepLater()

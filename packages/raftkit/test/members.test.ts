@@ -46,6 +46,17 @@ describe('membership', () => {
     expect(await next.commands.add({ key: 'a' })).toBe(1)
   })
 
+  test('a member removes itself, and is told', async () => {
+    cluster = await Cluster.start(3, fast)
+    const node = await cluster.follower()
+    const config = await node.members.remove(node.id)
+    expect(config.members.map(({ id }) => id)).not.toContain(node.id)
+    const rest = [...cluster.nodes.keys()].filter((id) => id !== node.id)
+    const leader = await cluster.leader(rest)
+    await until(() => leader.members.list().length === 2 && leader.status().configCommitted)
+    expect(await leader.commands.add({ key: 'a' })).toBe(1)
+  })
+
   test('a voter is demoted to a learner and promoted again', async () => {
     cluster = await Cluster.start(3, fast)
     const leader = await cluster.leader()
@@ -115,6 +126,20 @@ describe('membership is refused', () => {
     cluster = await Cluster.start(1, fast)
     const { members } = cluster.node('n1')
     await expect(members.remove('n9')).rejects.toMatchObject({ code: 'NOT_A_MEMBER', outcome: 'refused' })
+    for (const request of [
+      undefined,
+      null,
+      7,
+      'remove',
+      {},
+      { type: 'explode' },
+      () => 1,
+      { type: 'remove', id: () => 1 },
+    ]) {
+      const failure = await members.change(request).catch((error) => error)
+      expect(failure).toMatchObject({ outcome: 'refused', code: expect.stringMatching(/^INVALID_/) })
+    }
+    expect(cluster.node('n1').status().state).toBe('running')
     await expect(members.addVoter('../n9', 'x')).rejects.toMatchObject({ code: 'INVALID_OPTION' })
     await expect(members.addVoter('n9', '')).rejects.toMatchObject({ code: 'INVALID_OPTION' })
   })
