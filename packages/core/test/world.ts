@@ -165,6 +165,8 @@ export class Server {
   restart(): void {
     this.crash()
     this.up = true
+    // Writes are counted from 1 again: nothing that this life says may leave on the strength of an earlier one's.
+    this.durableWrite = 0
     this.raft = this.#open(undefined)
     this.take()
   }
