@@ -399,12 +399,14 @@ class RunningNode implements Node {
 
   /** Best effort, bounded: what a crash would do, but faster for everybody else. */
   async #handOver(): Promise<void> {
-    const { closeTimeout, environment } = this.#settings
+    const { closeTimeout, electionTimeout, environment } = this.#settings
     if (closeTimeout === 0) return
     const deadline = environment.now() + closeTimeout
     const left = (): number => Math.max(1, deadline - environment.now())
     const { leader, role, config } = this.#replica.status()
-    if (this.#session && leader !== undefined) await this.#within(this.#session.close(), left()).catch(() => undefined)
+    // The session would be evicted some day; its end is worth no more than a moment.
+    if (this.#session && leader !== undefined)
+      await this.#within(this.#session.close(), Math.min(left(), electionTimeout)).catch(() => undefined)
     const others = config.members.some((member) => member.id !== this.id && isVoter(member))
     if (role === 'leader' && others) await this.#transfer(undefined, { timeout: left() }).catch(() => undefined)
     this.#replica.pending.refuse('CLOSED', 'the node was closed')
