@@ -63,7 +63,7 @@ export function afterProgress(raft: Raft): void {
   tryTransfer(raft, leader)
 }
 
-export function stepDown(raft: Raft, reason: string): void {
+function stepDown(raft: Raft, reason: string): void {
   becomeFollower(raft, raft.state.term, undefined, reason)
 }
 

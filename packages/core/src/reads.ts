@@ -77,7 +77,7 @@ export function confirmReads(raft: Raft, leader: Leader): void {
  * A quorum that heard a round refuses votes for an election timeout from then on, so nobody else leads until then (thesis §6.4.1).
  * The lease counts from when the round was emitted. Undefined: no lease is held.
  */
-export function leaseUntil(raft: Raft, leader: Leader): number | undefined {
+function leaseUntil(raft: Raft, leader: Leader): number | undefined {
   const { leaseDuration } = raft.settings
   if (leaseDuration === 0 || leader.leasesLost || leader.transfer !== undefined || raft.commit < leader.noop)
     return undefined

@@ -58,7 +58,7 @@ function compact(raft: Raft): void {
 }
 
 /** Once a durable write names the snapshot in force, no other blob is needed, but what peers are fetching and what is being fetched. */
-export function releaseOthers(raft: Raft): void {
+function releaseOthers(raft: Raft): void {
   forgetServed(raft)
   const names = new Set(raft.serving.keys())
   if (raft.state.snapshot !== undefined) names.add(raft.state.snapshot.name)

@@ -111,7 +111,7 @@ function unknown(what: string): RaftkitError {
 }
 
 /** Integers 0 … 2^53-1, seven bits a byte, low bits first: sessions and sequence numbers stand in every record, and most are small. */
-export function writeVarint(writer: Writer, n: number): Writer {
+function writeVarint(writer: Writer, n: number): Writer {
   let rest = n
   while (rest > 127) {
     writer.u8((rest % 128) + 128)
@@ -120,7 +120,7 @@ export function writeVarint(writer: Writer, n: number): Writer {
   return writer.u8(rest)
 }
 
-export function readVarint(reader: Reader): number {
+function readVarint(reader: Reader): number {
   let n = 0
   for (let scale = 1; ; scale *= 128) {
     const byte = reader.u8()

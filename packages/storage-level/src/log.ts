@@ -304,7 +304,7 @@ class Gathering {
 }
 
 /** How many of the ascending `places` are at most `index`. */
-export function upTo(places: readonly Index[], index: Index): number {
+function upTo(places: readonly Index[], index: Index): number {
   let low = 0
   let high = places.length
   while (low < high) {

@@ -29,7 +29,7 @@ const magic = Buffer.from('57fb808b247547db', 'hex')
  * Whether every block of a table has its checksum (LevelDB, doc/table_format.md): data blocks, filter, metaindex and index one
  * behind the other, each followed by its type and a masked CRC-32C; the footer says where the last two are.
  */
-export function isWhole(table: Buffer): boolean {
+function isWhole(table: Buffer): boolean {
   const end = table.length - footerBytes
   if (end < 0 || !table.subarray(-8).equals(magic)) return false
   try {

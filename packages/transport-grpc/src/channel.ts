@@ -32,7 +32,7 @@ const keepalive: ChannelOptions = {
 }
 
 /** For both ends of a connection. */
-export function channelOptions(maxFrameBytes: number): ChannelOptions {
+function channelOptions(maxFrameBytes: number): ChannelOptions {
   const maxMessageBytes = maxFrameBytes + frameOverhead
   return {
     ...keepalive,
