@@ -1,5 +1,5 @@
 import { encodeRecords, type LogRecord, recordKind } from '@raftkit/bytes'
-import type { Config, Index, NodeId, Term } from '@raftkit/contract'
+import type { Config, Index, NodeId, Role, Term } from '@raftkit/contract'
 import { encodeConfig } from '../src/config-encoding.ts'
 import type { Message } from '../src/index.ts'
 import { type Server, type ServerOptions, World } from './world.ts'
@@ -105,4 +105,11 @@ export class Stage {
   }
 }
 
-export const joined = (server: Server): string => [...server.applied.values()].join('')
+/** Servers of the world in those roles. */
+export function configOf(world: World, roles: Readonly<Record<NodeId, Role>>): Config {
+  const members = Object.entries(roles).map(([id, role]) => {
+    const { incarnation } = world.server(id)
+    return { id, address: id, incarnation, role }
+  })
+  return { format: 1, members }
+}
