@@ -13,7 +13,7 @@ import { judge } from './local/verdict.ts'
 
 const load = { writers: 2, lanes: 16, keys: 256 }
 /** Acknowledgements between one kill of a leader and the next; on a slow machine fewer, after so many milliseconds. */
-const betweenKills = { atLeast: 300, wanted: 4_000, milliseconds: 8_000 }
+const betweenKills = { atLeast: 300, wanted: 8_000, milliseconds: 8_000 }
 const enough = 6_000
 const limit = 90_000
 

@@ -5,6 +5,7 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 import { freePorts, isFree } from '../src/local/member-process.ts'
@@ -81,6 +82,13 @@ test('the local cluster serves, survives a killed leader, leaves on Ctrl-C twice
   second.child.kill('SIGTERM')
   expect(await second.ended).toBe(0)
 }, 90_000)
+
+test('members do not outlive a launcher that was killed', async () => {
+  const running = await clusterUp()
+  running.child.kill('SIGKILL')
+  await running.ended
+  while (!(await Promise.all([1, 2, 3].map((n) => isFree(basePort + n)))).every(Boolean)) await pause(50)
+}, 60_000)
 
 test('a port that is taken is a clear error', async () => {
   const server = createServer().listen(basePort + 2, '127.0.0.1')

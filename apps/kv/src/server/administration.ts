@@ -1,12 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { KvNode, Serving } from './http.ts'
+import { object } from './schema.ts'
 
-const object = (properties: object, required: readonly string[] = []) => ({
-  type: 'object',
-  properties,
-  required,
-  additionalProperties: false,
-})
 const name = { type: 'string', pattern: '^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$' } as const
 const address = { type: 'string', minLength: 1, maxLength: 300 } as const
 const force = { enum: ['true', 'false'] } as const

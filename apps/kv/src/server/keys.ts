@@ -3,19 +3,14 @@ import type { Expectation, Written } from '../machine/machine.ts'
 import { type Entry, limits } from '../machine/store.ts'
 import { BadRequest } from './complaint.ts'
 import type { KvNode, Serving } from './http.ts'
+import { object } from './schema.ts'
 
 /** How fresh an answer must be. `lease` needs a cluster that allows leases. */
 type Consistency = 'linearizable' | 'lease' | 'stale'
 
 const text = { type: 'string' } as const
 const digits = { type: 'string', pattern: '^[0-9]{1,15}$' } as const
-export const consistency = { enum: ['linearizable', 'lease', 'stale'] } as const
-const object = (properties: object, required: readonly string[] = []) => ({
-  type: 'object',
-  properties,
-  required,
-  additionalProperties: false,
-})
+const consistency = { enum: ['linearizable', 'lease', 'stale'] } as const
 
 const value = object({ value: text }, ['value'])
 const expectation = {
@@ -86,10 +81,7 @@ export async function keys(app: FastifyInstance, { node, timeout }: Serving): Pr
   )
 }
 
-export function reading(
-  consistency: Consistency | undefined,
-  timeout: number,
-): Parameters<KvNode['queries']['get']>[1] {
+function reading(consistency: Consistency | undefined, timeout: number): Parameters<KvNode['queries']['get']>[1] {
   return { consistency: consistency ?? 'linearizable', timeout }
 }
 
@@ -113,7 +105,7 @@ function answer(key: string, written: Written): { key: string; revision: number 
   })
 }
 
-export function checkKey(key: string): string {
+function checkKey(key: string): string {
   if (key === '') throw new BadRequest(400, 'INVALID_KEY', 'a key is not empty')
   // Clients resolve these two before they send: a key that some can write and others cannot reach is worse than none.
   if (key === '.' || key === '..') throw new BadRequest(400, 'INVALID_KEY', 'no URL can carry the keys . and ..')

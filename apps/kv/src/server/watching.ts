@@ -5,16 +5,13 @@ import { limits } from '../machine/store.ts'
 import { BadRequest } from './complaint.ts'
 import type { KvNode, Serving } from './http.ts'
 import { checkText } from './keys.ts'
+import { object } from './schema.ts'
 
 /** Each holds a connection and looks into the changes after every batch that is applied. */
 const maxWatchers = 256
 const heartbeat = 10_000
 
-const querystring = {
-  type: 'object',
-  properties: { prefix: { type: 'string' }, from: { type: 'string', pattern: '^[0-9]{1,15}$' } },
-  additionalProperties: false,
-}
+const querystring = object({ prefix: { type: 'string' }, from: { type: 'string', pattern: '^[0-9]{1,15}$' } })
 
 /** Changes as they are applied, as server-sent events: /v1/watch. An event's id is its revision, the same on every member. */
 export async function watching(app: FastifyInstance, { node, timeout, leaving }: Serving): Promise<void> {
