@@ -3,6 +3,7 @@ export { crc32 } from './checksum.ts'
 export { fromHex, hash128, toHex } from './hash.ts'
 export { Reader } from './reader.ts'
 export {
+  checksumSeed,
   encodeRecords,
   type LogRecord,
   type RecordKind,

@@ -1,7 +1,8 @@
-import { type Index, RaftkitError, type Term } from '@raftkit/contract'
+import { type GroupId, type Index, RaftkitError, type Term } from '@raftkit/contract'
 import { crc32 } from './checksum.ts'
+import { fromHex } from './hash.ts'
 import { getU32, getU64, malformed, plain } from './reader.ts'
-import { putU32, putU64 } from './writer.ts'
+import { putU32, putU64, Writer } from './writer.ts'
 
 /*
  * The one layout of a log entry, on disk and on the wire, little-endian:
@@ -33,6 +34,14 @@ export interface LogRecord {
   /** 32 random bits of that leader. */
   readonly seed: number
   readonly payload: Uint8Array
+}
+
+/**
+ * What the checksums of one group's records begin with, so that a record of another cluster or group is damage.
+ * `genesis`: hex digits, '' before a cluster is founded.
+ */
+export function checksumSeed(genesis: string, group: GroupId): number {
+  return crc32(new Writer().raw(fromHex(genesis)).text(group).finish())
 }
 
 /** Bytes of a record with such a payload. */

@@ -1,3 +1,4 @@
+import { checksumSeed } from '@raftkit/bytes'
 import {
   isRaftkitError,
   type Opening,
@@ -11,7 +12,7 @@ import { type Durable, decodeDurable } from './durable.ts'
 import { Log } from './log.ts'
 import type { Message } from './messages.ts'
 import { fixedMajority } from './quorum.ts'
-import { checksumSeed, Raft } from './raft.ts'
+import { Raft } from './raft.ts'
 import { Random } from './random.ts'
 import { settings } from './settings.ts'
 
@@ -36,7 +37,7 @@ function open(init: ProtocolInit): Opening<Message, unknown> {
   }
   const { snapshot } = state
   const log = new Log()
-  log.checksumSeed = checksumSeed(state)
+  log.checksumSeed = checksumSeed(state.genesis, state.group)
   const base = snapshot?.index ?? 0
   if (found.state === undefined && found.last >= found.first)
     throw damaged(`the log holds entries ${found.first} … ${found.last}, but the state is gone`)

@@ -1,4 +1,4 @@
-import { crc32, fromHex, Writer } from '@raftkit/bytes'
+import { checksumSeed } from '@raftkit/bytes'
 import {
   type Ask,
   type Effects,
@@ -306,7 +306,7 @@ export class Raft implements Protocol<Message, unknown> {
 
   adoptGenesis(genesis: string): void {
     this.state = { ...this.state, genesis }
-    this.log.checksumSeed = checksumSeed(this.state)
+    this.log.checksumSeed = checksumSeed(genesis, this.state.group)
     this.founding = undefined
     this.#stateDirty = true
     this.writes.promised()
@@ -614,9 +614,4 @@ export class Raft implements Protocol<Message, unknown> {
     const { config } = configAt(this, this.log.last)
     return config.members.length === 1 && memberKey(config.members[0]!) === memberKey(this.self)
   }
-}
-
-/** Ties every record to its cluster and group: a record of another one is damage. */
-export function checksumSeed({ genesis, group }: Pick<Durable, 'genesis' | 'group'>): number {
-  return crc32(new Writer().raw(fromHex(genesis)).text(group).finish())
 }

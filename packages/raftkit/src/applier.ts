@@ -1,8 +1,9 @@
-import { readRecord, recordEnd, recordHeaderBytes, recordKind } from '@raftkit/bytes'
+import { readRecord, recordEnd, recordHeaderBytes, recordKind, verifyRecord } from '@raftkit/bytes'
 import {
   type Command,
   type Environment,
   type Index,
+  isRaftkitError,
   type LogStore,
   RaftkitError,
   type SnapshotPoint,
@@ -39,6 +40,7 @@ export class Applier {
   readonly #log: LogStore
   readonly #environment: Environment
   readonly #events: ApplierEvents
+  readonly #checksumSeed: () => number
   readonly #tasks: (() => void | Promise<void>)[] = []
   readonly #waiters = new Map<Index, Ending<Applied>>()
   #readers: { readonly index: Index; readonly run: () => void; readonly fail: (error: RaftkitError) => void }[] = []
@@ -57,11 +59,13 @@ export class Applier {
     environment: Environment,
     at: { readonly index: Index; readonly term: Term },
     events: ApplierEvents,
+    checksumSeed: () => number,
   ) {
     this.#machine = machine
     this.#log = log
     this.#environment = environment
     this.#events = events
+    this.#checksumSeed = checksumSeed
     this.#index = at.index
     this.#term = at.term
   }
@@ -178,9 +182,32 @@ export class Applier {
 
   async #applyFromLog(from: Index, to: Index): Promise<void> {
     for (let next = from; next <= to && !this.#stopped; next = this.#index + 1) {
-      const run = await this.#log.read(next, to, readBytes)
-      if (this.#stopped) return
-      await this.#applyRecords(next, split([run.bytes], next, to))
+      const run = await this.#log.read(next, to, readBytes).catch((error) => {
+        // A snapshot was installed over what was to be applied; it is restored next.
+        if (isRaftkitError(error, 'COMPACTED')) return undefined
+        throw error
+      })
+      if (this.#stopped || run === undefined) return
+      const records = split([run.bytes], next, to)
+      this.#verify(next, records)
+      await this.#applyRecords(next, records)
+    }
+  }
+
+  /** Records that come from the disk must be what was written; those from memory were verified when they came there. */
+  #verify(from: Index, records: readonly Uint8Array[]): void {
+    const seed = this.#checksumSeed()
+    try {
+      for (let at = 0; at < records.length; at++) verifyRecord(records[at]!, 0, seed, from + at)
+    } catch (error) {
+      if (!isRaftkitError(error, 'MALFORMED')) throw error
+      throw new RaftkitError(
+        'DAMAGED',
+        'a record of the log is not what was written; see the node’s log for the disk',
+        {
+          cause: error,
+        },
+      )
     }
   }
 

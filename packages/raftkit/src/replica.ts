@@ -1,3 +1,4 @@
+import { checksumSeed } from '@raftkit/bytes'
 import {
   type Answer,
   type Ask,
@@ -21,7 +22,7 @@ import {
   type Status,
   type Term,
 } from '@raftkit/contract'
-import { type Applied, Applier } from './applier.ts'
+import { type Applied, Applier, type ApplierEvents } from './applier.ts'
 import { answered, Blobs, storageFailure } from './blobs.ts'
 import type { CallOptions } from './calls.ts'
 import { randomSeeds } from './environment.ts'
@@ -103,7 +104,7 @@ export class Replica {
     this.#seeds = randomSeeds(environment)
     this.#identity = protocol.status()
     const { incarnation, boot } = this.#identity
-    this.applier = new Applier(machine, log, environment, applied, {
+    const events: ApplierEvents = {
       applied: (from, to, bytes, milliseconds) => {
         this.#applied = to
         this.#wake()
@@ -112,7 +113,8 @@ export class Replica {
       },
       restored: () => this.snapshots.restored(),
       failed: (error) => this.fail(error),
-    })
+    }
+    this.applier = new Applier(machine, log, environment, applied, events, () => checksumSeed(this.genesis, group))
     const identity = `${incarnation.slice(0, 8)}-${boot}`
     this.snapshots = new Snapshots(machine, parts.snapshots, environment, policy, identity, {
       between: (freeze, fail) => this.applier.between(0, () => freeze(this.applier), fail),

@@ -1,4 +1,4 @@
-import { encodeRecords, hash128, Reader, recordEnd, recordKind, Writer } from '@raftkit/bytes'
+import { checksumSeed, encodeRecords, hash128, Reader, recordEnd, recordKind, Writer } from '@raftkit/bytes'
 import {
   type Effects,
   type Happening,
@@ -64,6 +64,8 @@ class EchoOpening implements Opening<Echo> {
   }
 }
 
+const genesis = '1'.padStart(32, '0')
+
 class EchoProtocol implements Protocol<Echo> {
   readonly #init: ProtocolInit
   #kept: Kept
@@ -110,7 +112,7 @@ class EchoProtocol implements Protocol<Echo> {
         const index = ++this.#last
         if (this.#appended.length === 0) this.#appendedFrom = index
         const record = { kind: recordKind.command, index, term: 1, time, seed, payload: data }
-        this.#appended.push(encodeRecords([record], 0))
+        this.#appended.push(encodeRecords([record], checksumSeed(genesis, this.#init.group)))
         this.#waiting.push({ id, index })
         this.#messages.push({ text })
         break
@@ -219,7 +221,7 @@ class EchoProtocol implements Protocol<Echo> {
     const config = { format: 1, members: [{ id, incarnation, role: 'voter' as const, ...address }, ...this.#peers()] }
     const [last, durable, applied, first] = [this.#last, this.#durable, this.#applied, this.#first]
     return {
-      ...{ id, incarnation, boot, genesis: '0'.repeat(31).concat('1'), role: 'leader', term: 1, leader: id },
+      ...{ id, incarnation, boot, genesis, role: 'leader', term: 1, leader: id },
       ...{ commit: durable, applied, first, last, durable, config, configIndex: 0, configCommitted: true },
       ...{ removed: false, snapshot, uncommittedBytes: 0, peers: [] },
     }
