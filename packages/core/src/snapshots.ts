@@ -59,6 +59,8 @@ function compact(raft: Raft): void {
 
 /** Once a durable write names the snapshot in force, no other blob is needed, but what peers are fetching and what is being fetched. */
 function releaseOthers(raft: Raft): void {
+  // Until then the disk still names the one before: after a crash, nothing else would be there to start from.
+  if (raft.releaseAfter !== undefined) return
   forgetServed(raft)
   const names = new Set(raft.serving.keys())
   if (raft.state.snapshot !== undefined) names.add(raft.state.snapshot.name)
@@ -101,6 +103,9 @@ export function onOffer(raft: Raft, from: Sender, message: OfferSnapshot): void 
   if (follower === undefined) return
   follower.owesAnswer = true
   const { snapshot } = message
+  const here = raft.log.termAt(snapshot.index)
+  if (snapshot.index <= raft.commit && here !== undefined && here !== snapshot.term)
+    throw raft.diverged(`the snapshot of ${from.id} contradicts the committed entry ${snapshot.index}`)
   // An old one would take back what is committed here (etcd, openraft#543).
   if (snapshot.index <= raft.commit || raft.restoring !== undefined) return
   // A newer offer does not throw away what is coming: the leader keeps what is fetched. Only one that has stopped coming gives way.
