@@ -140,7 +140,8 @@ export class Raft implements Protocol<Message, unknown> {
     this.log = log
     this.random = random
     this.now = now
-    this.#ids = this.state.boot * 0x1_0000_0000
+    // Begins anew after a million boots, when nobody remembers the first: 2^53 must not be reached, whatever restarts this server.
+    this.#ids = (this.state.boot % 0x10_0000) * 0x1_0000_0000
     this.ballot = this.#ids
     this.commit = state.snapshot?.index ?? 0
     this.handed = this.commit
