@@ -120,10 +120,10 @@ export function acknowledge(leader: Server, match: number, more: Partial<Of<'app
 }
 
 /** `server` wins an election of its own, by the votes of `voters`, who answer by script; its no-op is on its disk alone. */
-export function crown(server: Server, voters: readonly Sender[]): void {
+export function crown(server: Server, voters: readonly Sender[], term = server.raft.state.term + 1): void {
   said(server)
-  server.do({ type: 'campaign' })
-  const request = said(server, 'requestVote')[0]!
+  while (server.raft.state.term < term) server.do({ type: 'campaign' })
+  const request = said(server, 'requestVote').at(-1)!
   for (const voter of voters) {
     const vote = answer(request, true)
     server.do({
