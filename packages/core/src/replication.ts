@@ -31,7 +31,11 @@ function sendTo(raft: Raft, leader: Leader, progress: Progress): boolean {
   if (progress.state === 'snapshot') return due && offer(raft, leader, progress)
   let sent = false
   if (progress.link === 'up' && (progress.state === 'replicate' || due)) sent = sendRecords(raft, leader, progress)
-  if (sent) return true
+  if (sent) {
+    // Records are answered once they are durable; whoever waits for the round shall not wait for a disk.
+    if (leader.wantsRound && isVoter(progress.member)) heartbeat(raft, leader, progress)
+    return true
+  }
   // Commit news travels with records; alone it leaves only when nothing is in flight whose acknowledgement would bring the next message.
   const news = progress.state === 'replicate' && progress.toldCommit < raft.commit && progress.inflight.length === 0
   if (due || (news && progress.toldCommit < progress.match)) {
