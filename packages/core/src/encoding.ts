@@ -23,6 +23,8 @@ const tags = {
   readIndexResult: 13,
   removed: 14,
   found: 15,
+  handOver: 16,
+  handOverRefused: 17,
 } as const satisfies Record<Message['type'], number>
 
 const typeOf = new Map(Object.entries(tags).map(([type, tag]) => [tag, type as Message['type']]))
@@ -60,6 +62,12 @@ export function encodeMessage(message: Message): readonly Uint8Array[] {
       return [writer.finish(), message.bytes]
     case 'timeoutNow':
       writer.u64(message.term)
+      break
+    case 'handOver':
+      writer.u64(message.term).u64(message.id).text(message.to)
+      break
+    case 'handOverRefused':
+      writer.u64(message.id).text(message.code).text(message.reason)
       break
     case 'forward':
       writer.u64(message.term).u32(message.proposals.length)
@@ -165,6 +173,10 @@ function readBody(type: Message['type'], reader: Reader): Message {
       return { type, name: reader.text(nameLimit), offset: reader.u64(), checksum: reader.u32(), bytes: reader.rest() }
     case 'timeoutNow':
       return { type, term: reader.u64() }
+    case 'handOver':
+      return { type, term: reader.u64(), id: reader.u64(), to: reader.text(idLimit) }
+    case 'handOverRefused':
+      return { type, id: reader.u64(), code: reader.text(64), reason: reader.text(4096) }
     case 'forward': {
       const term = reader.u64()
       const proposals: Forwarded[] = []

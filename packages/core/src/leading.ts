@@ -1,12 +1,12 @@
 import { recordKind } from '@raftkit/bytes'
-import { isVoter, type Member, type NodeId } from '@raftkit/contract'
+import { isVoter, type Member, type NodeId, type Sender } from '@raftkit/contract'
 import { continueChange, effectiveConfig, followConfig, isDismissed, standing } from './configuration.ts'
 import { becomeFollower, isLeader, resetElectionTimer } from './election.ts'
 import type { Progress } from './progress.ts'
 import type { Raft } from './raft.ts'
 import { failReads } from './reads.ts'
 import { advanceCommit } from './replication.ts'
-import { Leader, sameSender } from './role.ts'
+import { Leader, sameSender, type Transfer } from './role.ts'
 
 /** §5.2, §8: the first thing a leader does is to commit an entry of its own term, and all before it. */
 export function startLeading(raft: Raft): void {
@@ -25,7 +25,7 @@ export function stopLeading(raft: Raft, reason: string): void {
   if (role.type !== 'leader') return
   failReads(raft, role, reason)
   resetElectionTimer(raft)
-  if (role.transfer !== undefined) raft.transferring = role.transfer
+  if (role.transfer !== undefined && role.transfer.from === undefined) raft.transferring = role.transfer
 }
 
 /** What is due as time passes. */
@@ -41,8 +41,8 @@ export function leadOn(raft: Raft, leader: Leader): void {
     leader.transfer = undefined
     const reason = `${transfer.target.id} did not take over within an election timeout; this server leads on`
     // Once it was told to stand, it may still do so.
-    if (transfer.sent) raft.settle({ type: 'unknown', id: transfer.id, reason })
-    else raft.settle({ type: 'refused', id: transfer.id, code: 'TIMEOUT', reason })
+    if (!transfer.sent) refuseTransfer(raft, transfer, 'TIMEOUT', reason)
+    else if (transfer.from === undefined) raft.settle({ type: 'unknown', id: transfer.id, reason })
   }
   for (const progress of leader.progress.values()) checkLoss(raft, progress)
 }
@@ -76,10 +76,9 @@ export function leaveOffice(raft: Raft, leader: Leader): void {
 
 export const mustLeave = (raft: Raft): boolean => raft.role.type === 'leader' && isDismissed(raft)
 
-export function beginTransfer(raft: Raft, id: number, to: NodeId | undefined): void {
-  const refuse = (code: string, reason: string): void =>
-    raft.settle({ type: 'refused', id, code, reason, ...raft.leaderHint })
-  if (!isLeader(raft)) return refuse('NOT_LEADER', 'only the leader can hand leadership over')
+export function beginTransfer(raft: Raft, id: number, to: NodeId | undefined, from?: Sender): void {
+  const refuse = (code: string, reason: string): void => refuseTransfer(raft, { id, from }, code, reason)
+  if (!isLeader(raft)) return refuse('NOT_LEADER', 'this server does not lead any more')
   const leader = raft.role
   if (leader.transfer !== undefined) return refuse('TRANSFERRING', 'leadership is being handed over already')
   const { config, index } = effectiveConfig(raft)
@@ -103,8 +102,13 @@ export function beginTransfer(raft: Raft, id: number, to: NodeId | undefined): v
   }
   if (index > raft.commit)
     return refuse('CHANGE_IN_FLIGHT', 'a membership change is being committed; try again when it is done')
-  leader.transfer = { id, target, until: raft.now + raft.settings.electionTimeout, sent: false }
+  leader.transfer = { id, from, target, until: raft.now + raft.settings.electionTimeout, sent: false }
   tryTransfer(raft, leader)
+}
+
+function refuseTransfer(raft: Raft, { id, from }: Pick<Transfer, 'id' | 'from'>, code: string, reason: string): void {
+  if (from === undefined) raft.settle({ type: 'refused', id, code, reason, ...raft.leaderHint })
+  else raft.send(from, { type: 'handOverRefused', id, code, reason })
 }
 
 /** The target must hold everything, its own promotion included, or it cannot win (openraft#1805). */

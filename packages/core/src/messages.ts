@@ -94,6 +94,21 @@ export interface TimeoutNow {
   readonly term: Term
 }
 
+/** Somebody asks the leader of `term` to hand leadership over; `to` is '' if it shall choose. */
+export interface HandOver {
+  readonly type: 'handOver'
+  readonly term: Term
+  readonly id: number
+  readonly to: NodeId
+}
+
+export interface HandOverRefused {
+  readonly type: 'handOverRefused'
+  readonly id: number
+  readonly code: string
+  readonly reason: string
+}
+
 export interface Forwarded {
   readonly id: number
   readonly kind: 'command' | 'change'
@@ -163,6 +178,8 @@ export type Message =
   | FetchSnapshot
   | SnapshotChunk
   | TimeoutNow
+  | HandOver
+  | HandOverRefused
   | Forward
   | ForwardResult
   | ReadIndex

@@ -35,7 +35,8 @@ import {
 import { decodeMessage, encodeMessage } from './encoding.ts'
 import { answerLeader, onAppendEntries, onRemoved } from './following.ts'
 import { beginFounding, continueFounding, type Founding, onFound } from './founding.ts'
-import { afterProgress, beginTransfer, leadOn, leaveOffice, mustLeave } from './leading.ts'
+import { endTransfer, onHandOver, onHandOverRefused, transfer } from './hand-over.ts'
+import { afterProgress, leadOn, leaveOffice, mustLeave } from './leading.ts'
 import { joined, type Log } from './log.ts'
 import type { Founder, Message } from './messages.ts'
 import { memberKey } from './progress.ts'
@@ -171,7 +172,7 @@ export class Raft implements Protocol<Message, unknown> {
       case 'read':
         return read(this, event.id, event.consistency)
       case 'transfer':
-        return beginTransfer(this, event.id, event.to)
+        return transfer(this, event.id, event.to)
       case 'campaign':
         if (mayStand(this) && this.role.type !== 'leader') campaign(this, 'it was told to')
         return
@@ -334,18 +335,7 @@ export class Raft implements Protocol<Message, unknown> {
     expireForwards(this, true)
     expireReads(this, true)
     this.happen({ type: 'leader', leader: leader?.id, term: this.state.term })
-    if (leader === undefined || this.transferring === undefined) return
-    const { id, target } = this.transferring
-    this.transferring = undefined
-    if (sameSender(leader, target)) this.settle({ type: 'transferred', id, to: target.id })
-    else
-      this.settle({
-        type: 'refused',
-        id,
-        code: 'REFUSED',
-        reason: `${leader.id} was elected instead of ${target.id}`,
-        leader: leader.id,
-      })
+    if (leader !== undefined) endTransfer(this, leader)
   }
 
   /** Committed up to `index`, at most. */
@@ -489,6 +479,10 @@ export class Raft implements Protocol<Message, unknown> {
         return onChunk(this, from, message)
       case 'timeoutNow':
         return onTimeoutNow(this, from, message)
+      case 'handOver':
+        return onHandOver(this, from, message)
+      case 'handOverRefused':
+        return onHandOverRefused(this, message)
       case 'forward':
         return onForward(this, from, message)
       case 'forwardResult':
@@ -519,9 +513,9 @@ export class Raft implements Protocol<Message, unknown> {
     if (isLeader(this)) leadOn(this, this.role)
     else if (this.now >= this.electionDeadline) onElectionTimeout(this)
     if (this.transferring !== undefined && this.now >= this.transferring.until) {
-      const { id, target } = this.transferring
+      const { id } = this.transferring
       this.transferring = undefined
-      this.settle({ type: 'unknown', id, reason: `nobody is known to lead since ${target.id} was told to stand` })
+      this.settle({ type: 'unknown', id, reason: 'nobody new was heard to lead; whoever was told to stand may still' })
     }
     continueFetch(this)
     expireForwards(this, false)

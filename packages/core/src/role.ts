@@ -48,6 +48,8 @@ export class Candidate {
 
 export interface Transfer {
   readonly id: number
+  /** The server that asked for it; undefined: this one. */
+  readonly from: Sender | undefined
   readonly target: Sender
   readonly until: number
   sent: boolean

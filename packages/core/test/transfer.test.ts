@@ -70,18 +70,43 @@ describe('thesis §3.10 leadership transfer', () => {
     expect(b.role).toBe('candidate')
   })
 
-  test('refused for oneself, for strangers, twice at once, and by whoever does not lead', () => {
-    const { world, a, b } = trio()
+  test('refused for oneself, for strangers, and twice at once', () => {
+    const { world, a } = trio()
     world.packets = []
     a.do({ type: 'transfer', id: 900, to: 'a' })
     a.do({ type: 'transfer', id: 901, to: 'x' })
-    b.do({ type: 'transfer', id: 902, to: 'a' })
     expect(a.outcome(900)).toMatchObject({ type: 'refused', code: 'REFUSED' })
     expect(a.outcome(901)).toMatchObject({ type: 'refused', code: 'NOT_A_MEMBER' })
-    expect(b.outcome(902)).toMatchObject({ type: 'refused', code: 'NOT_LEADER' })
     a.do({ type: 'transfer', id: 903, to: 'b' })
     a.do({ type: 'transfer', id: 904, to: 'c' })
     expect(a.outcome(904)).toMatchObject({ type: 'refused', code: 'TRANSFERRING' })
+  })
+
+  test('asked of a server that does not lead, it is passed on; who leads next is the answer', () => {
+    const { world, a, b, c } = trio()
+    b.do({ type: 'transfer', id: 900, to: 'c' })
+    world.run(300)
+    expect(b.outcome(900)).toEqual({ type: 'transferred', id: 900, to: 'c' })
+    expect(c.role).toBe('leader')
+    b.do({ type: 'transfer', id: 901, to: 'b' })
+    world.run(300)
+    expect(b.outcome(901)).toMatchObject({ type: 'transferred', to: 'b' })
+    a.do({ type: 'transfer', id: 902 })
+    world.run(300)
+    expect(a.outcome(902)).toMatchObject({ type: 'transferred', to: a.raft.leader!.id })
+  })
+
+  test('passed on, it is refused with the leader’s reason, and unknown if nothing is heard', () => {
+    const { world, b, c } = trio()
+    b.do({ type: 'transfer', id: 900, to: 'x' })
+    world.run(100)
+    expect(b.outcome(900)).toMatchObject({ type: 'refused', code: 'NOT_A_MEMBER' })
+    world.filter = (_, __, { type }) => type !== 'handOver'
+    c.do({ type: 'transfer', id: 901, to: 'b' })
+    c.do({ type: 'transfer', id: 902, to: 'b' })
+    expect(c.outcome(902)).toMatchObject({ type: 'refused', code: 'TRANSFERRING' })
+    world.run(2500)
+    expect(c.outcome(901)).toMatchObject({ type: 'unknown' })
   })
 
   test('a learner is no target', () => {

@@ -60,7 +60,7 @@ export interface Node<M extends AnyMachine | StateMachine = AnyMachine> extends 
   status(): NodeStatus
   readonly members: Members
   /**
-   * Asked of the leader (others refuse `NOT_LEADER`, with `leaderHint`): hands leadership to `to`, or to the voter that is furthest.
+   * Hands leadership to `to`, or to the voter that is furthest. On any node: the leader is told.
    * Resolves with the new leader; rejects if it did not come to that.
    */
   transferLeadership(to?: NodeId, options?: CallOptions): Promise<NodeId>
