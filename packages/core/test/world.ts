@@ -96,7 +96,7 @@ interface Packet {
 export interface ServerOptions {
   readonly timing?: Timing
   readonly limits?: Limits
-  readonly membership?: Membership<never>
+  readonly membership?: Membership<never> | undefined
   /** Goes through bytes, as on a wire. Default true. */
   readonly encode?: boolean
   readonly maxMessageBytes?: number
