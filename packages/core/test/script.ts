@@ -122,6 +122,7 @@ export function acknowledge(leader: Server, match: number, more: Partial<Of<'app
 /** `server` wins an election of its own, by the votes of `voters`, who answer by script; its no-op is on its disk alone. */
 export function crown(server: Server, voters: readonly Sender[], term = server.raft.state.term + 1): void {
   said(server)
+  if (server.role === 'leader') throw new Error(`${server.id} leads already`)
   while (server.raft.state.term < term) server.do({ type: 'campaign' })
   const request = said(server, 'requestVote').at(-1)!
   for (const voter of voters) {
