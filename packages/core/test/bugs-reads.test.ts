@@ -182,14 +182,15 @@ describe('reads', () => {
     const server = world.elect()
     for (const text of ['x', 'y']) server.propose(text)
     const committed = server.raft.commit
-    server.restart()
     server.autoFlush = false
-    world.run(0)
+    server.restart()
+    server.do({ type: 'time' })
+    while (server.role !== 'leader') server.flushOne()
     const id = server.read()
-    expect(server.outcome(id)?.type).not.toBe('read')
+    expect(server.outcome(id)).toBeUndefined()
     server.autoFlush = true
     server.flush()
-    world.run(100)
+    expect(server.outcome(id)).toMatchObject({ type: 'read', index: committed + 1 })
     const again = server.read()
     const answer = server.outcome(again)
     expect(answer?.type === 'read' && answer.index).toBeGreaterThan(committed)

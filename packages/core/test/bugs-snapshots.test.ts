@@ -64,6 +64,16 @@ describe('installing', () => {
     world.run(3000)
     expect(steps(old).filter((step) => step === 'installed')).toHaveLength(1)
     expect(texts(old)).toEqual(['x', 'y', 'z'])
+
+    const stage = new Stage()
+    const { subject } = stage
+    stage.say('b', stage.append(2, [1, 1], [2, 2, 2, 2, 2, 2]))
+    const parcel = new Parcel(stage, 's5', 5, 3, ['x'])
+    parcel.offer('c', 3)
+    parcel.chunk('c', 0, parcel.bytes.length)
+    expect(subject.raft.status()).toMatchObject({ first: 6, last: 5, durable: 5 })
+    subject.restart()
+    expect(subject.raft.status()).toMatchObject({ first: 6, last: 5, applied: 5 })
   })
 
   test('B52: a snapshot that contradicts what is committed here is refused, and the server stops (databendlabs/openraft#1892)', () => {
@@ -193,7 +203,7 @@ describe('installing', () => {
     }
     s5.chunk('b', 4, s5.bytes.length)
     s9.chunk('b', 0, 6)
-    s5.chunk('b', 0, s5.bytes.length)
+    s5.chunk('b', 6, s5.bytes.length)
     s9.chunk('b', 6, s9.bytes.length)
     expect(subject.raft.state.snapshot).toMatchObject({ name: 's9', index: 9 })
     expect(subject.raft.status()).toMatchObject({ first: 10, last: 9, commit: 9, applied: 9 })
@@ -312,7 +322,7 @@ describe('starting again', () => {
     hole.disk.durable.first = 5
     hole.disk.durable.records = []
     expect(() => hole.restart()).toThrow('DAMAGED')
-    const gone = found().subject
+    const gone = new Stage().subject
     gone.disk.durable.state = undefined
     expect(() => gone.restart()).toThrow('DAMAGED')
   })
@@ -328,6 +338,9 @@ describe('starting again', () => {
     const wiped = world.wipe(held!.id)
     leader.crash()
     world.heal()
+    // Even where the network takes it for the old one.
+    const { send } = world
+    world.send = (packet) => send.call(world, { ...packet, outgoing: { ...packet.outgoing, incarnation: '' } })
     stale!.do({ type: 'campaign' })
     world.run(30_000)
     expect(stale!.role).not.toBe('leader')
@@ -355,5 +368,17 @@ describe('starting again', () => {
     const id = leader.propose('x')
     world.run(800)
     expect(leader.outcome(id)).toBeUndefined()
+
+    // Nor is what it acknowledged before, once that is known to be gone.
+    const stage = new Stage(['a', 'b', 'c', 'd', 'e'])
+    stage.lead()
+    stage.subject.propose('x')
+    stage.acknowledge('b', 3)
+    stage.pass(200)
+    stage.reject('b', 3, [1, 1])
+    stage.acknowledge('c', 3)
+    expect(stage.subject.raft.commit).toBeLessThan(3)
+    stage.acknowledge('d', 3)
+    expect(stage.subject.raft.commit).toBe(3)
   })
 })

@@ -190,6 +190,16 @@ describe('elections', () => {
     expect([...other!.applied.values()]).toEqual(['x'])
   })
 
+  test('B13: whose timer has not run out yet grants the restarted leader its pre-vote (hashicorp/raft#605)', () => {
+    const stage = new Stage()
+    stage.say('b', stage.append(2, [1, 1], [2]))
+    stage.world.now += 1000
+    stage.say('b', stage.requestVote(3, [2, 2], true))
+    expect(stage.subject.role).toBe('follower')
+    expect(stage.subject.raft.leader?.id).toBe('b')
+    expect(stage.heard('vote')).toMatchObject([{ to: 'b', pre: true, granted: true }])
+  })
+
   test('B14: pre-grants of an older round, delivered to a sitting leader, start no campaign (databendlabs/openraft 511f33c7)', () => {
     const stage = new Stage()
     const { subject } = stage
