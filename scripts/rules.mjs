@@ -296,7 +296,7 @@ export const chapters = [
         'an election timeout without a leader: stand',
         'raft',
         'else if (this.now >= this.electionDeadline) onElectionTimeout(this)',
-        '',
+        'else if (this.now >= this.electionDeadline) this.electionDeadline += 1000',
         'election',
         'a follower stands for election once an election timeout has passed without a leader',
       ),

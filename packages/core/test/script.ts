@@ -1,5 +1,6 @@
 import { encodeRecords, recordKind } from '@raftkit/bytes'
 import { jointConsensus } from '@raftkit/membership'
+import { expect } from 'vitest'
 import type { Message } from '../src/index.ts'
 import { type Server, type ServerOptions, World } from './world.ts'
 
@@ -23,12 +24,11 @@ export interface Trio {
 /** Three servers; `a` leads in term 2, and everyone's log is 1:1 (the founding configuration) 2:2 (the no-op of `a`), committed. */
 export function trio(options: ServerOptions = {}): Trio {
   const world = new World(['a', 'b', 'c'], options)
-  const a = world.elect()
+  expect(() => world.elect(), 'three servers found a cluster and elect').not.toThrow()
   world.run(100)
-  if (a.id !== 'a' || a.raft.state.term !== 2 || a.raft.commit !== 2)
-    throw new Error('the stage is not set as it should be')
-  for (const server of world.servers.values())
-    if (server.terms !== '1:1 2:2') throw new Error(`${server.id}: ${server.terms}`)
+  const a = world.server('a')
+  expect(a.raft.status()).toMatchObject({ role: 'leader', term: 2, commit: 2 })
+  for (const server of world.servers.values()) expect(server.terms, server.id).toBe('1:1 2:2')
   return { world, a, b: world.server('b'), c: world.server('c') }
 }
 
@@ -62,8 +62,7 @@ export function tell(to: Server, from: Sender, message: Message): Message[] {
 /** The one message of that type among them. */
 export function only<T extends Message['type']>(messages: readonly Message[], type: T): Of<T> {
   const found = messages.filter((message): message is Of<T> => message.type === type)
-  if (found.length !== 1)
-    throw new Error(`${found.length} messages of type ${type} among ${messages.map((m) => m.type)}`)
+  expect(found, `one ${type} among ${messages.map((message) => message.type)}`).toHaveLength(1)
   return found[0]!
 }
 
