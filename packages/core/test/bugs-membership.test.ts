@@ -281,9 +281,10 @@ describe('changes', () => {
         if (message.type === 'timeoutNow') return false
         return message.type !== 'appendEntries' || message.commit < leader.raft.log.last || leader.raft.log.last < 4
       }
-      world.run(20_000)
+      world.runUntil(() => leader.raft.status().removed)
       expect(leader.outcome(id)).toMatchObject({ type: 'committed' })
       expect(leader.role).toBe('follower')
+      world.run(20_000)
       world.packets = []
       const now = rest.find(({ role }) => role === 'leader')!
       expect(now).toBeDefined()

@@ -405,16 +405,22 @@ describe('what the leader sends', () => {
     const stage = new Stage(['a', 'b', 'c'], { limits: { trailingEntries: 0 } })
     const { subject } = stage
     stage.lead()
+    stage.acknowledge('b', 2)
     for (let n = 0; n < 5; n++) subject.propose(`${n}`)
     stage.acknowledge('c', 7)
     stage.heard('appendEntries')
     subject.snapshot()
     expect(subject.raft.log.first).toBe(8)
     stage.pass(200)
-    // Sent, and compacted here before it was acknowledged.
-    stage.acknowledge('b', 3)
+    // All was sent, and is compacted here before it was acknowledged.
+    expect(peer(subject, 'b')).toMatchObject({ state: 'replicate', match: 2, next: 8 })
     stage.pass(200)
-    stage.pass(200)
+    expect(
+      stage
+        .heard('appendEntries')
+        .filter(({ to }) => to === 'b')
+        .at(-1),
+    ).toMatchObject({ prevIndex: 0, prevTerm: 0 })
     stage.pass(200)
     stage.reject('b', peer(subject, 'b').next - 1, [3, 0])
     stage.pass(200)
@@ -423,7 +429,7 @@ describe('what the leader sends', () => {
     for (const { prevIndex, prevTerm } of stage.heard('appendEntries'))
       expect(prevTerm === 0 ? prevIndex : prevTerm).toBe(prevTerm === 0 ? 0 : subject.raft.log.termAt(prevIndex))
     expect(stage.heard('offerSnapshot').map(({ to }) => to)).toContain('b')
-    expect(peer(subject, 'b')).toMatchObject({ state: 'snapshot', match: 3 })
+    expect(peer(subject, 'b')).toMatchObject({ state: 'snapshot', match: 2 })
   })
 
   test('B31: an idle leader whose log is compacted to its end sends the snapshot to who has nothing (databendlabs/openraft#1828)', () => {
