@@ -24,6 +24,8 @@ export class Progress {
   next: Index
   /** In the peer's memory up to here. */
   received: Index = 0
+  /** The round whose answer told so: a later one that tells of less is news of a crash. */
+  receivedRound = 0
   /** The highest round the peer echoed: it followed this leader when it had that message. */
   round = 0
   /** Rounds up to this one were sent to an earlier life of this peer in the configuration; their answers mean nothing now. */

@@ -200,7 +200,12 @@ export function onAppended(raft: Raft, from: Sender, message: Appended): void {
   const received = Math.min(message.received, raft.log.last)
   if (received > progress.received) {
     progress.received = received
+    progress.receivedRound = message.round
     progress.moved = raft.now
+  } else if (received < progress.received && message.round > progress.receivedRound) {
+    // A crash took what it held in memory alone; it is due again.
+    progress.received = Math.max(received, progress.match)
+    progress.receivedRound = message.round
   }
   if (message.match > progress.match) {
     progress.acknowledge(message.match, leader.round)
@@ -231,6 +236,9 @@ export function onRejected(raft: Raft, from: Sender, message: Rejected): void {
   }
   if (progress.state === 'snapshot') return
   if (progress.state === 'probe' && message.prevIndex !== progress.next - 1) return
+  // What it held in memory alone, a crash may have taken since.
+  progress.received = progress.match
+  progress.receivedRound = message.round
   progress.become('probe', raft.log.agreeUpTo(message.hintIndex, message.hintTerm) + 1)
 }
 

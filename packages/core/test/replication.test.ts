@@ -264,6 +264,22 @@ describe('§5.3 log replication', () => {
     expect(a.role).toBe('leader')
   })
 
+  test('what a follower lost in a crash, before it was durable there, is sent again', () => {
+    const { world, a, b } = trio()
+    b.autoFlush = false
+    for (let n = 0; n < 3; n++) {
+      a.propose(`x${n}`)
+      world.run(150)
+    }
+    expect(a.raft.status().peers[0]).toMatchObject({ id: 'b', match: 2, next: 6 })
+    b.restart()
+    b.autoFlush = true
+    b.flush()
+    expect(b.terms).toBe('1:1 2:2')
+    expect(() => world.run(2000)).not.toThrow()
+    expect(b.terms).toBe(a.terms)
+  })
+
   test('a link that comes up again is probed at once', () => {
     const { world, a, b } = trio()
     a.do({ type: 'link', peer: 'b', state: 'down' })
