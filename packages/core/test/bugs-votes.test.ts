@@ -250,6 +250,36 @@ describe('elections', () => {
     expect(removed.raft.state.term).toBe(term)
   })
 
+  test('B15: even one that was made to raise its term costs one election at most, and leads nothing (hashicorp/raft#524)', () => {
+    const world = new World(['a', 'b', 'c'], joint)
+    const leader = world.elect()
+    const removed = [...world.servers.values()].find((server) => server !== leader)!
+    world.partition(
+      [removed.id],
+      [...world.servers.keys()].filter((id) => id !== removed.id),
+    )
+    leader.change({ type: 'remove', id: removed.id })
+    world.run(2000)
+    for (let n = 0; n < 9; n++) removed.do({ type: 'campaign' })
+    const raised = removed.raft.state.term
+    expect(raised).toBeGreaterThan(leader.raft.state.term + 5)
+    world.heal()
+    world.run(5000)
+    expect(world.leader).toBe(leader)
+    expect(removed.raft.status().removed).toBe(true)
+    leader.change({ type: 'addLearner', id: removed.id, incarnation: removed.incarnation, address: removed.id })
+    world.run(10_000)
+    const now = world.leader!
+    expect(now).not.toBe(removed)
+    expect(now.raft.state.term).toBe(raised + 1)
+    now.propose('x')
+    world.run(1000)
+    expect([...removed.applied.values()]).toEqual(['x'])
+    const { term } = now.raft.state
+    world.run(20_000)
+    expect(now.raft.state.term).toBe(term)
+  })
+
   test('B16: a learner never leads: told to stand, named as heir, or restarted (etcd-io/raft db54973, async-raft#114, hashicorp/raft#398)', () => {
     const world = new World(['a'], joint)
     const leader = world.elect()
