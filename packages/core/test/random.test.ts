@@ -1,4 +1,4 @@
-import { readRecord } from '@raftkit/bytes'
+import { hash128, readRecord, toHex } from '@raftkit/bytes'
 import type { Config, Effects } from '@raftkit/contract'
 import { describe, expect, test } from 'vitest'
 import { decodeConfig } from '../src/config-encoding.ts'
@@ -24,6 +24,11 @@ function isQuorum({ members }: Config, has: ReadonlySet<string>): boolean {
   return (
     half(['voter', 'leaving', 'retiring', 'outgoing', 'demoted']) && half(['voter', 'leaving', 'retiring', 'incoming'])
   )
+}
+
+/** `expect` is too slow for millions of checks. */
+function must(holds: boolean, what: () => string): void {
+  if (!holds) expect.fail(what())
 }
 
 class Schedule {
@@ -60,6 +65,8 @@ class Schedule {
       seed,
     )
     for (const id of ['d', 'e']) this.world.add(id).take()
+    // Founding has tests of its own; who crashes in it must be told its founders again, which this world does not do.
+    this.world.elect()
     this.world.filter = (from, _, message) => {
       this.#checkLeaving(this.world.server(from), message)
       return true
@@ -240,7 +247,7 @@ class Schedule {
     const { raft } = server
     const { log, state, commit, role } = raft
     const known = this.commits.get(raft) ?? 0
-    expect(commit, `${server.id}: commit falls`).toBeGreaterThanOrEqual(known)
+    must(commit >= known, () => `${server.id}: commit falls`)
     this.commits.set(raft, commit)
 
     // Log Matching: an index and a term name one entry and one entry before it, everywhere.
@@ -249,12 +256,12 @@ class Schedule {
       const record = readRecord(records[at]!, 0)
       const before = at > 0 ? readRecord(records[at - 1]!, 0).term : undefined
       const key = `${record.index}:${record.term}`
-      const text = `${record.kind}:${new TextDecoder().decode(record.payload)}`
-      expect(this.entries.get(key) ?? text, `${server.id}: Log Matching at ${key}`).toBe(text)
+      const text = `${record.kind}:${toHex(hash128(record.payload))}`
+      must((this.entries.get(key) ?? text) === text, () => `${server.id}: Log Matching at ${key}`)
       this.entries.set(key, text)
       if (before === undefined) continue
       const link = `${key}<`
-      expect(this.entries.get(link) ?? `${before}`, `${server.id}: Log Matching before ${key}`).toBe(`${before}`)
+      must((this.entries.get(link) ?? `${before}`) === `${before}`, () => `${server.id}: Log Matching before ${key}`)
       this.entries.set(link, `${before}`)
     }
 
@@ -267,7 +274,7 @@ class Schedule {
         const record = readRecord(bytes, 0)
         if (record.kind === 2 && record.index > (snapshot?.configIndex ?? 0)) config = decodeConfig(record.payload)
       }
-      expect(raft.status().config, `${server.id}: configuration`).toEqual(config)
+      must(JSON.stringify(raft.status().config) === JSON.stringify(config), () => `${server.id}: configuration`)
     }
 
     if (role.type === 'leader') {
@@ -277,7 +284,7 @@ class Schedule {
       // Leader Completeness.
       for (const [index, { term, by }] of this.committed) {
         if (by >= state.term || index < log.first) continue
-        expect(log.termAt(index), `${server.id} leads term ${state.term} without the committed ${index}`).toBe(term)
+        must(log.termAt(index) === term, () => `${server.id} leads term ${state.term} without the committed ${index}`)
       }
       if (commit > known) this.#checkQuorum(server, commit)
     }
@@ -297,7 +304,7 @@ class Schedule {
       const there = this.applied.get(index)
       if (there === undefined) this.applied.set(index, text)
       else if (there !== text) expect.fail(`${server.id} applied ${text} at ${index}, another one ${there}`)
-      expect(index, `${server.id} applied what is not committed`).toBeLessThanOrEqual(commit)
+      must(index <= commit, () => `${server.id} applied what is not committed`)
     }
 
     // Outcomes.
