@@ -8,7 +8,7 @@ import { root } from './workspace.mjs'
 
 /*
  * Breaks one rule of the protocol at a time and runs the test that is said to notice: it must turn red by an assertion.
- * The tree is not touched: the broken line exists only in what vitest loads (see rules.vitest.ts).
+ * The tree is not touched: the broken line exists only in what vitest loads (see rules.vitest.mjs).
  *
  *   node scripts/mutate-rules.mjs            run all
  *   node scripts/mutate-rules.mjs word …     only rules whose text holds one of the words
@@ -82,7 +82,7 @@ function run(rule, at) {
     'node_modules/vitest/vitest.mjs',
     'run',
     '--config',
-    'scripts/rules.vitest.ts',
+    'scripts/rules.vitest.mjs',
     rule.test,
     '-t',
     pattern,

@@ -1,4 +1,5 @@
 // @ts-check
+// biome-ignore-all lint/suspicious/noTemplateCurlyInString: lines of sources are quoted
 
 /**
  * The rules of the protocol: where each is written down, the line that keeps it, what is done to that line to break it, and the
