@@ -20,6 +20,7 @@ import {
   type Term,
 } from '@raftkit/contract'
 import { configAt, effectiveConfig } from './configuration.ts'
+import { nextDeadline } from './deadline.ts'
 import { digest } from './digest.ts'
 import { type Durable, encodeDurable, type SnapshotRecord } from './durable.ts'
 import {
@@ -67,6 +68,7 @@ import {
   type Restoring,
   sendChunk,
 } from './snapshots.ts'
+import { statusOf } from './status.ts'
 import { Writes } from './writes.ts'
 
 /** What an ask was for; its answer finds the way back by it. */
@@ -219,7 +221,7 @@ export class Raft implements Protocol<Message, unknown> {
     this.#newAsks = []
     this.#settled = []
     this.#happened = []
-    const deadline = this.#deadline()
+    const deadline = nextDeadline(this)
     return deadline === undefined ? effects : { ...effects, deadline }
   }
 
@@ -232,42 +234,7 @@ export class Raft implements Protocol<Message, unknown> {
   }
 
   status(): Status {
-    const { index, config } = effectiveConfig(this)
-    const { snapshot } = this.state
-    return {
-      id: this.self.id,
-      incarnation: this.self.incarnation,
-      boot: this.state.boot,
-      genesis: this.state.genesis,
-      role: this.role.type,
-      term: this.state.term,
-      leader: this.leader?.id,
-      commit: this.commit,
-      applied: this.applied,
-      first: this.log.first,
-      last: this.log.last,
-      durable: this.writes.durableIndex,
-      config,
-      configIndex: index,
-      configCommitted: index <= this.commit,
-      removed:
-        this.removed ||
-        (index > 0 && index <= this.commit && !config.members.some((member) => sameSender(member, this.self))),
-      snapshot: snapshot && { name: snapshot.name, index: snapshot.index, term: snapshot.term, bytes: snapshot.bytes },
-      uncommittedBytes: this.role.type === 'leader' ? this.role.uncommittedBytes : 0,
-      peers:
-        this.role.type === 'leader'
-          ? [...this.role.progress.values()].map(({ member, state, match, next, contact, amnesic }) => ({
-              id: member.id,
-              incarnation: member.incarnation,
-              state,
-              match,
-              next,
-              silentFor: this.now - contact,
-              amnesic,
-            }))
-          : [],
-    }
+    return statusOf(this)
   }
 
   fork(): this {
@@ -573,36 +540,6 @@ export class Raft implements Protocol<Message, unknown> {
     this.handed = to
     const records = this.log.slice(from, to, Number.POSITIVE_INFINITY)?.parts
     return records === undefined ? { from, to } : { from, to, records }
-  }
-
-  #deadline(): number | undefined {
-    const { settings, role } = this
-    let next = Number.POSITIVE_INFINITY
-    const by = (time: number): void => {
-      if (time < next) next = time
-    }
-    if (this.handed < this.commit && this.restoring === undefined) by(this.now)
-    if (role.type === 'leader') {
-      for (const progress of role.progress.values()) {
-        if (progress.amnesic) continue
-        by(progress.sent + settings.heartbeatInterval)
-      }
-      if (this.writes.oldest !== undefined) by(this.writes.oldest + settings.diskTimeout)
-      if (role.transfer !== undefined) by(role.transfer.until)
-    } else if (mayStand(this)) by(this.electionDeadline)
-    if (this.transferring !== undefined) by(this.transferring.until)
-    if (this.founding !== undefined) by(this.founding.sendAt)
-    if (this.fetching !== undefined && this.fetching.ask === undefined)
-      by(this.fetching.requestedAt + settings.retryInterval)
-    for (const { since } of this.proposals.sent.values()) {
-      by(since + settings.electionTimeout)
-      break
-    }
-    for (const { since } of this.forwardedReads.values()) {
-      by(since + settings.electionTimeout)
-      break
-    }
-    return next === Number.POSITIVE_INFINITY ? undefined : Math.max(next, this.now)
   }
 
   #votesAlone(): boolean {
