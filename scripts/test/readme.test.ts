@@ -1,13 +1,18 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { errorsIn, modules } from '../readme-code.mjs'
 import { readWorkspace, root } from '../workspace.mjs'
 
 const compiles = { timeout: 120_000 }
 
-describe('the code in READMEs', () => {
+describe('the code in READMEs and in the documentation', () => {
   it('compiles', compiles, () => {
-    const paths = ['README.md', ...readWorkspace().map(({ parent, folder }) => `${parent}/${folder}/README.md`)]
+    const documentation = readdirSync(`${root}docs`, { recursive: true, encoding: 'utf8' })
+    const paths = [
+      'README.md',
+      ...readWorkspace().map(({ parent, folder }) => `${parent}/${folder}/README.md`),
+      ...documentation.filter((name) => name.endsWith('.md')).map((name) => `docs/${name}`),
+    ]
     const pages = paths
       .filter((path) => existsSync(root + path))
       .map((path) => ({ path, text: readFileSync(root + path, 'utf8') }))
