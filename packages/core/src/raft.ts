@@ -118,11 +118,11 @@ export class Raft implements Protocol<Message, unknown> {
   proposals: Proposals = new Proposals()
   readsToForward: number[] = []
   forwardedReads: Map<number, ForwardedRead> = new Map()
-  /** A transfer this server began as leader, until it hears who leads now. */
+  /** A transfer that was asked for here, until it is heard who leads now. */
   transferring: Transfer | undefined
   fetching: Fetch | undefined
   restoring: Restoring | undefined
-  /** Snapshots that peers fetching here, by name, and when they last did. */
+  /** Snapshots that peers fetch here, by name, and when they last did. */
   serving: Map<string, { readonly index: Index; readonly at: number }> = new Map()
   /** Once this write is durable, blobs that nobody needs may go. */
   releaseAfter: number | undefined
