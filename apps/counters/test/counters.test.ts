@@ -2,10 +2,9 @@ import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { constants, tmpdir } from 'node:os'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
-import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
@@ -24,15 +23,29 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true })
 })
 
+/**
+ * The program waits for its interrupt right after its last line, and says so to nobody: an interrupt between the two
+ * ends it by the signal. Node catches the signal for itself from the start, so the system cannot tell either.
+ */
+const tellWhenListening = `data:text/javascript,${encodeURIComponent(
+  `process.on('newListener', (event) => event === 'SIGINT' && setImmediate(() => process.send('listening')))`,
+)}`
+
 interface Counter {
   readonly child: ChildProcess
+  /** Resolves once it waits for its interrupt. */
+  readonly listening: Promise<unknown>
   /** The next line it prints; rejects with what it complained of if it ends instead. */
   line(): Promise<string>
 }
 
 function start(id: string): Counter {
-  const child = spawn(process.execPath, [program, id], { cwd: directory, stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(process.execPath, ['--import', tellWhenListening, program, id], {
+    cwd: directory,
+    stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
+  })
   children.add(child)
+  const listening = once(child, 'message')
   let complaints = ''
   child.stderr!.on('data', (chunk: Buffer) => {
     complaints += chunk.toString()
@@ -43,22 +56,11 @@ function start(id: string): Counter {
     if (next.done) throw new Error(`${id} ended: ${complaints}`)
     return next.value
   }
-  return { child, line }
+  return { child, listening, line }
 }
 
-/** The program listens for its interrupt right after its last line, and says so to nobody but the system. */
-async function listening({ child }: Counter): Promise<void> {
-  if (process.platform !== 'linux') return pause(500)
-  for (;;) {
-    const [, caught] = /^SigCgt:\s*([0-9a-f]+)/m.exec(await readFile(`/proc/${child.pid}/status`, 'utf8'))!
-    if ((BigInt(`0x${caught}`) & (1n << BigInt(constants.signals.SIGINT - 1))) !== 0n) return
-    await pause(5)
-  }
-}
-
-async function interrupt(counter: Counter): Promise<number | null> {
-  const { child } = counter
-  await listening(counter)
+async function interrupt({ child, listening }: Counter): Promise<number | null> {
+  await listening
   child.kill('SIGINT')
   const [code] = (await once(child, 'exit')) as [number | null]
   return code
