@@ -25,6 +25,7 @@ const house = {
   'transport-*': ['bytes', 'contract'],
   compliance: ['contract'],
   simulator: ['linearizability', 'multi', 'raftkit', 'membership', 'bft', 'core', 'bytes', 'contract'],
+  modelcheck: ['membership', 'bft', 'core', 'bytes', 'contract'],
   linearizability: [],
 }
 
