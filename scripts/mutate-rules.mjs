@@ -92,7 +92,7 @@ function run(rule, at) {
       cwd: root,
       env: {
         ...process.env,
-        RAFTKIT_MUTATION: JSON.stringify({ file: join(root, rule.file), find: rule.find, put: rule.put }),
+        RAFTKIT_MUTATION: JSON.stringify([{ file: join(root, rule.file), find: rule.find, put: rule.put }]),
       },
       stdio: 'ignore',
     })

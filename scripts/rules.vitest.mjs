@@ -4,11 +4,11 @@ import { fileURLToPath } from 'node:url'
 import { defineConfig } from 'vitest/config'
 import workspace from '../vitest.config.ts'
 
-/** @type {{ file: string, find: string, put: string }} */
-// biome-ignore lint/suspicious/noUndeclaredEnvVars: set by mutate-rules.mjs, which turbo does not run
-const { file, find, put } = JSON.parse(process.env.RAFTKIT_MUTATION ?? '')
+/** @type {readonly { file: string, find: string, put: string }[]} Files from the root of the file system; empty: nothing is broken */
+// biome-ignore lint/suspicious/noUndeclaredEnvVars: set by mutate-rules.mjs and mutants.mjs, which turbo does not run
+const changes = JSON.parse(process.env.RAFTKIT_MUTATION ?? '[]')
 
-/** The workspace's tests, with one line of one source broken as it is loaded. Used by mutate-rules.mjs. */
+/** The workspace's tests, with sources changed as they are loaded. Used by mutate-rules.mjs and mutants.mjs. */
 export default defineConfig({
   root: fileURLToPath(new URL('..', import.meta.url)),
   resolve: workspace.resolve ?? {},
@@ -17,7 +17,9 @@ export default defineConfig({
       name: 'break-a-rule',
       enforce: 'pre',
       load(id) {
-        return id === file ? readFileSync(file, 'utf8').replace(find, () => put) : undefined
+        const own = changes.filter(({ file }) => file === id)
+        if (own.length === 0) return undefined
+        return own.reduce((text, { find, put }) => text.replace(find, () => put), readFileSync(id, 'utf8'))
       },
     },
   ],
