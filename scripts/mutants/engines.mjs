@@ -64,7 +64,7 @@ function run(args, environment, seconds) {
 
 /** What the product itself says when it finds a rule broken is a verdict, too. */
 const isVerdict = (/** @type {string} */ message) =>
-  /^(AssertionError|Error: (Violation|invariant)|RaftkitError: (INVARIANT|DIVERGED|DAMAGED|MACHINE_MISMATCH))/i.test(
+  /^(AssertionError|Error: expected |Violation|RaftkitError: (INVARIANT|DIVERGED|DAMAGED|MACHINE_MISMATCH))/.test(
     message,
   )
 
