@@ -1,1 +1,4 @@
-export {}
+/** Suites that any storage, snapshot store, transport or state machine must pass; the test functions are injected. */
+export type { Runner } from './runner.ts'
+export type { SmallDisk, StorageSubject } from './storage/subject.ts'
+export { storageCompliance } from './storage/suite.ts'
