@@ -66,6 +66,14 @@ export class ForwardMemory {
     return placement
   }
 
+  get answers(): ReadonlyMap<number, Placement> {
+    return this.#answers
+  }
+
+  get forgotten(): number {
+    return this.#forgotten
+  }
+
   fork(): ForwardMemory {
     const copy = new ForwardMemory()
     for (const [id, placement] of this.#answers) copy.#answers.set(id, placement)

@@ -128,6 +128,7 @@ export class Raft implements Protocol<Message, unknown> {
   releaseAfter: number | undefined
 
   #asks: Map<number, Purpose> = new Map()
+  #asked = 0
   #ids: number
   #stateDirty = true
   #messages: Omit<Outgoing<Message>, 'after'>[] = []
@@ -251,6 +252,7 @@ export class Raft implements Protocol<Message, unknown> {
     copy.forwardedReads = new Map(this.forwardedReads)
     copy.serving = new Map(this.serving)
     copy.#asks = new Map(this.#asks)
+    copy.#asked = this.#asked
     copy.#ids = this.#ids
     copy.#stateDirty = this.#stateDirty
     copy.#messages = this.#messages.slice()
@@ -349,7 +351,7 @@ export class Raft implements Protocol<Message, unknown> {
   }
 
   ask(ask: WithoutId<Ask>, purpose: Purpose | undefined): number {
-    const id = this.nextId()
+    const id = ++this.#asked
     this.#newAsks.push({ ...ask, id } as Ask)
     if (purpose !== undefined) this.#asks.set(id, purpose)
     return id
@@ -358,6 +360,15 @@ export class Raft implements Protocol<Message, unknown> {
   /** A number that neither this process nor an earlier one of this server has used. */
   nextId(): number {
     return ++this.#ids
+  }
+
+  get lastId(): number {
+    return this.#ids
+  }
+
+  /** What is asked for and not answered, oldest first. */
+  get openAsks(): Iterable<Purpose> {
+    return this.#asks.values()
   }
 
   ordersOf(peer: Sender): number {

@@ -203,18 +203,19 @@ describe('fork and digest', () => {
   test('equal states have equal digests, whenever and however they came about', () => {
     const one = trio()
     const two = trio()
-    two.world.run(777)
+    two.world.now += 7
     expect(two.b.raft.digest()).toEqual(one.b.raft.digest())
     one.a.propose('x')
-    one.world.run(200)
+    one.world.settle()
     expect(one.b.raft.digest()).not.toEqual(two.b.raft.digest())
     two.a.propose('x')
-    two.world.run(200)
+    two.world.settle()
     expect(one.b.raft.digest()).toEqual(two.b.raft.digest())
   })
 
   test('a candidate’s votes, renamed, are the same votes', () => {
-    const stage = trio({ membership: joint() })
+    const incarnation = '0'.repeat(32)
+    const stage = trio({ membership: joint(), incarnation })
     silence(stage)
     const { a, b, c } = stage
     const [one, two] = [b.raft.fork(), b.raft.fork()]
@@ -226,7 +227,7 @@ describe('fork and digest', () => {
       server.take(6000)
       const { term, ballot } = { term: server.state.term, ballot: server.ballot }
       const message = { type: 'vote' as const, term, forTerm: term, pre: false, ballot, granted: false }
-      const from = { id: voter.id, incarnation: '0'.repeat(32) }
+      const from = { id: voter.id, incarnation }
       server.step({ type: 'message', from, genesis: server.state.genesis, message }, 6000)
     }
     const swap = (id: string): string => (id === 'a' ? 'c' : id === 'c' ? 'a' : id)

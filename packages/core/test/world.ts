@@ -100,6 +100,8 @@ export interface ServerOptions {
   /** Goes through bytes, as on a wire. Default true. */
   readonly encode?: boolean
   readonly maxMessageBytes?: number
+  /** One for all: then servers differ by their ids alone. */
+  readonly incarnation?: string
 }
 
 /** One server with its disk, and a machine that remembers what was applied. */
@@ -378,7 +380,7 @@ export class World {
 
   /** A server with an empty disk; without founders, it waits to be added. */
   add(id: NodeId, founders?: readonly Peer[]): Server {
-    const incarnation = `${this.nextId++}`.padStart(32, '0')
+    const incarnation = this.options.incarnation ?? `${this.nextId++}`.padStart(32, '0')
     const server = new Server(this, id, incarnation, founders)
     this.servers.set(id, server)
     return server
