@@ -15,7 +15,7 @@ import { root } from '../workspace.mjs'
  * @property {string} [by]     The test, the invariant, the scope …
  * @property {string} [after]  How much it took: tests, events, states
  *
- * @typedef {(changes: readonly import('./catalogue.mjs').Change[], name: string, signal: AbortSignal) => Promise<Verdict>} Engine
+ * @typedef {(changes: readonly import('./catalogue.mjs').Change[], name: string) => Promise<Verdict>} Engine
  */
 
 const temporary = mkdtempSync(join(tmpdir(), 'mutants-'))
@@ -64,7 +64,7 @@ function run(args, environment, seconds) {
 
 /** What the product itself says when it finds a rule broken is a verdict, too. */
 const isVerdict = (/** @type {string} */ message) =>
-  /^(AssertionError|Error: expected |Violation|RaftkitError: (INVARIANT|DIVERGED|DAMAGED|MACHINE_MISMATCH))/.test(
+  /^(AssertionError|Error: expected |Violation|RaftkitError: (seed \d+, step \d+: )?(INVARIANT|DIVERGED|DAMAGED|MACHINE_MISMATCH))/.test(
     message,
   )
 

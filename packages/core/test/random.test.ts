@@ -1,3 +1,4 @@
+import { AssertionError } from 'node:assert'
 import { hash128, readRecord, toHex } from '@raftkit/bytes'
 import type { Config, Effects } from '@raftkit/contract'
 import { describe, expect, test } from 'vitest'
@@ -224,7 +225,7 @@ class Schedule {
   #checkLeaving(server: Server, message: Message): void {
     if (!('term' in message) || message.type === 'forward') return
     const { state } = server.disk.durable
-    if (state === undefined) throw new Error(`${server.id} speaks before its disk holds anything`)
+    if (state === undefined) throw new AssertionError({ message: `${server.id} speaks before its disk holds anything` })
     const durable = decodeDurable(state)
     const { term, vote } = durable
     const promised = message.type === 'requestVote' && message.pre ? message.term - 1 : message.term

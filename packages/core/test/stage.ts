@@ -1,3 +1,4 @@
+import { AssertionError } from 'node:assert'
 import { encodeRecords, type LogRecord, recordKind } from '@raftkit/bytes'
 import type { Config, Index, NodeId, Role, Term } from '@raftkit/contract'
 import { encodeConfig } from '../src/config-encoding.ts'
@@ -80,7 +81,7 @@ export class Stage {
     if (!this.subject.autoFlush) this.subject.flush()
     const requests = this.heard('requestVote')
     for (const to of voters.length > 0 ? voters : requests.map(({ to }) => to)) this.grant(to, requests)
-    if (this.subject.role !== 'leader') throw new Error('it was not elected')
+    if (this.subject.role !== 'leader') throw new AssertionError({ message: 'it was not elected' })
   }
 
   grant(from: NodeId, requests: readonly Said<'requestVote'>[], granted = true): void {

@@ -1,3 +1,4 @@
+import { AssertionError } from 'node:assert'
 import { readRecord, recordEnd } from '@raftkit/bytes'
 import type {
   Effects,
@@ -67,7 +68,7 @@ function apply(content: DiskContent, change: LogWrite): void {
       content.records = []
     }
     if (at < content.first || at > content.first + content.records.length)
-      throw new Error(`write at ${at} leaves a hole`)
+      throw new AssertionError({ message: `write at ${at} leaves a hole` })
     content.records.length = at - content.first
     let offset = 0
     for (let count = 0; count < run.count; count++) {
@@ -75,10 +76,11 @@ function apply(content: DiskContent, change: LogWrite): void {
       content.records.push(run.bytes.slice(offset, end))
       offset = end
     }
-    if (offset !== run.bytes.length) throw new Error('a run with more bytes than records')
+    if (offset !== run.bytes.length) throw new AssertionError({ message: 'a run with more bytes than records' })
   }
   if (change.compactTo !== undefined) {
-    if (change.compactTo >= content.first + content.records.length) throw new Error('compaction above the last record')
+    if (change.compactTo >= content.first + content.records.length)
+      throw new AssertionError({ message: 'compaction above the last record' })
     const gone = Math.max(0, change.compactTo + 1 - content.first)
     content.records.splice(0, gone)
     content.first += gone
@@ -153,7 +155,7 @@ export class Server {
 
   #restore(name: string): void {
     const bytes = this.disk.blobs.get(name)
-    if (bytes === undefined) throw new Error(`no snapshot ${name}`)
+    if (bytes === undefined) throw new AssertionError({ message: `no snapshot ${name}` })
     this.applied = new Map(JSON.parse(new TextDecoder().decode(bytes)) as [number, string][])
   }
 
@@ -204,11 +206,12 @@ export class Server {
       for (const part of parts) {
         for (let offset = 0; offset < part.length; offset = recordEnd(part, offset)) {
           const record = readRecord(part, offset)
-          if (record.index !== index++) throw new Error(`applied ${record.index} out of order`)
+          if (record.index !== index++) throw new AssertionError({ message: `applied ${record.index} out of order` })
           if (record.kind === 1) this.applied.set(record.index, new TextDecoder().decode(record.payload))
         }
       }
-      if (index !== to + 1) throw new Error(`apply range ${from} … ${to} with records up to ${index - 1}`)
+      if (index !== to + 1)
+        throw new AssertionError({ message: `apply range ${from} … ${to} with records up to ${index - 1}` })
       this.step({ type: 'applied', index: to })
     }
     for (const ask of effects.asks) this.#answer(ask)
@@ -433,7 +436,7 @@ export class World {
   /** Delivers until no message is left. */
   settle(): void {
     for (let left = 100_000; this.packets.length > 0; left--) {
-      if (left === 0) throw new Error('the messages never end')
+      if (left === 0) throw new AssertionError({ message: 'the messages never end' })
       this.deliverOne()
     }
   }
@@ -455,7 +458,7 @@ export class World {
 
   runUntil(done: () => boolean, milliseconds = 60_000): void {
     for (let passed = 0; !done(); passed += 10) {
-      if (passed >= milliseconds) throw new Error('it never came to that')
+      if (passed >= milliseconds) throw new AssertionError({ message: 'it never came to that' })
       this.run(10)
     }
   }
