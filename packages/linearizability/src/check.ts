@@ -18,8 +18,8 @@ export interface Offence<State, Input, Output> {
   readonly key: string
   readonly verdict: 'illegal' | 'undecided'
   /**
-   * The operation that no order can place, of those tried, though every operation that returned before it did is
-   * placed: the history cut off behind its return is the shortest one that is illegal.
+   * The operation that cannot be placed: some order has all that returned before it did, none (of those tried) has it,
+   * too. Operations that were open then may take part with the answers that they got later.
    */
   readonly operation: Operation<Input, Output>
   /** The longest order that was found. Each operation took effect after those before it. */

@@ -1,1 +1,13 @@
-export {}
+/** A deterministic world for Raftkit clusters. */
+export { Random } from './random.ts'
+export { type Fault, type Operation, Violation, type Watcher } from './watcher.ts'
+export type { Clock } from './world/clock.ts'
+export type { Blob } from './world/disk/blobs.ts'
+export type { LogContent } from './world/disk/content.ts'
+export type { Disk } from './world/disk/disk.ts'
+export type { Wear } from './world/disk/wear.ts'
+export type { Network, NetworkOptions } from './world/network/network.ts'
+export type { Weather } from './world/network/weather.ts'
+export type { Packet } from './world/packet.ts'
+export type { AnyNode, Called, Server, StartOptions } from './world/server.ts'
+export { type Limit, type NodeSettings, World, type WorldOptions } from './world/world.ts'

@@ -1,9 +1,23 @@
-import type { Runner } from '../runner.ts'
-import { suiteOf } from '../runner.ts'
+import { type Runner, suiteOf } from '../runner.ts'
+import { groupPromises } from './groups.ts'
+import { handoverPromises } from './handover.ts'
+import { lifecyclePromises } from './lifecycle.ts'
+import { logPromises } from './log.ts'
+import { orderPromises } from './order.ts'
+import { promisesIn } from './place.ts'
+import { readPromises } from './reads.ts'
+import { sequencePromises } from './sequences.ts'
 import type { StorageSubject } from './subject.ts'
 
 /** Defines the tests of every promise of the storage port, snapshots included, over one adapter. Throws `INVALID_OPTION`. */
 export function storageCompliance(runner: Runner, subject: StorageSubject): void {
-  suiteOf(runner)
-  void subject
+  const suite = suiteOf(runner)
+  const it = promisesIn(suite, subject)
+  suite.describe('logs', () => logPromises(it))
+  suite.describe('the order of writes', () => orderPromises(it))
+  suite.describe('reads', () => readPromises(it))
+  suite.describe('bytes left alone', () => handoverPromises(it))
+  suite.describe('life cycle', () => lifecyclePromises(suite, it, subject))
+  suite.describe('groups', () => groupPromises(it))
+  suite.describe('random sequences', () => sequencePromises(it, subject))
 }
