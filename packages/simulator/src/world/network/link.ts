@@ -1,0 +1,110 @@
+import type { Lane, LinkState, NodeId } from '@raftkit/contract'
+import type { Packet } from '../packet.ts'
+import type { Network } from './network.ts'
+import type { VirtualTransport } from './transport.ts'
+
+/** So many of the last packets of a direction may come again. */
+const remembered = 16
+
+/** Two processes that have admitted each other. Broken, it stays so; the sides learn of it in their own time. */
+export class Link {
+  readonly a: Wire
+  readonly b: Wire
+  broken = false
+
+  constructor(network: Network, a: VirtualTransport, aCalls: NodeId, b: VirtualTransport, bCalls: NodeId) {
+    this.a = new Wire(network, this, a, b, aCalls)
+    this.b = new Wire(network, this, b, a, bCalls)
+  }
+
+  wireOf(transport: VirtualTransport): Wire {
+    return this.a.from === transport ? this.a : this.b
+  }
+}
+
+/** One direction of a link. */
+export class Wire {
+  readonly from: VirtualTransport
+  readonly to: VirtualTransport
+  /** How the sender calls the other side. */
+  readonly peer: NodeId
+  readonly #network: Network
+  readonly #link: Link
+  /** When the last packet of a lane arrives, and when the line is free again. */
+  readonly #arrives: Record<Lane, number> = { control: 0, bulk: 0 }
+  #freeAt = 0
+  #bulkBytes = 0
+  #state: LinkState = 'up'
+  readonly #recent: Packet[] = []
+
+  constructor(network: Network, link: Link, from: VirtualTransport, to: VirtualTransport, peer: NodeId) {
+    this.#network = network
+    this.#link = link
+    this.from = from
+    this.to = to
+    this.peer = peer
+  }
+
+  send(packet: Packet): void {
+    const network = this.#network
+    const { random } = network
+    const weather = network.weatherOf(packet.from, packet.to)
+    if (this.#link.broken) return network.drop(packet, 'broken')
+    if (network.isCut(packet.from, packet.to)) return network.drop(packet, 'cut')
+    if (random.chance(weather.loss)) return network.lose(packet)
+    if (packet.lane === 'bulk' && this.#bulkBytes + packet.bytes.length > network.queueBytes) {
+      this.#tell('full')
+      return network.drop(packet, 'full')
+    }
+    const bytes = packet.bytes.length
+    const leaves = network.timeline.now + this.from.process.lag
+    let arrives = leaves + random.between(...weather.delay)
+    if (weather.bytesPerMs !== Number.POSITIVE_INFINITY) {
+      // Control frames do not queue behind bulk ones.
+      const begins = packet.lane === 'bulk' ? Math.max(leaves, this.#freeAt) : leaves
+      this.#freeAt = Math.max(this.#freeAt, begins) + bytes / weather.bytesPerMs
+      arrives += begins - leaves + bytes / weather.bytesPerMs
+    }
+    if (random.chance(weather.reorder)) arrives += random.between(0, weather.late)
+    else arrives = this.#arrives[packet.lane] = Math.max(arrives, this.#arrives[packet.lane])
+    if (packet.lane === 'bulk') this.#bulkBytes += bytes
+    network.timeline.at(arrives, () => this.#arrive(packet))
+    if (random.chance(weather.duplicate)) this.#again(packet, random.between(0, weather.late / 10), 'duplicate')
+    if (weather.replay > 0) this.#replay(packet, weather.replay, weather.late)
+  }
+
+  #arrive(packet: Packet): void {
+    if (packet.lane === 'bulk') {
+      this.#bulkBytes -= packet.bytes.length
+      if (this.#bulkBytes <= this.#network.queueBytes / 2) this.#tell('up')
+    }
+    if (this.#link.broken) this.#network.drop(packet, 'broken')
+    else this.#network.arrive(packet, this.to)
+  }
+
+  #replay(packet: Packet, chance: number, late: number): void {
+    const { random } = this.#network
+    if (this.#recent.length > 0 && random.chance(chance))
+      this.#again(random.pick(this.#recent), random.between(0, late), 'replay')
+    if (this.#recent.length < remembered) this.#recent.push(packet)
+    else this.#recent[packet.id % remembered] = packet
+  }
+
+  #again(packet: Packet, after: number, kind: string): void {
+    const network = this.#network
+    const copy = { ...packet, id: network.nextId(), copyOf: packet.copyOf ?? packet.id }
+    network.injected(kind, packet)
+    network.timeline.at(network.timeline.now + after, () => {
+      // Wherever that name is connected by then, and under whatever incarnation.
+      const to = network.connected(copy.to, copy.from)
+      if (to) network.arrive(copy, to)
+      else network.drop(copy, 'broken')
+    })
+  }
+
+  #tell(state: LinkState): void {
+    if (this.#state === state || this.#link.broken) return
+    this.#state = state
+    this.from.tell(this.peer, state)
+  }
+}
