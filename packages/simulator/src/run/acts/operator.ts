@@ -1,0 +1,197 @@
+import { isRaftkitError, isVoter, type Member } from '@raftkit/contract'
+import type { Node } from 'raftkit'
+import type { Operation } from '../../watcher.ts'
+import type { Server } from '../../world/server.ts'
+import type { Run } from '../run.ts'
+import type { operatorKinds } from './kinds.ts'
+import type { Deed, Stage } from './stage.ts'
+
+/** Asks nodes to change the cluster, and keeps count: while a change may still come, no disk is given up for lost. */
+export class Operator {
+  readonly #run: Run
+  #changes = 0
+  #calmFrom = 0
+
+  constructor(run: Run) {
+    this.#run = run
+  }
+
+  /** A change of the members is under way, or was a moment ago. */
+  get busy(): boolean {
+    return this.#changes > 0 || this.#run.world.now < this.#calmFrom
+  }
+
+  /** Of the leader's effective configuration. */
+  get members(): readonly Member[] {
+    return this.#run.world.leader?.protocol?.status().config.members ?? []
+  }
+
+  /** No member waits for its repair: only then may the number of members change. */
+  get sound(): boolean {
+    return this.members.every(({ id, incarnation }) => {
+      const server = this.#run.world.server(id)
+      return server.incarnation === incarnation && !server.disk.damaged
+    })
+  }
+
+  async ask(server: Server, kind: string, input: unknown, run: (node: Node) => Promise<unknown>): Promise<boolean> {
+    const { world } = this.#run
+    const operation: Operation = {
+      id: this.#run.nextOperation(),
+      client: 'operator',
+      node: server.id,
+      kind,
+      input,
+      begun: world.now,
+    }
+    world.watchers.operation(operation)
+    const changes = kind !== 'transfer' && kind !== 'snapshot'
+    if (changes) this.#changes++
+    const called = await server.call(run)
+    if (changes) {
+      this.#changes--
+      // What was answered `unknown` may still be on its way through the network.
+      this.#calmFrom = world.now + 2 * this.#run.plan.node.timing.electionTimeout!
+    }
+    operation.ended = world.now
+    operation.outcome = called.outcome
+    operation.output =
+      called.outcome === 'done' ? 'done' : isRaftkitError(called.error) ? called.error.code : String(called.error)
+    world.watchers.operation(operation)
+    this.#run.count(`${kind} ${called.outcome}`)
+    return called.outcome === 'done'
+  }
+}
+
+/** A server that runs, to ask; most of the time the leader. */
+function asked({ run, world, random }: Stage): Server | undefined {
+  const up = run.servers.filter((server) => server.state === 'up' && !server.paused)
+  if (world.leader?.state === 'up' && random.chance(0.6)) return world.leader
+  return up.length === 0 ? undefined : random.pick(up)
+}
+
+/** One that is no member, running as a newcomer. */
+function newcomer(stage: Stage): Server | undefined {
+  const { run, random } = stage
+  const members = new Set(run.operator.members.map(({ id }) => id))
+  if (members.size === 0) return undefined
+  const free = run.servers.filter(
+    (server) => !members.has(server.id) && !server.alive && !run.caretaker.expects(server),
+  )
+  if (free.length === 0) return undefined
+  const server = random.pick(free)
+  run.caretaker.startNewcomer(server)
+  return server
+}
+
+/** A change that adds or takes away members: not while one of them waits for its repair. */
+const change =
+  (request: (stage: Stage, on: Server, timeout: { readonly timeout: number }) => object | undefined): Deed =>
+  (stage) => {
+    const on = asked(stage)
+    const { operator, plan } = stage.run
+    if (!on || !operator.sound || operator.members.length === 0) return undefined
+    return request(stage, on, { timeout: Math.max(stage.lasts, plan.node.timing.electionTimeout!) * 2 })
+  }
+
+const voters = ({ run }: Stage): Member[] => run.operator.members.filter((member) => member.role === 'voter')
+
+export const operatorActs: Readonly<Record<(typeof operatorKinds)[number], Deed>> = {
+  'add-voter': change((stage, on, how) => {
+    const server = newcomer(stage)
+    if (!server) return undefined
+    const { id, address } = server
+    void stage.run.operator.ask(on, 'add-voter', { id }, (node) => node.members.addVoter(id, address, how))
+    return { id, on: on.id }
+  }),
+  'add-learner': change((stage, on, how) => {
+    const server = newcomer(stage)
+    if (!server) return undefined
+    const { id, address } = server
+    void stage.run.operator.ask(on, 'add-learner', { id }, (node) => node.members.addLearner(id, address, how))
+    return { id, on: on.id }
+  }),
+  /** Of a learner; if there is none, one is added first, and the two requests are made at once. */
+  promote: change((stage, on, how) => {
+    const { operator } = stage.run
+    let id = operator.members.find(({ role }) => role === 'learner')?.id
+    if (id === undefined) {
+      const server = newcomer(stage)
+      if (!server) return undefined
+      id = server.id
+      const { address } = server
+      void operator
+        .ask(on, 'add-learner', { id }, (node) => node.members.addLearner(server.id, address, how))
+        .then(() => operator.ask(on, 'promote', { id }, (node) => node.members.promote(server.id, how)))
+    } else {
+      const learner = id
+      void operator.ask(on, 'promote', { id }, (node) => node.members.promote(learner, how))
+    }
+    return { id, on: on.id }
+  }),
+  demote: change((stage, on, how) => {
+    const some = voters(stage)
+    if (some.length < 3) return undefined
+    const { id } = stage.random.pick(some)
+    void stage.run.operator.ask(on, 'demote', { id }, (node) => node.members.demote(id, how))
+    return { id, on: on.id }
+  }),
+  remove: change((stage, on, how) => {
+    const { members } = stage.run.operator
+    const { random, run } = stage
+    const { id, role } = random.pick(members)
+    if (role === 'voter' && voters(stage).length < 3) return undefined
+    void run.operator.ask(on, 'remove', { id }, (node) => node.members.remove(id, how))
+    return { id, on: on.id }
+  }),
+  replace: change((stage, on, how) => {
+    const { members } = stage.run.operator
+    const server = newcomer(stage)
+    if (!server) return undefined
+    const { id, address } = server
+    const old = stage.random.pick(members).id
+    void stage.run.operator.ask(on, 'replace', { old, id }, (node) => node.members.replace(old, { id, address }, how))
+    return { old, id, on: on.id }
+  }),
+  /** Any members to any others in one request, while another node is asked for something else. */
+  'change-many': change((stage, on, how) => {
+    const { random, run } = stage
+    const { members, ask } = { members: run.operator.members, ask: run.operator.ask.bind(run.operator) }
+    if (!members.every(({ role }) => role === 'voter' || role === 'learner')) return undefined
+    const one = newcomer(stage)
+    if (!one) return undefined
+    const staying = random.shuffle(members).slice(random.below(Math.min(2, members.length)))
+    void stage.world.sleep(stage.run.plan.node.timing.electionTimeout!).then(() => {
+      if (one.incarnation === undefined || on.state !== 'up') return
+      const { id, address, incarnation } = one
+      const listed = staying.map((member) => ({ id: member.id, role: random.chance(0.8) }))
+      const request = {
+        type: 'change',
+        voters: [{ id, address, incarnation }, ...listed.filter(({ role }) => role).map((each) => each.id)],
+        learners: listed.filter(({ role }) => !role).map((each) => each.id),
+      }
+      void ask(on, 'change-many', request, (node) => node.members.change(request, how))
+      const other = asked(stage)
+      const voter = members.find(isVoter)
+      if (other && voter && random.chance(0.5))
+        void ask(other, 'demote', { id: voter.id }, (node) => node.members.demote(voter.id, how))
+    })
+    return { id: one.id, on: on.id }
+  }),
+  transfer(stage) {
+    const { run, random } = stage
+    const on = asked(stage)
+    if (!on) return undefined
+    const to = random.chance(0.6) ? random.pick(run.operator.members)?.id : undefined
+    const how = { timeout: stage.lasts + run.plan.node.timing.electionTimeout! }
+    void run.operator.ask(on, 'transfer', { to }, (node) => node.transferLeadership(to, how))
+    return { on: on.id, ...(to === undefined ? {} : { to }) }
+  },
+  snapshot(stage) {
+    const on = asked(stage)
+    if (!on) return undefined
+    const how = { timeout: stage.lasts + stage.run.plan.node.timing.electionTimeout! }
+    void stage.run.operator.ask(on, 'snapshot', {}, (node) => node.snapshot(how))
+    return { on: on.id }
+  },
+}
