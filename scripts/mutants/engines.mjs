@@ -64,7 +64,7 @@ function run(args, environment, seconds) {
 
 /** What the product itself says when it finds a rule broken is a verdict, too. */
 const isVerdict = (/** @type {string} */ message) =>
-  /^(AssertionError|Error: expected |Violation|RaftkitError: (seed \d+, step \d+: )?(INVARIANT|DIVERGED|DAMAGED|MACHINE_MISMATCH))/.test(
+  /^(AssertionError|Error: (expected|promise) |Violation|RaftkitError: (seed \d+, step \d+: )?(INVARIANT|DIVERGED|DAMAGED|MACHINE_MISMATCH))/.test(
     message,
   )
 

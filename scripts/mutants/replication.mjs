@@ -134,11 +134,6 @@ export const replication = [
     'etcd (ABA)',
     ['replication', 'const same = log.sameTerms(checked)', 'const same = checked.ends.length'],
   ),
-  plant('read-error-skips', 'R11, B29', 'a log read that fails makes the leader skip an entry', 'openraft#1795', [
-    'replication',
-    'if (run === undefined || run.count === 0 || progress.next !== from || from < raft.log.first) return',
-    'if (run === undefined) progress.next++\n  if (run === undefined || run.count === 0 || progress.next !== from || from < raft.log.first) return',
-  ]),
   plant('term-0-for-compacted', 'R12, B30', 'for a compacted index term 0 is made up', 'etcd-io/raft#31 (76f1249)', [
     'replication',
     'const prevTerm = log.termAt(progress.next - 1)\n    if (prevTerm === undefined || progress.next < log.first) {',
