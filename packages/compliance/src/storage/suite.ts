@@ -1,9 +1,12 @@
 import { type Runner, suiteOf } from '../runner.ts'
+import { snapshotPromises } from '../snapshots/suite.ts'
+import { crashPromises } from './crash.ts'
 import { groupPromises } from './groups.ts'
 import { handoverPromises } from './handover.ts'
 import { lifecyclePromises } from './lifecycle.ts'
 import { logPromises } from './log.ts'
 import { orderPromises } from './order.ts'
+import { ownerPromises } from './owners.ts'
 import { promisesIn } from './place.ts'
 import { readPromises } from './reads.ts'
 import { sequencePromises } from './sequences.ts'
@@ -18,6 +21,9 @@ export function storageCompliance(runner: Runner, subject: StorageSubject): void
   suite.describe('reads', () => readPromises(it))
   suite.describe('bytes left alone', () => handoverPromises(it))
   suite.describe('life cycle', () => lifecyclePromises(suite, it, subject))
+  suite.describe('owners', () => ownerPromises(suite, it, subject))
   suite.describe('groups', () => groupPromises(it))
   suite.describe('random sequences', () => sequencePromises(it, subject))
+  snapshotPromises(suite, subject)
+  suite.describe('crashes', () => crashPromises(suite, it, subject))
 }
