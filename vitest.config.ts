@@ -11,6 +11,7 @@ export default defineConfig({
     // Tests run the sources of every package, so that the inner loop needs no build.
     alias: [
       { find: /^raftkit$/, replacement: `${root}packages/raftkit/src/index.ts` },
+      { find: /^@raftkit\/app-([^/]+)$/, replacement: `${root}apps/$1/src/index.ts` },
       { find: /^@raftkit\/([^/]+)$/, replacement: `${root}packages/$1/src/index.ts` },
     ],
   },

@@ -40,7 +40,7 @@ const pure = new Set(['contract', 'bytes', 'core', 'membership', 'bft'])
  * @returns {string[]} one line per finding: the place, then what is wrong there
  */
 export function findings(workspace) {
-  const packages = new Map(workspace.filter((p) => p.parent === 'packages').map((p) => [p.manifest.name, p]))
+  const packages = new Map(workspace.map((p) => [p.manifest.name, p]))
   return workspace.flatMap((p) => [...manifestFindings(p, packages), ...sourceFindings(p, packages)])
 }
 

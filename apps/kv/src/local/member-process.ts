@@ -50,6 +50,11 @@ export class MemberProcess {
     return this.running ? this.#child?.pid : undefined
   }
 
+  /** Settles once it has ended, however that came. */
+  get ended(): Promise<unknown> {
+    return this.#ended
+  }
+
   get store(): string {
     return join(this.plan.directory, 'store')
   }
@@ -83,7 +88,10 @@ export class MemberProcess {
       ...members,
       ...flags,
     ]
-    const child = spawn(process.execPath, [program, ...args], { detached: true, stdio: ['pipe', 'ignore', 'pipe'] })
+    const child = spawn(process.execPath, [program, ...args], {
+      detached: true,
+      stdio: ['pipe', 'ignore', 'pipe', 'ipc'],
+    })
     const log = createWriteStream(this.log, { flags: 'a' })
     child.stderr.pipe(log)
     this.#child = child
@@ -94,6 +102,15 @@ export class MemberProcess {
       if (alive?.status === 200) return
       await pause(50)
     }
+  }
+
+  /** To its configuration file, which may listen; what comes before it does is kept. Nothing if it does not run. */
+  send(message: object): void {
+    if (this.running && this.#child!.connected) this.#child!.send(message, () => {})
+  }
+
+  signal(signal: 'SIGSTOP' | 'SIGCONT'): void {
+    if (this.running) this.#child!.kill(signal)
   }
 
   /** Ends it without warning, as a crash would. */
