@@ -298,6 +298,24 @@ describe('the state machine', () => {
     machine.slow = false
   })
 
+  test('is not asked after the batch before the one a read must see (Q4, etcd#13464)', async () => {
+    const { node, machine } = await start({ transport: memoryNetwork().transport() })
+    machine.slow = true
+    const first = node.propose(bytes('a'))
+    await until(() => machine.release !== undefined)
+    const second = node.propose(bytes('b'))
+    const reading = node.query(undefined)
+    await new Promise((resolve) => setTimeout(resolve, 20))
+    const releaseFirst = machine.release!
+    machine.release = undefined
+    releaseFirst()
+    await until(() => machine.release !== undefined)
+    machine.release!()
+    await Promise.all([first, second])
+    expect(await reading).toBe(2)
+    machine.slow = false
+  })
+
   test('that gives too few results is a mismatch, not a guess', async () => {
     const { node, machine } = await start({ transport: memoryNetwork().transport() })
     machine.apply = () => []

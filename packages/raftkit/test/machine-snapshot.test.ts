@@ -66,6 +66,26 @@ const hex = (bytes: Uint8Array): string => Buffer.from(bytes).toString('hex')
 const read = (machine: ReplicatedMachine): unknown => machine.query({ name: 'log', input: undefined })
 
 describe("a machine's snapshot", () => {
+  it('replaces what a machine held before: a key that is not in it is gone (jgroups-raft#301)', async () => {
+    const keys = defineMachine({
+      initial: () => new Map<string, number>(),
+      commands: { set: (state, key: string) => void state.set(key, 1) },
+      queries: { all: (state) => [...state.keys()] },
+    })
+    const [one, two] = [replicate(keys), replicate(keys)]
+    const set = (index: number, key: string): Command => ({
+      index,
+      time: 0,
+      seed: 0,
+      data: commandEntry(undefined, 'set', encodeValue(key)),
+    })
+    one.apply([set(1, 'a')])
+    two.apply([set(1, 'b')])
+    await two.restore(one.snapshot())
+    expect(two.query({ name: 'all', input: undefined })).toEqual(['a'])
+    expect(hex(two.encode())).toBe(hex(one.encode()))
+  })
+
   it('B59: holds state, sessions and index of one moment, whichever entry it is taken after', async () => {
     const log = entries(60)
     const whole = replicate(store)
