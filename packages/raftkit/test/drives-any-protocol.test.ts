@@ -304,6 +304,7 @@ describe('the state machine', () => {
     const first = node.propose(bytes('a'))
     await until(() => machine.release !== undefined)
     const second = node.propose(bytes('b'))
+    await until(() => node.status().commit === 2)
     const reading = node.query(undefined)
     await new Promise((resolve) => setTimeout(resolve, 20))
     const releaseFirst = machine.release!
