@@ -63,7 +63,7 @@ export interface SnapshotStore {
   open(name: string): Promise<SnapshotReader>
   /** Begins a blob, or goes on with an unfinished one of that name: `bytes` says how many it holds. Rejects `LOCKED` while a writer of that name is open, `REFUSED` if a complete one exists. */
   create(name: string): Promise<SnapshotWriter>
-  /** Removes all others, unfinished too; one that is open goes as soon as it is closed. */
+  /** Removes all others that exist at the call, unfinished too; one that is open goes as soon as it is closed. What is created after the call stays. */
   retain(names: readonly string[]): Promise<void>
 }
 
