@@ -1,7 +1,10 @@
 import { mayStand } from './election.ts'
 import type { Raft } from './raft.ts'
 
-/** When time itself is the next thing that matters; undefined: never, as things stand. */
+/**
+ * When time itself is the next thing that matters; undefined: never, as things stand. What is due then compares `now` with the same sums:
+ * a difference is rounded in another way, and a deadline that has come and is not met would come again and again.
+ */
 export function nextDeadline(raft: Raft): number | undefined {
   const { settings, role } = raft
   let next = Number.POSITIVE_INFINITY

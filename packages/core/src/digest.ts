@@ -184,7 +184,7 @@ function progressInto(writer: Writer, raft: Raft, progress: Progress, rename: (i
     .u8(Math.min(1, old(progress.moved)))
     .u8(
       (progress.amnesic ? 1 : 0) |
-        (now - progress.sent >= settings.heartbeatInterval ? 2 : 0) |
+        (now >= progress.sent + settings.heartbeatInterval ? 2 : 0) |
         (progress.contact > progress.moved ? 4 : 0) |
         (reading === undefined ? 0 : 8) |
         (loaded === undefined ? 0 : 16),

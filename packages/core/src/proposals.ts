@@ -234,7 +234,7 @@ export function settlePlaced(raft: Raft): void {
 /** Forwarded, and no word: the message or its answer is lost, or the leader is gone. It may have been placed. */
 export function expireForwards(raft: Raft, all: boolean): void {
   for (const [number, { id, since }] of raft.proposals.sent) {
-    if (!all && raft.now - since < raft.settings.electionTimeout) continue
+    if (!all && raft.now < since + raft.settings.electionTimeout) continue
     raft.proposals.sent.delete(number)
     raft.settle({ type: 'unknown', id, reason: 'the leader it was forwarded to did not answer' })
   }

@@ -387,7 +387,7 @@ export class Raft implements Protocol<Message, unknown> {
 
   get isDiskStalled(): boolean {
     const { oldest } = this.writes
-    return oldest !== undefined && this.now - oldest >= this.settings.diskTimeout
+    return oldest !== undefined && this.now >= oldest + this.settings.diskTimeout
   }
 
   broken(what: string): RaftkitError {

@@ -129,7 +129,7 @@ export function onReadIndexResult(raft: Raft, message: ReadIndexResult): void {
 /** Reads are free to ask again: the sooner their caller knows, the better. */
 export function expireReads(raft: Raft, all: boolean): void {
   for (const [question, { ids, since }] of raft.forwardedReads) {
-    if (!all && raft.now - since < raft.settings.electionTimeout) continue
+    if (!all && raft.now < since + raft.settings.electionTimeout) continue
     raft.forwardedReads.delete(question)
     for (const id of ids)
       raft.settle({ type: 'refused', id, code: 'NO_LEADER', reason: 'the leader did not answer; try again' })

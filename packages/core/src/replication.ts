@@ -27,7 +27,7 @@ export function replicate(raft: Raft, leader: Leader): void {
 
 function sendTo(raft: Raft, leader: Leader, progress: Progress): boolean {
   const { settings, now } = raft
-  const due = now - progress.sent >= settings.heartbeatInterval || (leader.wantsRound && isVoter(progress.member))
+  const due = now >= progress.sent + settings.heartbeatInterval || (leader.wantsRound && isVoter(progress.member))
   if (progress.state === 'snapshot') return due && offer(raft, leader, progress)
   let sent = false
   if (progress.link === 'up' && (progress.state === 'replicate' || due)) sent = sendRecords(raft, leader, progress)

@@ -210,7 +210,7 @@ export function continueFetch(raft: Raft): void {
   if (
     fetching === undefined ||
     fetching.ask !== undefined ||
-    raft.now - fetching.requestedAt < raft.settings.retryInterval
+    raft.now < fetching.requestedAt + raft.settings.retryInterval
   )
     return
   raft.fetching = { ...fetching, holder: (fetching.holder + 1) % fetching.holders.length }

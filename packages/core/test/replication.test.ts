@@ -448,3 +448,18 @@ describe('back-pressure', () => {
     expect(b.outcome(b.propose('x'.repeat(11)))).toMatchObject({ type: 'refused', code: 'TOO_LARGE' })
   })
 })
+
+describe('A deadline that has come', () => {
+  // Found by the simulator (seed 26): 65512.919 + 30 is 65542.919, but 65542.919 - 65512.919 is less than 30.
+  test('is met, whatever fractions the clock shows', () => {
+    const { world, a } = trio({ timing: { electionTimeout: 300, heartbeatInterval: 30 } })
+    world.filter = () => true
+    world.now = 65512.919
+    a.do({ type: 'time' })
+    for (let times = 0; times < 9; times++) {
+      world.now = a.deadline!
+      a.do({ type: 'time' })
+      expect(a.deadline).toBeGreaterThan(world.now)
+    }
+  })
+})
