@@ -1,9 +1,23 @@
 import { storageCompliance } from '@raftkit/compliance'
 import { levelStorage } from '@raftkit/storage-level'
-import { describe, test, vi } from 'vitest'
+import { afterAll, describe, test, vi } from 'vitest'
+import { bundle } from './program.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
+const program = await bundle('adapter.ts')
+afterAll(() => program.remove())
 
 describe('LevelDB storage', () => {
-  storageCompliance({ describe, test }, { open: (directory) => levelStorage(directory) })
+  storageCompliance({ describe, test }, { open: (directory) => levelStorage(directory), program: program.path })
+})
+
+describe('LevelDB storage that moves records to tables all the time', () => {
+  const writeBufferBytes = 65_536
+  storageCompliance(
+    { describe, test },
+    {
+      open: (directory) => levelStorage(directory, { writeBufferBytes }),
+      program: `file://${program.path}?${writeBufferBytes}`,
+    },
+  )
 })

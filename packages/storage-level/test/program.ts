@@ -15,13 +15,13 @@ export interface Program {
   remove(): Promise<void>
 }
 
-/** Bundles test/writer.ts. It lies below this package, so that classic-level is found. */
-export async function bundle(): Promise<Program> {
+/** Bundles a file of this folder. The result lies below this package, so that classic-level is found. */
+export async function bundle(entry = 'writer.ts'): Promise<Program> {
   const parent = join(here, '../node_modules/.tests')
   await mkdir(parent, { recursive: true })
-  const folder = await mkdtemp(join(parent, 'writer-'))
+  const folder = await mkdtemp(join(parent, 'program-'))
   await build({
-    entry: [join(here, 'writer.ts')],
+    entry: { program: join(here, entry) },
     outDir: folder,
     format: 'esm',
     target: 'node20',
@@ -39,7 +39,7 @@ export async function bundle(): Promise<Program> {
       )
     },
   })
-  return { path: join(folder, 'writer.mjs'), remove: () => rm(folder, { recursive: true, force: true }) }
+  return { path: join(folder, 'program.mjs'), remove: () => rm(folder, { recursive: true, force: true }) }
 }
 
 export interface Child {

@@ -1,6 +1,9 @@
 import { type Runner, suiteOf } from '../runner.ts'
 import { snapshotPromises } from '../snapshots/suite.ts'
 import { crashPromises } from './crash.ts'
+import { damagePromises } from './damage.ts'
+import { flushPromises } from './flush.ts'
+import { fullPromises } from './full.ts'
 import { groupPromises } from './groups.ts'
 import { handoverPromises } from './handover.ts'
 import { lifecyclePromises } from './lifecycle.ts'
@@ -26,4 +29,7 @@ export function storageCompliance(runner: Runner, subject: StorageSubject): void
   suite.describe('random sequences', () => sequencePromises(it, subject))
   snapshotPromises(suite, subject)
   suite.describe('crashes', () => crashPromises(suite, it, subject))
+  suite.describe('flushes', () => flushPromises(suite, subject))
+  suite.describe('damage', () => damagePromises(suite, it, subject))
+  suite.describe('a full disk', () => fullPromises(suite, subject))
 }

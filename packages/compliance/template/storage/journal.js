@@ -75,7 +75,7 @@ export class Journal {
       await journal.#begin(mark, bytes.length)
       return journal
     } catch (error) {
-      await journal.close()
+      await Promise.all([journal.#mark.close(), journal.#file.close()])
       throw error
     }
   }

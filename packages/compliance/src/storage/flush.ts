@@ -1,0 +1,110 @@
+import assert from 'node:assert/strict'
+import { execFileSync } from 'node:child_process'
+import { readFile, rm } from 'node:fs/promises'
+import type { LogWrite } from '@raftkit/contract'
+import type { Suite } from '../runner.ts'
+import { Child, type Script } from './child.ts'
+import { inPlace } from './place.ts'
+import { append, blob } from './records.ts'
+import type { StorageSubject } from './subject.ts'
+import { strace, Trace } from './trace.ts'
+
+const writes = 12
+const together = 200
+
+const names = {
+  record: 'before a write resolves, its bytes are flushed, and the name of the file that holds them',
+  commit: 'before a commit resolves, the snapshot is flushed, and its name',
+  shared: 'writes that wait together share a flush',
+}
+
+/** What a power cut would take, which a kill does not: strace watches a real process and its system calls. */
+export function flushPromises(suite: Suite, subject: StorageSubject): void {
+  const { program } = subject
+  const why =
+    subject.durable === false
+      ? 'nothing outlives the process'
+      : program === undefined
+        ? 'the subject has no `program`'
+        : (subject.untraced ?? straceMissing())
+  if (program === undefined || why !== undefined) {
+    for (const name of Object.values(names)) suite.skip(name, why ?? '')
+    return
+  }
+
+  suite.test(names.record, async () => {
+    const { trace, lines } = await traced(subject, program, {
+      writes: [{ group: 'main', changes: Array.from({ length: writes }, (_, i) => marked(i)) }],
+    })
+    const replay = new Trace()
+    replay.replay(trace, (line) => {
+      const n = /^done 0 (\d+)$/.exec(line)?.[1]
+      if (n !== undefined) assert.equal(replay.lost(`mark-${n}`), undefined, `at the moment write ${n} resolved`)
+    })
+    assert.equal(lines.filter((line) => line.startsWith('done')).length, writes)
+  })
+
+  suite.test(names.commit, async () => {
+    const chunks = ['mark-1 ', 'mark-2 '].map((text) => blob(text.padEnd(5000, '.')))
+    const { trace, lines } = await traced(subject, program, { snapshot: { name: 's', chunks } })
+    const replay = new Trace()
+    replay.replay(trace, (line) => {
+      if (line !== 'committed') return
+      for (const mark of ['mark-1', 'mark-2'])
+        assert.equal(replay.lost(mark), undefined, 'at the moment the commit resolved')
+    })
+    assert.ok(lines.includes('committed'))
+  })
+
+  suite.test(names.shared, async () => {
+    const changes = Array.from({ length: together }, (_, i) => append(i + 1, 1, i))
+    const { trace } = await traced(subject, program, { writes: [{ group: 'main', changes }], ahead: together })
+    const replay = new Trace()
+    let opened = 0
+    replay.replay(trace, (line) => {
+      if (line === 'open') opened = replay.flushes
+    })
+    const flushes = replay.flushes - opened
+    assert.ok(flushes >= 1, 'the writes were not flushed at all')
+    assert.ok(flushes <= together / 2, `${together} writes that were issued at once took ${flushes} flushes`)
+  })
+}
+
+/** A record and a state that hold their number in plain text. */
+function marked(n: number): LogWrite {
+  const text = Buffer.from(`....mark-${n} `.padEnd(60, '.'))
+  text.writeUInt32LE(text.length, 0)
+  return { tail: { at: n + 1, run: { count: 1, bytes: new Uint8Array(text) } } }
+}
+
+async function traced(
+  subject: StorageSubject,
+  program: string | URL,
+  script: Script,
+): Promise<{ trace: string; lines: string[] }> {
+  let found: { trace: string; lines: string[] } | undefined
+  await inPlace(subject, async ({ directory }) => {
+    const output = `${directory}.trace`
+    try {
+      const child = await Child.start(program, directory, script, strace(output))
+      await child.end()
+      found = { trace: await readFile(output, 'latin1'), lines: child.lines }
+    } finally {
+      await rm(output, { force: true })
+    }
+  })
+  return found!
+}
+
+let missing: string | undefined
+
+function straceMissing(): string | undefined {
+  if (missing === undefined)
+    try {
+      execFileSync('strace', ['-o', '/dev/null', 'true'], { stdio: 'ignore' })
+      missing = ''
+    } catch {
+      missing = 'strace is not on the PATH, or may not trace'
+    }
+  return missing || undefined
+}
