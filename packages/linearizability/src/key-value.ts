@@ -1,5 +1,5 @@
 import { type Json, same } from './canonical.ts'
-import { quote } from './history.ts'
+import { type Operation, quote } from './history.ts'
 import { illegal, type Model } from './model.ts'
 
 /**
@@ -52,6 +52,24 @@ export const keyValue: Model<Stored, Command, Json> = {
     return command.op === 'put' || (command.op === 'delete' && output === undefined)
   },
 
+  /**
+   * A text that is not the beginning of one that somebody saw is seen by nobody, whatever is appended to it: all of them
+   * are one. Otherwise every order of appends of unknown outcome would be a state of its own.
+   */
+  focus(history) {
+    if (!history.some(({ input }) => input.op === 'append')) return keyValue
+    const seen = textsSeen(history)
+    let unseen = '(a text that nobody saw)'
+    while (isBeginning(unseen, seen)) unseen += '.'
+    return {
+      ...keyValue,
+      step(stored, command, output) {
+        const after = keyValue.step(stored, command, output)
+        return typeof after === 'string' && !isBeginning(after, seen) ? unseen : after
+      },
+    }
+  },
+
   objection(command, output, ok) {
     // What failed or is unknown has no output that anybody could rely on.
     const answer = ok === true ? output : undefined
@@ -84,4 +102,25 @@ export const keyValue: Model<Stored, Command, Json> = {
         return `op must be get, put, cas, append or delete, not ${quote((command as { op: unknown }).op)}`
     }
   },
+}
+
+/** What reads and appends answered and what swaps compared with, in order. */
+function textsSeen(history: readonly Operation<Command, Json>[]): string[] {
+  const seen = new Set<string>()
+  for (const { input, output, ok } of history) {
+    const text = input.op === 'cas' ? input.from : ok === true ? output : undefined
+    if (typeof text === 'string') seen.add(text)
+  }
+  return [...seen].sort()
+}
+
+/** Whether one of the texts begins with this one: the first that does not come before it does, or none. */
+function isBeginning(text: string, texts: readonly string[]): boolean {
+  let [low, high] = [0, texts.length]
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (texts[middle]! < text) low = middle + 1
+    else high = middle
+  }
+  return low < texts.length && texts[low]!.startsWith(text)
 }

@@ -1,3 +1,5 @@
+import type { Operation } from './history.ts'
+
 /** What `step` answers when an object in this state cannot have given this output. */
 export const illegal: unique symbol = Symbol('illegal')
 
@@ -21,4 +23,9 @@ export interface Model<State, Input, Output> {
   overwrites?(input: Input, output: Output | undefined): boolean
   /** What is wrong with an operation that no client can have made: a sentence; otherwise undefined. */
   objection?(input: Input, output: Output | undefined, ok: boolean | 'unknown'): string | undefined
+  /**
+   * A model for one object's history, known from beginning to end, that gives the same verdict and has fewer states: it
+   * may take states for one that no operation of this history can tell apart, now or later. Left out: this one is used.
+   */
+  focus?(history: readonly Operation<Input, Output>[]): Model<State, Input, Output>
 }

@@ -26,10 +26,11 @@ export interface Outcome<State> {
 
 /** Whether the operations of one object have a linearization. Wing and Gong's search, in the form of Lowe. */
 export function search<State, Input, Output>(
-  model: Model<State, Input, Output>,
+  general: Model<State, Input, Output>,
   operations: readonly Operation<Input, Output>[],
   budget: Budget,
 ): Outcome<State> {
+  const model = general.focus?.(operations) ?? general
   const events = eventsOf(operations)
   const first = new Search(model, operations, events, budget)
   if (first.run()) return { verdict: 'ok', steps: first.steps, placed: first.placed(), states: [] }
