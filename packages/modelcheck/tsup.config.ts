@@ -1,1 +1,4 @@
-export { library as default } from '../../tsup.base.ts'
+import { defineConfig } from 'tsup'
+import { program } from '../../tsup.base.ts'
+
+export default defineConfig({ ...program, entry: ['src/index.ts', 'src/cli.ts'] })

@@ -1,0 +1,615 @@
+import { hash128, Writer } from '@raftkit/bytes'
+import { isRaftkitError, type NodeId, type Outgoing, type ProtocolInit, type Sender } from '@raftkit/contract'
+import { type Message, type Raft, raft } from '@raftkit/core'
+import { type LocalAction, type Model, type Transition, Violation } from '../explore/model.ts'
+import {
+  checkDisk,
+  checkSent,
+  checkServer,
+  checkStep,
+  holds,
+  isQuorum,
+  logsMatch,
+  membersOf,
+  type Reopened,
+} from '../invariants.ts'
+import { type Action, actionsOf, budgetNames, describe, leaderStands } from './actions.ts'
+import { type Content, contentKey, emptyContent, foundIn } from './content.ts'
+import { type Log, Logs } from './logs.ts'
+import { Registry } from './registry.ts'
+import { everything, type Machine, type Scope } from './scope.ts'
+import { endToEnd, type Life, type Server, Turn } from './server.ts'
+import { type Known, type News, nothing, told } from './watcher.ts'
+
+/** Far apart, so that no number of steps that pass a little time adds up to one that passes more. */
+const clock = { step: 1, heartbeat: 2 ** 12, retry: 2 ** 25, election: 2 ** 26, disk: 2 ** 50 } as const
+
+const incarnation = '0'.repeat(32)
+
+interface Packet {
+  readonly from: Sender
+  readonly genesis: string
+  readonly outgoing: Outgoing<Message>
+  readonly slot: number
+}
+
+/** What the disk would bring back, and its digests, computed once. */
+interface Disk {
+  readonly reopened: Reopened
+  readonly digests: Uint8Array[]
+}
+
+interface View {
+  readonly log: Log
+  readonly disk: Reopened
+}
+
+export interface SystemOptions {
+  /** Count states that differ by names alone once. Default true. */
+  readonly symmetry?: boolean
+  /** A server that crashed is back at once. Default true. */
+  readonly reduce?: boolean
+}
+
+/** The servers of a scope, as a model for the explorer. */
+export class System implements Model {
+  readonly scope: Scope
+  readonly processes: number
+  readonly permutations: number
+  readonly budgets: Model['budgets']
+  readonly duplicates: number
+  readonly keepsMessages: boolean
+  readonly initial: Model['initial']
+  readonly hashes: Model['hashes']
+  readonly ways: { words: Int32Array } = { words: new Int32Array(1 << 10) }
+  readonly capacity: number
+  readonly logs: Logs = new Logs()
+
+  readonly #machine: Machine
+  readonly #reduce: boolean
+  readonly #renames: readonly ((id: NodeId) => NodeId)[]
+  readonly #servers: Registry<Server>
+  readonly #packets: Registry<Packet>
+  readonly #knowns: Registry<Known>
+  readonly #news: News[] = []
+  readonly #newsIds = new Map<string, number>()
+  readonly #views: View[] = []
+  readonly #actions: (readonly LocalAction[])[] = []
+  readonly #all: Action[] = []
+  readonly #actionIds = new Map<string, number>()
+  readonly #disks = new Map<string, Disk>()
+  readonly #matching = new Map<number, boolean>()
+  readonly #held = new Map<number, boolean>()
+
+  constructor(scope: Scope, options: SystemOptions = {}) {
+    this.scope = scope
+    this.processes = scope.servers.length
+    this.budgets = budgetNames.map((name) => ({ name, limit: scope.budgets[name] ?? 0 }))
+    this.duplicates = (scope.budgets.duplicate ?? 0) > 0 ? budgetNames.indexOf('duplicate') : -1
+    this.keepsMessages = scope.redelivers === true
+    this.capacity = scope.channel ?? Number.POSITIVE_INFINITY
+    this.#machine = scope.machine ?? everything
+    this.#reduce = options.reduce !== false
+    this.#renames =
+      options.symmetry === false ? [(id) => id] : renamesOf(scope.servers, scope.symmetric ?? [scope.servers])
+    this.permutations = this.#renames.length
+    this.#servers = new Registry(this.permutations)
+    this.#packets = new Registry(this.permutations)
+    this.#knowns = new Registry(this.permutations)
+    this.hashes = { process: this.#servers, message: this.#packets, watcher: this.#knowns }
+    this.initial = this.#begin()
+  }
+
+  get localStates(): number {
+    return this.#servers.values.length
+  }
+
+  get messages(): number {
+    return this.#packets.values.length
+  }
+
+  server(process: number): Server {
+    return this.#servers.values[process]!
+  }
+
+  packet(message: number): Packet {
+    return this.#packets.values[message]!
+  }
+
+  actions(process: number): readonly LocalAction[] {
+    const known = this.#actions[process]
+    if (known !== undefined) return known
+    const actions = actionsOf(this.server(process), this.scope, this.#reduce).map((action): LocalAction => {
+      const key = JSON.stringify(action)
+      let id = this.#actionIds.get(key)
+      if (id === undefined) {
+        id = this.#all.length
+        this.#actionIds.set(key, id)
+        this.#all.push(action)
+      }
+      const budget = action.budget === undefined ? -1 : budgetNames.indexOf(action.budget)
+      return { action: id, budget, when: action.when ?? -1 }
+    })
+    this.#actions[process] = actions
+    return actions
+  }
+
+  act(process: number, actionId: number): Transition {
+    const server = this.server(process)
+    const action = this.#all[actionId]!
+    if (action.type === 'crash') {
+      const down = crashed(server, action.arg)
+      return this.#transition(process, this.#reduce ? () => this.#restarted(down) : () => ({ server: down }))
+    }
+    if (action.type === 'restart') return this.#transition(process, () => this.#restarted(server))
+    return this.#transition(process, () => {
+      const turn = this.#turn(server)
+      const news: News[] = []
+      turn.wait(clock.step)
+      switch (action.type) {
+        case 'flush':
+          turn.flush()
+          break
+        case 'timeout':
+          turn.wait(4 * clock.retry)
+          turn.do({ type: 'time' })
+          break
+        case 'elapse':
+          turn.wait(2 * clock.retry)
+          turn.do({ type: 'applied', index: 0 })
+          break
+        case 'heartbeat':
+          turn.wait(clock.heartbeat)
+          turn.do({ type: 'time' })
+          break
+        case 'silence':
+          turn.wait(2 * clock.retry)
+          turn.do({ type: 'time' })
+          break
+        case 'retry':
+          turn.wait(clock.retry)
+          // Does not bring the election timer nearer: that is what `timeout` is for.
+          turn.do({ type: 'time', stalled: clock.retry })
+          break
+        case 'campaign':
+          turn.do({ type: 'campaign' })
+          break
+        case 'propose':
+          turn.do({ type: 'propose', id: action.arg, data: new TextEncoder().encode(action.what!), time: 0, seed: 0 })
+          break
+        case 'change':
+          turn.do({ type: 'change', id: 200 + action.arg, request: this.scope.changes![action.arg], time: 0 })
+          break
+        case 'read':
+          news.push({ type: 'asked', read: 100 + action.arg })
+          turn.do({ type: 'read', id: 100 + action.arg, consistency: 'linearizable' })
+          break
+        case 'transfer':
+          turn.do({ type: 'transfer', id: 300 + action.arg, to: this.scope.servers[action.arg]! })
+          break
+        case 'snapshot':
+          turn.snapshot()
+          break
+      }
+      return { server: turn.server, turn, news }
+    })
+  }
+
+  deliver(process: number, message: number): Transition {
+    const server = this.server(process)
+    const { from, genesis, outgoing } = this.packet(message)
+    const { life } = server
+    if (life === undefined || (outgoing.incarnation !== '' && outgoing.incarnation !== incarnation))
+      return { next: process, sends: [], news: [] }
+    return this.#transition(process, () => {
+      const turn = this.#turn(server)
+      turn.wait(clock.step)
+      const { message: said } = outgoing
+      if (this.scope.impatient && said.type === 'requestVote' && life.protocol.role.type !== 'leader')
+        turn.wait(2 * clock.retry)
+      turn.do({ type: 'message', from, genesis, message: said })
+      return { server: turn.server, turn }
+    })
+  }
+
+  isDead(process: number, message: number): boolean {
+    const { life } = this.server(process)
+    if (life === undefined) return false
+    const { message: said } = this.packet(message).outgoing
+    return cannotMatter(said, life.protocol, this.#views[process]!.disk.term)
+  }
+
+  watch(watcher: number, news: number): number {
+    return this.#known(told(this.#knowns.values[watcher]!, this.#news[news]!, this.logs, this.#machine))
+  }
+
+  check(state: Int32Array, at: number): void {
+    const count = this.processes
+    for (let a = 0; a < count; a++)
+      for (let b = a + 1; b < count; b++) this.#checkMatching(state[at + a]!, state[at + b]!)
+    this.#checkCommitted(state, at)
+  }
+
+  describeAction(process: number, action: number): string {
+    return `${this.scope.servers[this.server(process).slot]}: ${describe(this.#all[action]!, this.scope)}`
+  }
+
+  describeMessage(message: number): string {
+    const { from, outgoing } = this.packet(message)
+    const { type, ...fields } = outgoing.message
+    const shown = Object.entries(fields)
+      .filter(([name]) => name !== 'records' && name !== 'bytes')
+      .map(([name, value]) => `${name} ${typeof value === 'object' ? JSON.stringify(value) : value}`)
+    return `${from.id} → ${outgoing.to}: ${type} ${shown.join(', ')}`
+  }
+
+  describeProcess(process: number): string {
+    const { slot, life } = this.server(process)
+    const { log, disk } = this.#views[process]!
+    const id = this.scope.servers[slot]
+    const entries = log.entries.map(({ term, command }, i) => `${log.first + i}:${term}${command && `“${command}”`}`)
+    if (life === undefined) return `${id} is down; its disk: term ${disk.term}, log ${entries.join(' ')}`
+    const { role, term, commit, durable } = life.protocol.status()
+    return `${id}: ${role} of term ${term}, log ${entries.join(' ')}, durable ${durable}, commit ${commit}, disk: term ${disk.term} vote ${disk.vote?.id ?? '-'}${life.writes.length > 0 ? `, ${life.writes.length} writes under way` : ''}`
+  }
+
+  /** The result of a step: its server, interned, its messages, and what the watcher shall know. Checks what concerns this server alone. */
+  #transition(
+    process: number,
+    step: () => { readonly server: Server; readonly turn?: Turn; readonly news?: News[]; readonly isNewLife?: boolean },
+  ): Transition {
+    const before = this.server(process)
+    const { server, turn, news = [], isNewLife = false } = guarded(step)
+    const { life } = server
+    if (life !== undefined) {
+      const { term, last } = life.protocol.status()
+      if (term > this.scope.term || last > (this.scope.last ?? Number.POSITIVE_INFINITY))
+        return { next: -1, sends: [], news: [] }
+    }
+    const id = this.scope.servers[server.slot]!
+    const memory = this.logs.of(server.contents.at(-1)!)
+    const disk = this.#disk(server.slot, server.contents[0]!).reopened
+    if (life !== undefined) {
+      checkServer(life.protocol, disk, memory)
+      const earlier = isNewLife ? undefined : before.life
+      if (earlier !== undefined) checkStep(earlier.protocol, life.protocol, this.#views[process]!.log, memory)
+      for (let at = 1; at < server.contents.length; at++)
+        checkDisk(id, this.#disk(server.slot, server.contents[at - 1]!).reopened, this.#disk(server.slot, server.contents[at]!).reopened)
+      this.#tell(news, id, earlier, server, turn, memory)
+    }
+    const sends: number[] = []
+    for (const outgoing of turn?.outcome.sent ?? []) {
+      checkSent(outgoing.message, outgoing.to, life!.protocol.self, disk, memory)
+      if (this.scope.servers.includes(outgoing.to)) sends.push(this.#packet(life!.protocol, outgoing))
+    }
+    return { next: this.#intern(server), sends, news: news.map((item) => this.#newsId(item)) }
+  }
+
+  #tell(
+    news: News[],
+    id: NodeId,
+    earlier: Life | undefined,
+    { slot, life }: Server,
+    turn: Turn | undefined,
+    memory: Log,
+  ): void {
+    const { protocol, applied, machine } = life!
+    const { term } = protocol.state
+    if (protocol.role.type === 'leader' && leaderStands(earlier?.protocol, protocol))
+      news.push({ type: 'leads', slot, id, term, log: memory.id })
+    if (protocol.commit > (earlier?.protocol.commit ?? 0))
+      news.push({ type: 'commits', id, term, log: memory.id, index: protocol.commit })
+    if (applied !== (earlier?.applied ?? 0)) news.push({ type: 'holds', id, index: applied, state: machine })
+    for (const settled of turn?.outcome.settled ?? []) {
+      const command = this.#command(settled.id)
+      if (settled.type === 'committed' && command !== undefined)
+        news.push({ type: 'acknowledged', command, index: settled.index, term: settled.term })
+      if (settled.type === 'refused' && command !== undefined) news.push({ type: 'refused', command })
+      if ((settled.type === 'refused' || settled.type === 'unknown') && settled.id >= 100 && settled.id < 200)
+        news.push({ type: 'dropped', read: settled.id })
+    }
+    for (const { id: read, state } of turn?.outcome.answered ?? []) news.push({ type: 'answered', read, state })
+  }
+
+  #command(proposal: number): string | undefined {
+    return proposal < 100 ? (this.scope.commands?.[proposal - 1] ?? letter(proposal)) : undefined
+  }
+
+  #checkMatching(a: number, b: number): void {
+    const one = this.#views[a]!.log
+    const other = this.#views[b]!.log
+    if (one === other) return
+    const key = one.id * 0x100000 + other.id
+    let same = this.#matching.get(key)
+    if (same === undefined) {
+      same = logsMatch(one, other)
+      this.#matching.set(key, same)
+    }
+    if (!same) throw new Violation('log matching', `${this.describeProcess(a)}; ${this.describeProcess(b)}`)
+  }
+
+  /** What was ever committed is on the disks of a quorum of some configuration that may decide now. */
+  #checkCommitted(state: Int32Array, at: number): void {
+    const watcher = state[at + this.processes]!
+    const { committed } = this.#knowns.values[watcher]!
+    if (committed.length === 0) return
+    const has = new Set<NodeId>()
+    for (let slot = 0; slot < this.processes; slot++) {
+      const { log } = this.#views[state[at + slot]!]!.disk
+      const key = watcher * 0x100000 + log.id
+      let holding = this.#held.get(key)
+      if (holding === undefined) {
+        holding = holds(log, committed.map(({ entry }) => entry))
+        this.#held.set(key, holding)
+      }
+      if (holding) has.add(this.scope.servers[slot]!)
+    }
+    if (has.size === this.processes) return
+    const decided = committed.map(({ entry }) => this.logs.entries[entry]!.members)
+    const configs = [decided.filter((members) => members !== undefined).at(-1)]
+    for (let slot = 0; slot < this.processes; slot++) configs.push(membersOf(this.#views[state[at + slot]!]!.log))
+    if (configs.some((members) => members !== undefined && isQuorum(members, (id) => has.has(id)))) return
+    throw new Violation(
+      'committed is durable on a quorum',
+      `${committed.length} entries are committed, and only the disks of ${[...has].join(', ') || 'nobody'} hold them`,
+    )
+  }
+
+  #turn({ life, ...server }: Server): Turn {
+    const { protocol, ...rest } = life!
+    return new Turn(
+      { ...server, life },
+      { ...rest, protocol: protocol.fork() },
+      this.#machine,
+      this.scope.flushesAtOnce === true,
+    )
+  }
+
+  #init(slot: number, content: Content): ProtocolInit {
+    const { scope } = this
+    return {
+      id: scope.servers[slot]!,
+      cluster: 'model',
+      group: 'main',
+      incarnation,
+      found: foundIn(content),
+      seed: 1,
+      maxMessageBytes: 65_536,
+      timing: {
+        electionTimeout: clock.election,
+        heartbeatInterval: clock.heartbeat,
+        diskTimeout: clock.disk,
+      },
+      ...(scope.membership === undefined ? {} : { membership: scope.membership as never }),
+      ...(scope.limits === undefined ? {} : { limits: scope.limits }),
+    }
+  }
+
+  #open(slot: number, content: Content, founders?: readonly NodeId[]): { protocol: Raft; snapshot: string | undefined } {
+    const opening = raft.open({
+      ...this.#init(slot, content),
+      ...(founders === undefined ? {} : { founders: founders.map((id) => ({ id })) }),
+    })
+    if (content.records.length > 0)
+      opening.load({ count: content.records.length, bytes: endToEnd(content.records) })
+    return { protocol: opening.start(0) as Raft, snapshot: opening.snapshot?.name }
+  }
+
+  #restarted(down: Server, founders?: readonly NodeId[]): { server: Server; turn: Turn; isNewLife: true } {
+    const { protocol, snapshot } = this.#open(down.slot, down.contents[0]!, founders)
+    const life: Life = { protocol, now: 0, writes: [], durable: 0, held: [], machine: this.#machine.empty, applied: 0, reads: [] }
+    const turn = new Turn(down, life, this.#machine, this.scope.flushesAtOnce === true)
+    if (snapshot !== undefined) turn.restore(snapshot)
+    turn.take()
+    return { server: turn.server, turn, isNewLife: true }
+  }
+
+  #disk(slot: number, content: Content): Disk {
+    const key = `${slot}/${contentKey(content)}`
+    const known = this.#disks.get(key)
+    if (known !== undefined) return known
+    const { protocol } = this.#open(slot, content)
+    const { term, vote, snapshot } = protocol.state
+    const reopened = { term, vote, snapshot, log: this.logs.of(content) }
+    const digests = this.#renames.map((rename) => {
+      const writer = new Writer(512).raw(protocol.digest(rename))
+      // All of them: the protocol need not have kept them in memory.
+      for (const record of content.records) writer.raw(renamed(record, this.scope.servers, rename))
+      return hash128(writer.finish())
+    })
+    const disk = { reopened, digests }
+    this.#disks.set(key, disk)
+    return disk
+  }
+
+  #intern(server: Server): number {
+    const { slot, contents, blobs, partial, life } = server
+    const { id, isNew } = this.#servers.intern(server, (permutation) => {
+      const rename = this.#renames[permutation]!
+      const writer = new Writer(512).text(rename(this.scope.servers[slot]!)).u8(life === undefined ? 0 : 1)
+      for (const content of contents) writer.raw(this.#disk(slot, content).digests[permutation]!)
+      for (const held of [blobs, partial]) {
+        writer.u32(held.size)
+        for (const [name, blob] of [...held].sort(([a], [b]) => (a < b ? -1 : 1))) writer.text(name).text(blob)
+      }
+      if (life !== undefined) {
+        writer.raw(life.protocol.digest(rename)).text(life.machine).u64(life.applied).u32(life.reads.length)
+        for (const read of life.reads) writer.u64(read.id).u64(read.index)
+        for (const outgoing of life.held)
+          writer.u64(outgoing.after - life.durable).raw(this.#digestOf(life.protocol, outgoing, permutation))
+      }
+      return hash128(writer.finish())
+    })
+    if (isNew)
+      this.#views[id] = { log: this.logs.of(contents.at(-1)!), disk: this.#disk(slot, contents[0]!).reopened }
+    return id
+  }
+
+  #packet(protocol: Raft, outgoing: Outgoing<Message>): number {
+    const packet: Packet = {
+      from: protocol.self,
+      genesis: protocol.state.genesis,
+      // Through bytes, as on a wire.
+      outgoing: { ...outgoing, message: protocol.decode(endToEnd(protocol.encode(outgoing.message))) },
+      slot: this.scope.servers.indexOf(outgoing.to),
+    }
+    const { id, isNew } = this.#packets.intern(packet, (at) => this.#digestOf(protocol, outgoing, at))
+    if (isNew) {
+      if (2 * id + 2 > this.ways.words.length) {
+        const grown = new Int32Array(this.ways.words.length * 2)
+        grown.set(this.ways.words)
+        this.ways.words = grown
+      }
+      this.ways.words[2 * id] = packet.slot
+      this.ways.words[2 * id + 1] = this.scope.servers.indexOf(packet.from.id) * this.processes + packet.slot
+    }
+    return id
+  }
+
+  #digestOf(protocol: Raft, outgoing: Outgoing<Message>, permutation: number): Uint8Array {
+    const rename = this.#renames[permutation]!
+    const writer = new Writer(256).text(rename(protocol.self.id)).text(rename(outgoing.to)).text(outgoing.incarnation)
+    for (const part of protocol.encode(outgoing.message)) writer.bytes(renamed(part, this.scope.servers, rename))
+    return hash128(writer.finish())
+  }
+
+  #known(known: Known): number {
+    return this.#knowns.intern(known, (permutation) => {
+      const rename = this.#renames[permutation]!
+      const leaders = known.leaders.map(({ term, slot }) => [term, rename(this.scope.servers[slot]!)])
+      return hash128(new TextEncoder().encode(JSON.stringify({ ...known, leaders })))
+    }).id
+  }
+
+  #newsId(news: News): number {
+    const key = JSON.stringify(news)
+    const known = this.#newsIds.get(key)
+    if (known !== undefined) return known
+    this.#newsIds.set(key, this.#news.length)
+    return this.#news.push(news) - 1
+  }
+
+  /** Real founding, message by message, and if the scope says so a real election. */
+  #begin(): Model['initial'] {
+    const { scope } = this
+    const founders = scope.founders ?? scope.servers
+    let servers = scope.servers.map((id, slot): Server => {
+      const down: Server = { slot, contents: [emptyContent], blobs: new Map(), partial: new Map(), life: undefined }
+      return this.#restarted(down, founders.includes(id) ? founders : undefined).server
+    })
+    const known: Known[] = [nothing]
+    const run = (slot: number, step: (turn: Turn) => void): Outgoing<Message>[] => {
+      const before = servers[slot]!
+      const turn = this.#turn(before)
+      step(turn)
+      while (turn.server.life!.writes.length > 0) turn.flush()
+      servers[slot] = turn.server
+      const news: News[] = []
+      this.#tell(news, scope.servers[slot]!, before.life, turn.server, turn, this.logs.of(turn.server.contents.at(-1)!))
+      for (const item of news) known[0] = told(known[0]!, item, this.logs, this.#machine)
+      return turn.outcome.sent
+    }
+    const settle = (first: readonly { slot: number; outgoing: Outgoing<Message> }[]): void => {
+      const queue = [...first]
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        const { slot: sender, outgoing } = next
+        const { self, state } = servers[sender]!.life!.protocol
+        const to = scope.servers.indexOf(outgoing.to)
+        const message = { type: 'message' as const, from: self, genesis: state.genesis, message: outgoing.message }
+        for (const answer of run(to, (turn) => turn.do(message))) queue.push({ slot: to, outgoing: answer })
+      }
+    }
+    const all = (step: (turn: Turn) => void): void =>
+      settle(servers.flatMap((_, slot) => run(slot, step).map((outgoing) => ({ slot, outgoing }))))
+    for (let round = 0; round < 4; round++)
+      all((turn) => {
+        turn.wait(clock.heartbeat)
+        turn.take()
+      })
+    servers = servers.map((server) => this.#restarted(crashed(server, server.contents.length - 1)).server)
+    all((turn) => {
+      turn.wait(4 * clock.retry)
+      turn.do({ type: 'applied', index: 0 })
+    })
+    if (scope.isLed) {
+      settle(run(0, (turn) => turn.do({ type: 'time' })).map((outgoing) => ({ slot: 0, outgoing })))
+      const heartbeat = run(0, (turn) => {
+        turn.wait(clock.heartbeat)
+        turn.do({ type: 'time' })
+      })
+      settle(heartbeat.map((outgoing) => ({ slot: 0, outgoing })))
+    }
+    return { processes: servers.map((server) => this.#intern(server)), watcher: this.#known(known[0]!), messages: [] }
+  }
+}
+
+const letter = (proposal: number): string => String.fromCharCode(96 + proposal)
+
+/** Of the writes under way, the first `kept` have reached the disk. */
+function crashed({ life: _, ...server }: Server, kept: number): Server {
+  return { ...server, contents: [server.contents[kept]!], life: undefined }
+}
+
+/** What the protocol throws breaks an invariant of its own. */
+function guarded<T>(step: () => T): T {
+  try {
+    return step()
+  } catch (error) {
+    if (error instanceof Violation) throw error
+    const code = isRaftkitError(error) ? error.code : 'threw'
+    throw new Violation(`protocol: ${code}`, (error as Error).message, { cause: error })
+  }
+}
+
+/**
+ * Whether a message can have no effect on this server, now or ever after, whatever else happens: terms only rise, and the disk's own is where the
+ * server would be after a crash; a ballot is never used again.
+ */
+function cannotMatter(message: Message, { state, role, ballot }: Raft, durableTerm: number): boolean {
+  switch (message.type) {
+    case 'vote':
+      return (
+        message.term <= durableTerm &&
+        (message.ballot < ballot || (message.ballot === ballot && role.type !== 'candidate' && role.type !== 'preCandidate'))
+      )
+    case 'appended':
+    case 'rejected':
+      return (
+        message.term < durableTerm ||
+        (message.term === durableTerm && state.term === durableTerm && (role.type === 'follower' || role.type === 'preCandidate'))
+      )
+    default:
+      return false
+  }
+}
+
+/** All ways to exchange ids within the groups; first, none. */
+function renamesOf(servers: readonly NodeId[], groups: readonly (readonly NodeId[])[]): ((id: NodeId) => NodeId)[] {
+  let maps: Map<NodeId, NodeId>[] = [new Map(servers.map((id) => [id, id]))]
+  for (const group of groups)
+    maps = maps.flatMap((map) =>
+      orders(group).map((order) => new Map([...map, ...group.map((id, at): [NodeId, NodeId] => [id, order[at]!])])),
+    )
+  return maps.map((map) => (id) => map.get(id) ?? id)
+}
+
+function orders<T>(items: readonly T[]): T[][] {
+  if (items.length < 2) return [[...items]]
+  return items.flatMap((item, at) => orders([...items.slice(0, at), ...items.slice(at + 1)]).map((rest) => [item, ...rest]))
+}
+
+/** The bytes with every id, as a text with its length, exchanged. Ids of a scope are equally long. */
+function renamed(bytes: Uint8Array, ids: readonly NodeId[], rename: (id: NodeId) => NodeId): Uint8Array {
+  let copy: Uint8Array | undefined
+  for (const id of ids) {
+    const to = rename(id)
+    if (to === id) continue
+    const mark = [id.length, 0, 0, 0, ...new TextEncoder().encode(id)]
+    for (let at = 0; at + mark.length <= bytes.length; at++) {
+      if (!mark.every((byte, i) => bytes[at + i] === byte)) continue
+      copy ??= bytes.slice()
+      copy.set(new TextEncoder().encode(to), at + 4)
+    }
+  }
+  return copy ?? bytes
+}
