@@ -37,6 +37,16 @@ export function beginFounding(raft: Raft, peers: readonly Peer[]): Founding {
   return { founders, stated: new Map(), sendAt: raft.now }
 }
 
+/**
+ * With whom this server founded, as its log says. Of the first configuration nothing else may be remembered: who crashed before its word
+ * reached the others still owes it to them, or they wait for it for ever.
+ */
+export function foundersInLog({ state, log }: Raft): readonly Founder[] | undefined {
+  const first = log.configs[0]
+  if (state.genesis === '' || first?.index !== 1) return undefined
+  return first.config.members.map(({ id, address, incarnation }) => ({ id, address, incarnation }))
+}
+
 const canonical = (founders: readonly Founder[]): string =>
   toHex(hash128(encodeConfig({ format: configFormat, members: members(founders) })))
 

@@ -35,7 +35,7 @@ import {
 } from './election.ts'
 import { decodeMessage, encodeMessage } from './encoding.ts'
 import { answerLeader, onAppendEntries, onRemoved } from './following.ts'
-import { beginFounding, continueFounding, type Founding, onFound } from './founding.ts'
+import { beginFounding, continueFounding, type Founding, foundersInLog, onFound } from './founding.ts'
 import { endTransfer, onHandOver, onHandOverRefused, transfer } from './hand-over.ts'
 import { afterProgress, leadOn, leaveOffice, mustLeave } from './leading.ts'
 import { joined, type Log } from './log.ts'
@@ -150,6 +150,7 @@ export class Raft implements Protocol<Message, unknown> {
     this.commit = state.snapshot?.index ?? 0
     this.handed = this.commit
     this.applied = this.commit
+    this.foundedWith = foundersInLog(this)
     this.role = new Follower(this.commit)
     this.writes.durableIndex = log.last
     this.writes.promised()

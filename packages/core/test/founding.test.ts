@@ -20,6 +20,22 @@ describe('design rule 6: founding', () => {
     }
   })
 
+  // Found by the simulator (seed 62 of 5,000 events): seven founders waited for ever.
+  test('who founds and crashes before anybody hears of it tells it after the restart', () => {
+    const world = new World(['a', 'b', 'c'])
+    const a = world.server('a')
+    world.filter = (from, _to, message) =>
+      !(from === 'a' && message.type === 'found' && message.founders.every(({ incarnation }) => incarnation !== ''))
+    world.runUntil(() => a.raft.state.genesis !== '')
+    expect(world.server('b').raft.state.genesis).toBe('')
+    expect(world.server('c').raft.state.genesis).toBe('')
+    a.restart()
+    world.filter = () => true
+    world.elect()
+    const geneses = new Set([...world.servers.values()].map(({ raft: { state } }) => state.genesis))
+    expect(geneses).toEqual(new Set([a.raft.state.genesis]))
+  })
+
   test('the first configuration names incarnations, not names alone', () => {
     const world = new World(['a', 'b'])
     world.elect()
