@@ -131,7 +131,7 @@ export function writingPromises(it: Promises): void {
     for (const bytes of watched) bytes.unchanged()
   })
 
-  it('what is no name is refused, and is never a path', async (place) => {
+  it('what is no name of a snapshot is refused, and is never a path', async (place) => {
     const store = await place.snapshots()
     for (const name of ['', '.', '..', '../a', 'a/b', 'a\\b', '-a', '.a', 'a\0', 'ä', 'a'.repeat(129), 7 as never]) {
       const shown = JSON.stringify(name)

@@ -61,12 +61,16 @@ export class Place {
 /** Defines a test in a directory of its own, closed and removed afterwards. */
 export type Promises = (name: string, body: (place: Place) => Promise<void>) => void
 
-export function promisesIn(suite: Suite, subject: StorageSubject): Promises {
-  return (name, body) => suite.test(name, () => inPlace(subject, body))
+export function promisesIn(suite: Suite, subject: StorageSubject, parent?: string): Promises {
+  return (name, body) => suite.test(name, () => inPlace(subject, body, parent))
 }
 
-export async function inPlace(subject: StorageSubject, body: (place: Place) => Promise<void>): Promise<void> {
-  const directory = await mkdtemp(join(tmpdir(), 'raftkit-compliance-'))
+export async function inPlace(
+  subject: StorageSubject,
+  body: (place: Place) => Promise<void>,
+  parent: string = tmpdir(),
+): Promise<void> {
+  const directory = await mkdtemp(join(parent, 'raftkit-compliance-'))
   const place = new Place(subject, directory)
   try {
     await body(place)

@@ -30,6 +30,6 @@ export function storageCompliance(runner: Runner, subject: StorageSubject): void
   snapshotPromises(suite, subject)
   suite.describe('crashes', () => crashPromises(suite, it, subject))
   suite.describe('flushes', () => flushPromises(suite, subject))
-  suite.describe('damage', () => damagePromises(suite, it, subject))
+  suite.describe('damage', () => damagePromises(suite, subject))
   suite.describe('a full disk', () => fullPromises(suite, subject))
 }
