@@ -1,4 +1,4 @@
-import { type Command, checkHistory, type Operation as Checked } from '@raftkit/linearizability'
+import { type Operation as Checked, type Command, checkHistory } from '@raftkit/linearizability'
 import { type Operation, Violation } from '../watcher.ts'
 import type { ReadOutput, WriteInput, WriteOutput } from './workload/registers.ts'
 

@@ -26,7 +26,14 @@ export function drawPlan(seed: number, events = 20_000): Plan {
     network: drawNetwork(random.split('network'), node.timing.electionTimeout!),
     weather,
     wear: drawWear(random.split('wear')),
-    acts: drawActs(random.split('acts'), { founders, spares, events, wander, timeout: node.timing.electionTimeout! }),
+    acts: drawActs(random.split('acts'), {
+      founders,
+      spares,
+      events,
+      wander,
+      timeout: node.timing.electionTimeout!,
+      everyEntries: (node.snapshots as { readonly everyEntries: number }).everyEntries,
+    }),
     workload: drawWorkload(random.split('workload'), node, events),
   }
 }
@@ -77,9 +84,10 @@ function drawNode(random: Random, drift: number | undefined): NodePlan {
 }
 
 function drawNetwork(random: Random, electionTimeout: number): Plan['network'] {
+  const maxFrameBytes = random.pick([65_536, 65_536, 1024 * 1024])
   return {
-    maxFrameBytes: random.pick([65_536, 65_536, 1024 * 1024]),
-    queueBytes: random.pick([65_536, 4 * 1024 * 1024]),
+    maxFrameBytes,
+    queueBytes: maxFrameBytes * random.pick([2, 64]),
     reconnect: electionTimeout / random.pick([2, 10, 20]),
     keepalive: electionTimeout * random.pick([0.5, 2, 10]),
   }
@@ -113,11 +121,12 @@ interface Circumstances {
   readonly spares: number
   readonly events: number
   readonly wander: number
+  readonly everyEntries: number
   readonly timeout: number
 }
 
 /** Kinds that this cluster can never do are not drawn: each drawn one must happen. */
-function possible(kind: ActKind, { founders, spares, wander }: Circumstances): boolean {
+function possible(kind: ActKind, { founders, spares, wander, everyEntries }: Circumstances): boolean {
   switch (kind) {
     case 'ring':
     case 'bridge':
@@ -127,18 +136,20 @@ function possible(kind: ActKind, { founders, spares, wander }: Circumstances): b
     case 'rot-blob':
     case 'rot-state':
     case 'misdirect-record':
-    case 'misdirect-blob':
       return founders >= 3
     case 'add-voter':
     case 'add-learner':
-    case 'promote':
     case 'replace':
       return spares >= 1
     case 'change-many':
       return founders >= 2 && spares >= 2
+    case 'promote':
     case 'demote':
     case 'remove':
       return founders >= 3
+    case 'misdirect-blob':
+      // Two snapshots must be there at once.
+      return founders >= 3 && everyEntries <= 20
     case 'clock-drift':
       return wander > 0
     case 'kill':

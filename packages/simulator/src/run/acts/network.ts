@@ -44,15 +44,9 @@ export const networkActs: Readonly<Record<(typeof networkKinds)[number], Deed>> 
     const ids = stage.random.shuffle(present(stage))
     if (ids.length < 4) return undefined
     const apart = ids.flatMap((a, i) =>
-      ids
-        .slice(i + 1)
-        .filter((_, j) => j + 1 !== 1 && j + 1 !== ids.length - 1)
-        .map((b): [NodeId, NodeId] => [a, b]),
+      ids.slice(i + 1).flatMap((b, j) => (j === 0 || j === ids.length - 2 ? [] : between([a], [b]))),
     )
-    cutFor(
-      stage,
-      apart.flatMap(([a, b]) => between([a], [b])),
-    )
+    cutFor(stage, apart)
     return { ring: ids }
   },
   /** Two halves with one server that hears both. */

@@ -78,10 +78,24 @@ function newcomer(stage: Stage): Server | undefined {
   const free = run.servers.filter(
     (server) => !members.has(server.id) && !server.alive && !run.caretaker.expects(server),
   )
-  if (free.length === 0) return undefined
+  if (free.length === 0) {
+    makeRoom(stage)
+    return undefined
+  }
   const server = random.pick(free)
   run.caretaker.startNewcomer(server)
   return server
+}
+
+/** All servers are members: one goes, so that there is a newcomer soon. */
+function makeRoom(stage: Stage): void {
+  const { run, random } = stage
+  const on = asked(stage)
+  const { members, busy } = run.operator
+  if (!on || busy || members.length < run.servers.length) return
+  const { id } = random.pick(members)
+  const how = { timeout: 20 * run.plan.node.timing.electionTimeout! }
+  void run.operator.ask(on, 'remove', { id }, (node) => node.members.remove(id, how))
 }
 
 /** A change that adds or takes away members: not while one of them waits for its repair. */
@@ -111,18 +125,18 @@ export const operatorActs: Readonly<Record<(typeof operatorKinds)[number], Deed>
     void stage.run.operator.ask(on, 'add-learner', { id }, (node) => node.members.addLearner(id, address, how))
     return { id, on: on.id }
   }),
-  /** Of a learner; if there is none, one is added first, and the two requests are made at once. */
+  /** Of a learner; if there is none, of a voter that is made one first. */
   promote: change((stage, on, how) => {
     const { operator } = stage.run
     let id = operator.members.find(({ role }) => role === 'learner')?.id
     if (id === undefined) {
-      const server = newcomer(stage)
-      if (!server) return undefined
-      id = server.id
-      const { address } = server
+      const some = voters(stage)
+      if (some.length < 2) return undefined
+      const voter = stage.random.pick(some).id
+      id = voter
       void operator
-        .ask(on, 'add-learner', { id }, (node) => node.members.addLearner(server.id, address, how))
-        .then(() => operator.ask(on, 'promote', { id }, (node) => node.members.promote(server.id, how)))
+        .ask(on, 'demote', { id }, (node) => node.members.demote(voter, how))
+        .then(() => operator.ask(on, 'promote', { id }, (node) => node.members.promote(voter, how)))
     } else {
       const learner = id
       void operator.ask(on, 'promote', { id }, (node) => node.members.promote(learner, how))
@@ -131,7 +145,7 @@ export const operatorActs: Readonly<Record<(typeof operatorKinds)[number], Deed>
   }),
   demote: change((stage, on, how) => {
     const some = voters(stage)
-    if (some.length < 3) return undefined
+    if (some.length < 2) return undefined
     const { id } = stage.random.pick(some)
     void stage.run.operator.ask(on, 'demote', { id }, (node) => node.members.demote(id, how))
     return { id, on: on.id }
@@ -140,7 +154,7 @@ export const operatorActs: Readonly<Record<(typeof operatorKinds)[number], Deed>
     const { members } = stage.run.operator
     const { random, run } = stage
     const { id, role } = random.pick(members)
-    if (role === 'voter' && voters(stage).length < 3) return undefined
+    if (role !== 'learner' && voters(stage).length < 2) return undefined
     void run.operator.ask(on, 'remove', { id }, (node) => node.members.remove(id, how))
     return { id, on: on.id }
   }),

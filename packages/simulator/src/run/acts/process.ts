@@ -95,7 +95,12 @@ const damage =
     const { run, world, random } = stage
     if (run.operator.busy) return undefined
     const server = random.shuffle(run.servers).find((each) => each.boots > 0 && world.mayDamage(each) && harm(each))
-    if (!server) return undefined
+    if (!server) {
+      // Where there are no snapshots to harm yet, there will be.
+      const up = run.servers.filter(({ state }) => state === 'up')
+      if (up.length > 0) void random.pick(up).call((node) => node.snapshot())
+      return undefined
+    }
     // What is not read does not show: most of the time, it starts again soon.
     if (random.chance(0.7) && server.alive) {
       server.kill()

@@ -69,8 +69,8 @@ export class Client {
     await this.write(server, input, order)
   }
 
-  /** Resolves whether it was done. */
-  async write(server: Server, input: WriteInput, order: Partial<Order> = {}): Promise<boolean> {
+  /** Resolves once it has ended. */
+  async write(server: Server, input: WriteInput, order: Partial<Order> = {}): Promise<Operation> {
     const { ledger } = this.#run
     const operation = this.#begin(server, input.id, order.kind ?? input.kind, input)
     const given = this.#giveUp(order)
@@ -84,7 +84,7 @@ export class Client {
       this.#end(operation, 'done', output, () => ledger.wrote(operation, output))
       if (output.changed) this.#seen.set(input.key, input.kind === 'erase' ? 0 : input.id)
       else this.#seen.set(input.key, output.before)
-      return true
+      return operation
     }
     const { error } = called
     if (isRefusal(error)) {
@@ -93,7 +93,7 @@ export class Client {
         if (input.kind !== 'refuse') throw new Violation('honest refusal', `operation ${input.id} never refuses`)
         ledger.wrote(operation, output)
       })
-      return true
+      return operation
     }
     const outcome = called.outcome ?? outcomeOf(error)
     this.#end(operation, outcome ?? 'unknown', codeOf(error), () => {
@@ -101,7 +101,7 @@ export class Client {
         throw new Violation('honest outcome', `a command rejected without an outcome: ${String(error)}`, { operation })
       if (outcome === 'refused') ledger.refused(operation)
     })
-    return false
+    return operation
   }
 
   async #readOn(order: Order, server: Server, kind: 'get' | 'lease' | 'stale'): Promise<void> {
@@ -113,7 +113,7 @@ export class Client {
     key: string,
     kind: 'get' | 'lease' | 'stale',
     order: Partial<Order> = {},
-  ): Promise<boolean> {
+  ): Promise<Operation> {
     const operation = this.#begin(server, this.#run.nextOperation(), kind, { key })
     const consistency = kind === 'get' ? 'linearizable' : kind
     const given = this.#giveUp(order)
@@ -126,10 +126,10 @@ export class Client {
       const output = called.value as ReadOutput
       this.#seen.set(key, output.value)
       this.#end(operation, 'done', output, () => this.#run.ledger.read(operation, key, output, kind !== 'stale'))
-      return true
+      return operation
     }
     this.#end(operation, called.outcome ?? outcomeOf(called.error) ?? 'unknown', codeOf(called.error), () => undefined)
-    return false
+    return operation
   }
 
   #begin(server: Server, id: number, kind: string, input: unknown): Operation {
