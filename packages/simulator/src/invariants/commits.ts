@@ -212,6 +212,8 @@ export class LeaderSaysItsLog extends Invariant {
       if (leader === undefined || leader.key !== view.key)
         this.broken(`${view.key} replicates in term ${term}, which ${leader?.key ?? 'nobody'} was elected to lead`)
       if (commit > view.commit) this.broken(`${view.key} tells commit ${commit}; it has ${view.commit}`)
+      // A heartbeat that compares nothing names entry 0, which every log begins behind.
+      if (prevIndex === 0 && prevTerm === 0 && count === 0) continue
       const before = log.termAt(prevIndex)
       if (before === undefined || (before >= 0 && before !== prevTerm))
         this.broken(

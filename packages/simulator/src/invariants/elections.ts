@@ -15,7 +15,6 @@ export class ElectionSafety extends Invariant {
     const known = this.cluster.leaders.get(view.term)
     if (known !== undefined)
       this.broken(`${view.key} leads term ${view.term}, which ${known.key} was elected to lead (boot ${known.boot})`)
-    this.cluster.leaders.set(view.term, { view, key: view.key, boot: view.server.boots })
   }
 }
 

@@ -25,7 +25,9 @@ export class ReadIndexIsFresh extends Invariant {
       const least = began?.get(outcome.id)
       if (least === undefined) continue
       began!.delete(outcome.id)
-      if (outcome.type === 'read' && outcome.index < least)
+      // An answer by a lease is given only if the clock is below `until` afterwards.
+      const given = outcome.type === 'read' && (outcome.until === undefined || view.now < outcome.until)
+      if (given && outcome.index < least)
         this.broken(
           `${view.key} answers read ${outcome.id} from ${outcome.index}; ${least} was committed before it began`,
         )
@@ -36,26 +38,32 @@ export class ReadIndexIsFresh extends Invariant {
 export class LeaseIsSafe extends Invariant {
   readonly name = 'leases are safe'
   readonly says =
-    'While a leader may answer by its lease, by its own clock, no leader of a later term commits anything.'
+    'While a leader may answer new reads by its lease, by its own clock, no leader of a later term commits anything.'
   readonly source = 'thesis §6.4.1; design rule 8; hazards Q5, Q6, Q7'
-  readonly #leases = new Map<View, { readonly until: number; readonly term: Term; readonly boot: number }>()
+  readonly #leases = new Map<View, { readonly until: number; readonly term: Term }>()
 
-  took(view: View, { settled }: Effects<Message>): void {
+  booted(view: View): void {
+    this.#leases.delete(view)
+  }
+
+  turned(view: View): void {
+    if (view.role !== 'leader') this.#leases.delete(view)
+  }
+
+  took(view: View, { settled, messages }: Effects<Message>): void {
+    if (view.role !== 'leader') return
     for (const outcome of settled) {
-      if (outcome.type !== 'read' || outcome.until === undefined) continue
-      // A lease that was taken before the leader was deposed counts for the term it was taken in.
-      const term = view.role === 'leader' ? view.term : view.term - 1
-      this.#leases.set(view, { until: outcome.until, term, boot: view.server.boots })
+      if (outcome.type === 'read' && outcome.until !== undefined)
+        this.#leases.set(view, { until: outcome.until, term: view.term })
     }
+    // Who hands leadership over answers nothing by a lease any more: its heir does not wait for it (thesis §6.4.1).
+    if (this.#leases.has(view) && messages.some(({ message }) => message.type === 'timeoutNow'))
+      this.#leases.delete(view)
   }
 
   decides(view: View, to: Index, term: Term): void {
     for (const [holder, lease] of this.#leases) {
-      if (holder === view || lease.term >= term) continue
-      if (!holder.up || holder.server.boots !== lease.boot || holder.now >= lease.until) {
-        this.#leases.delete(holder)
-        continue
-      }
+      if (holder === view || lease.term >= term || !holder.up || holder.now >= lease.until) continue
       this.broken(
         `${view.key} commits ${to} in term ${term}, while ${holder.key} may answer by its lease of term ${lease.term} for another ${lease.until - holder.now} ms`,
       )

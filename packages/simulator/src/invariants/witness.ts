@@ -144,6 +144,9 @@ export class Witness implements Watcher {
       const from = view.role
       view.role = raft.role.type
       for (const each of this.#told.turned) each.turned(view, from)
+      const { leaders } = this.cluster
+      if (view.role === 'leader' && !leaders.has(view.term))
+        leaders.set(view.term, { view, key: view.key, boot: view.server.boots })
     }
     if (raft.commit !== view.commit) {
       const from = view.commit
