@@ -1,4 +1,11 @@
-import { isRaftkitError, type NodeId, type StateMachine } from '@raftkit/contract'
+import {
+  type ErrorCode,
+  isRaftkitError,
+  type NodeId,
+  type Outcome,
+  RaftkitError,
+  type StateMachine,
+} from '@raftkit/contract'
 import { type Raft, raft } from '@raftkit/core'
 import { type AnyMachine, createNode, isRefusal, type Node, type NodeEvent } from 'raftkit'
 import type { Random } from '../random.ts'
@@ -160,9 +167,9 @@ export class Server {
   call<T>(run: (node: AnyNode) => Promise<T>): Promise<Called<T>> {
     const process = this.#process
     const { node } = this
-    if (!process || !node) return Promise.resolve({ outcome: 'refused', error: new Error(`${this.id} is not up`) })
+    if (!process || !node) return Promise.resolve({ outcome: 'refused', error: this.#down('CLOSED', 'refused') })
     return new Promise((resolve) => {
-      const died = (): void => resolve({ outcome: 'unknown', error: new Error(`${this.id} crashed`) })
+      const died = (): void => resolve({ outcome: 'unknown', error: this.#down('UNKNOWN_OUTCOME', 'unknown') })
       const end = (called: Called<T>): void =>
         process.deliver(() => {
           process.forget(died)
@@ -177,6 +184,10 @@ export class Server {
         },
       )
     })
+  }
+
+  #down(code: ErrorCode, outcome: Outcome): RaftkitError {
+    return new RaftkitError(code, `no process of ${this.id} runs`, { outcome, retryable: true })
   }
 
   /** The protocol of `process` is open. */

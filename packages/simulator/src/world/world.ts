@@ -3,7 +3,7 @@ import { jointConsensus } from '@raftkit/membership'
 import type { AnyMachine, NodeOptions } from 'raftkit'
 import { Random } from '../random.ts'
 import { type Due, Timeline } from '../timeline.ts'
-import type { Violation, Watcher } from '../watcher.ts'
+import { Violation, type Watcher } from '../watcher.ts'
 import { goodDisk, type Wear } from './disk/wear.ts'
 import { Network, type NetworkOptions } from './network/network.ts'
 import type { Weather } from './network/weather.ts'
@@ -58,6 +58,9 @@ export interface Limit {
 /** Events between two turns of the real event loop, so that signals and messages of workers are heard. */
 const batch = 2000
 
+/** More things at one moment than any cluster has to do: one of them asks for itself again and again. */
+const standstill = 100_000
+
 /**
  * A cluster in virtual time: one thread, one seed, no clock. One thing happens at a time, and all promises that follow from it
  * settle before the next.
@@ -73,6 +76,8 @@ export class World {
   readonly wear: Wear
   readonly nodeDefaults: NodeSettings = { membership: jointConsensus() as never }
   readonly #servers = new Map<NodeId, Server>()
+  #standingAt = -1
+  #standing = 0
   #steps = 0
   #completions = 0
 
@@ -218,6 +223,13 @@ export class World {
   }
 
   #happen(due: Due<Process>): void {
+    if (due.time > this.#standingAt) {
+      this.#standingAt = due.time
+      this.#standing = 0
+    } else if (++this.#standing > standstill) {
+      const culprit = due.owner ? `, lately on ${due.owner.server.id}` : ''
+      throw new Violation('progress', `${standstill} things happened at ${due.time}${culprit}, and time does not go on`)
+    }
     const { owner } = due
     if (owner) return owner.dispatch(due)
     const { run } = due

@@ -52,7 +52,9 @@ export class Wire {
     if (this.#link.broken) return network.drop(packet, 'broken')
     if (network.isCut(packet.from, packet.to)) return network.drop(packet, 'cut')
     if (random.chance(weather.loss)) return network.lose(packet)
-    if (packet.lane === 'bulk' && this.#bulkBytes + packet.bytes.length > network.queueBytes) {
+    // An empty queue takes any frame: what is on its way is what says `up` again.
+    const queued = this.#bulkBytes
+    if (packet.lane === 'bulk' && queued > 0 && queued + packet.bytes.length > network.queueBytes) {
       this.#tell('full')
       return network.drop(packet, 'full')
     }
