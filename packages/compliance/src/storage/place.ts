@@ -7,7 +7,7 @@ import type { Suite } from '../runner.ts'
 import { settles } from '../runner.ts'
 import type { StorageSubject } from './subject.ts'
 
-const closesWithinMs = 20_000
+const closesWithinMs = 10_000
 
 /** One directory, and the storage that is open on it. */
 export class Place {

@@ -5,6 +5,8 @@ export interface Broken {
   readonly what: string
   readonly test: string
   readonly patches: readonly Patch[]
+  /** What that test says then, where it is not the suite's own assertion: a call that must resolve rejects, or hangs. */
+  readonly says?: RegExp
 }
 
 const broken = (what: string, test: string, file: string, ...edits: (readonly [string, string])[]): Broken => ({
@@ -60,15 +62,6 @@ export const brokenLogs: readonly Broken[] = [
     '    if (tail && (tail.reset || entries.length > 0)) {\n      if (tail.reset)',
   ]),
   broken(
-    'a truncation that is lost at a restart',
-    'a run that begins inside the log cuts what was there from its place on',
-    'frame.js',
-    [
-      '...(held & fields.tail && { tail: { at: view.getFloat64(bodyAt + 1, true), run, ...reset } })',
-      '...(held & fields.tail && { tail: { at: Math.max(view.getFloat64(bodyAt + 1, true), 6 + run.count), run, ...reset } })',
-    ],
-  ),
-  broken(
     'a reset that leaves what was before it',
     'reset begins the log anew at any place, with nothing before it',
     'journal.js',
@@ -86,21 +79,24 @@ export const brokenLogs: readonly Broken[] = [
     'frame.js',
     ['(state ? fields.state : 0)', '(state?.length ? fields.state : 0)'],
   ),
-  broken(
-    'a compaction that eats too much',
-    'compaction takes at most what it was told: every record above compactTo stays',
-    'journal.js',
-    [
-      'this.#entries.splice(0, compactTo + 1 - this.#first)\n      this.#first = compactTo + 1',
-      'this.#entries.splice(0, compactTo + 2 - this.#first)\n      this.#first = compactTo + 2',
-    ],
-  ),
+  {
+    ...broken(
+      'a compaction that eats too much',
+      'compaction takes at most what it was told: every record above compactTo stays',
+      'journal.js',
+      [
+        'this.#entries.splice(0, compactTo + 1 - this.#first)\n      this.#first = compactTo + 1',
+        'this.#entries.splice(0, compactTo + 2 - this.#first)\n      this.#first = compactTo + 2',
+      ],
+    ),
+    says: /COMPACTED: record 61 is gone/,
+  },
   broken(
     'a rewritten journal that forgets the state',
     'a log equals its model after many random writes, reads and restarts (seed 1)',
     'journal.js',
     ['const slackBytes = 1 << 20', 'const slackBytes = 1 << 10'],
-    [', ...(state && { state }) }\n    const header', ' }\n    const header'],
+    ['      ...(state && { state }),\n    }\n    const header', '    }\n    const header'],
   ),
   broken(
     'a read that is off by one',
@@ -112,12 +108,15 @@ export const brokenLogs: readonly Broken[] = [
     'if (count > 0 && bytes + entry.length > maxBytes) break',
     '',
   ]),
-  broken(
-    'a read that misses writes under way',
-    'a read sees every write that was issued before it, resolved or not',
-    'journal.js',
-    ['if (to > this.#last) throw', 'if (to > this.#last || this.#entries[to - this.#first]?.held) throw'],
-  ),
+  {
+    ...broken(
+      'a read that misses writes under way',
+      'a read sees every write that was issued before it, resolved or not',
+      'journal.js',
+      ['if (to > this.#last) throw', 'if (to > this.#last || this.#entries[to - this.#first]?.held) throw'],
+    ),
+    says: /MISSING/,
+  },
   broken(
     'a read of what is gone that answers with what is there',
     'COMPACTED below the first record, MISSING above the last',
@@ -151,8 +150,8 @@ export const brokenLogs: readonly Broken[] = [
     ['if (this.#failed) throw this.#failed', ''],
   ),
   broken('a log with two owners', 'a log has one owner: LOCKED until it is closed', 'storage.js', [
-    "if (this.#owned.has(group)) throw new RaftkitError('LOCKED', `the log of ${group} is open already; close it first`)",
-    '',
+    'if (this.#owned.has(group))',
+    'if (false)',
   ]),
   broken(
     'a directory with two owners',
@@ -175,12 +174,15 @@ export const brokenLogs: readonly Broken[] = [
     'if (this.#closing) throw closed()',
     '',
   ]),
-  broken(
-    'names that differ only in their capitals taken for one',
-    'groups are apart from each other, whatever their names',
-    'storage.js',
-    ['const name = toFileName(group)\n', 'const name = toFileName(group).toLowerCase().replaceAll(/~\\w*/g, "")\n'],
-  ),
+  {
+    ...broken(
+      'names that differ only in their capitals taken for one',
+      'groups are apart from each other, whatever their names',
+      'storage.js',
+      ['const name = toFileName(group)\n', 'const name = toFileName(group).toLowerCase().replaceAll(/~\\w*/g, "")\n'],
+    ),
+    says: /DAMAGED: group/,
+  },
   broken('a name that is a path', 'what is no name is refused, and is never a path', 'names.ts', [
     "if (typeof name !== 'string' || !rule.test(name))",
     'if (false)',
@@ -203,16 +205,22 @@ export const brokenLogs: readonly Broken[] = [
     'journal.js',
     [' || this.#end < least', ''],
   ),
-  broken(
-    'a full disk that is passed over',
-    'on a full disk a write waits for room or is rejected, reads go on, and nothing resolved is lost',
-    'journal.js',
-    ['if (!isFull(error) || this.#full.signal.aborted) throw error', 'if (isFull(error)) return'],
-  ),
-  broken('a storage that waits for room for ever', 'a storage that waits for room closes', 'journal.js', [
-    'if (!isFull(error) || this.#full.signal.aborted) throw error',
-    'if (!isFull(error)) throw error',
-  ]),
+  {
+    ...broken(
+      'a full disk that is passed over',
+      'on a full disk a write waits for room or is rejected, reads go on, and nothing resolved is lost',
+      'journal.js',
+      ['if (!isFull(error) || this.#full.signal.aborted) throw error', 'if (isFull(error)) return'],
+    ),
+    says: /DAMAGED/,
+  },
+  {
+    ...broken('a storage that waits for room for ever', 'a storage that waits for room closes', 'journal.js', [
+      'if (!isFull(error) || this.#full.signal.aborted) throw error',
+      'if (!isFull(error)) throw error',
+    ]),
+    says: /still pending/,
+  },
 ]
 
 export const brokenSnapshots: readonly Broken[] = [
@@ -231,10 +239,18 @@ export const brokenSnapshots: readonly Broken[] = [
     'if (!startsWith(await readExactly(file, 0, header.length), header)) {',
     '{',
   ]),
-  broken('chunks in another order', 'chunks that are not awaited are appended in the order of the calls', 'writer.ts', [
-    'const done = this.#tail.then(() => {',
-    'const done = (this.#bytes % 2 ? this.#tail : Promise.resolve()).then(() => {',
-  ]),
+  {
+    ...broken(
+      'chunks in another order',
+      'chunks that are not awaited are appended in the order of the calls',
+      'writer.ts',
+      [
+        'const done = this.#tail.then(() => {',
+        'const done = (this.#bytes % 2 ? this.#tail : Promise.resolve()).then(() => {',
+      ],
+    ),
+    says: /DAMAGED/,
+  },
   broken('two writers of one name', 'a name has one writer, and a complete snapshot none', 'snapshots.ts', [
     'if (this.#writing.has(name))\n      throw',
     'if (false)\n      throw',
@@ -251,15 +267,18 @@ export const brokenSnapshots: readonly Broken[] = [
     'reader.ts',
     ['offset + maxBytes, (first', 'offset + maxBytes + 1, (first'],
   ),
-  broken(
-    'retain that ignores readers',
-    'retain leaves a snapshot to its readers until the last of them closes',
-    'snapshots.ts',
-    [
-      'for (const [name, entry] of this.#writing) entry.dropped = !names.includes(name)',
-      'for (const reader of this.#readers) await reader.close()',
-    ],
-  ),
+  {
+    ...broken(
+      'retain that ignores readers',
+      'retain leaves a snapshot to its readers until the last of them closes',
+      'snapshots.ts',
+      [
+        'for (const [name, entry] of this.#writing) entry.dropped = !names.includes(name)',
+        'for (const reader of this.#readers) await reader.close()',
+      ],
+    ),
+    says: /CLOSED: the reader/,
+  },
   broken(
     'retain that ignores writers',
     'retain leaves an open writer alone: unfinished it goes when it closes, committed it stays',
