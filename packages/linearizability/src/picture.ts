@@ -142,7 +142,7 @@ export function picture(offence: Offence<unknown, unknown, unknown>, shown: read
   return `<svg viewBox="0 0 ${width} ${height}" role="img" aria-label="Operations over time, a lane per client">${parts.join('')}</svg>`
 }
 
-export function tooltip(operation: Op, unit: TimeUnit): string {
+function tooltip(operation: Op, unit: TimeUnit): string {
   const { client, call, ok } = operation
   const when =
     ok === 'unknown'
