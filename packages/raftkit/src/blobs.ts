@@ -55,8 +55,13 @@ export class Blobs {
       this.#fetched.delete(name)
       dropped.push(fetched)
     }
-    await this.#store.retain(kept)
-    for (const fetched of dropped) if ('writer' in fetched) await fetched.writer.close()
+    // At once: it is about the blobs that are there now. But who begins one of the dropped names anew must find its writer closed.
+    const removed = this.#store.retain(kept)
+    const gone = removed.then(async () => {
+      for (const fetched of dropped) if ('writer' in fetched) await fetched.writer.close()
+    })
+    this.#tail = Promise.allSettled([this.#tail, gone])
+    await gone
   }
 
   /** Lets go of everything. Does not wait: on a full disk a write may hang until the storage itself is closed, which comes next. */

@@ -66,7 +66,12 @@ class Probe implements Protocol<Message | Outgoing<Message>, unknown> {
     if (effects.write) process.writeId = effects.write.id
     process.world.watchers.took(process.server, effects, now)
     if (effects.messages.length === 0) return effects as Effects<never>
-    return { ...effects, messages: effects.messages.map((outgoing) => ({ ...outgoing, message: outgoing })) }
+    const messages: Outgoing<Outgoing<Message>>[] = []
+    for (const outgoing of effects.messages) {
+      const { to, incarnation, lane, after } = outgoing
+      messages.push({ to, incarnation, lane, after, message: outgoing })
+    }
+    return { ...effects, messages }
   }
 
   encode(outgoing: Message | Outgoing<Message>): readonly Uint8Array[] {

@@ -46,11 +46,19 @@ export class Watchers implements Required<Watcher> {
   }
 
   starting(server: Server): void {
-    for (const watcher of this.#listeners.starting) this.#guard(() => watcher.starting!(server))
+    try {
+      for (const watcher of this.#listeners.starting) watcher.starting!(server)
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   booted(server: Server): void {
-    for (const watcher of this.#listeners.booted) this.#guard(() => watcher.booted!(server))
+    try {
+      for (const watcher of this.#listeners.booted) watcher.booted!(server)
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   stepping(server: Server, event: ProtocolEvent<Message>, now: number): void {
@@ -86,56 +94,96 @@ export class Watchers implements Required<Watcher> {
   }
 
   issued(server: Server, write: { readonly id: number; readonly change: LogWrite }): void {
-    for (const watcher of this.#listeners.issued) this.#guard(() => watcher.issued!(server, write))
+    try {
+      for (const watcher of this.#listeners.issued) watcher.issued!(server, write)
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   durable(server: Server): void {
-    for (const watcher of this.#listeners.durable) this.#guard(() => watcher.durable!(server))
+    try {
+      for (const watcher of this.#listeners.durable) watcher.durable!(server)
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   sent(packet: Packet): void {
-    for (const watcher of this.#listeners.sent) this.#guard(() => watcher.sent!(packet))
+    try {
+      for (const watcher of this.#listeners.sent) watcher.sent!(packet)
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   arrived(packet: Packet): void {
-    for (const watcher of this.#listeners.arrived) this.#guard(() => watcher.arrived!(packet))
+    try {
+      for (const watcher of this.#listeners.arrived) watcher.arrived!(packet)
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   dropped(packet: Packet, reason: string): void {
-    for (const watcher of this.#listeners.dropped) this.#guard(() => watcher.dropped!(packet, reason))
+    try {
+      for (const watcher of this.#listeners.dropped) watcher.dropped!(packet, reason)
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   applied(server: Server, commands: readonly Command[], results: readonly Uint8Array[]): void {
-    for (const watcher of this.#listeners.applied) this.#guard(() => watcher.applied!(server, commands, results))
+    try {
+      for (const watcher of this.#listeners.applied) watcher.applied!(server, commands, results)
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   restored(server: Server): void {
-    for (const watcher of this.#listeners.restored) this.#guard(() => watcher.restored!(server))
+    try {
+      for (const watcher of this.#listeners.restored) watcher.restored!(server)
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   told(server: Server, event: NodeEvent): void {
-    for (const watcher of this.#listeners.told) this.#guard(() => watcher.told!(server, event))
+    try {
+      for (const watcher of this.#listeners.told) watcher.told!(server, event)
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   crashed(server: Server, how: 'kill' | 'wipe' | 'exit'): void {
-    for (const watcher of this.#listeners.crashed) this.#guard(() => watcher.crashed!(server, how))
+    try {
+      for (const watcher of this.#listeners.crashed) watcher.crashed!(server, how)
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   fault(fault: Fault): void {
-    for (const watcher of this.#listeners.fault) this.#guard(() => watcher.fault!(fault))
+    try {
+      for (const watcher of this.#listeners.fault) watcher.fault!(fault)
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   operation(operation: Operation): void {
-    for (const watcher of this.#listeners.operation) this.#guard(() => watcher.operation!(operation))
+    try {
+      for (const watcher of this.#listeners.operation) watcher.operation!(operation)
+    } catch (error) {
+      this.fail(error)
+    }
   }
 
   ended(world: World): void {
-    for (const watcher of this.#listeners.ended) this.#guard(() => watcher.ended!(world))
-  }
-
-  #guard(run: () => void): void {
     try {
-      run()
+      for (const watcher of this.#listeners.ended) watcher.ended!(world)
     } catch (error) {
       this.fail(error)
     }

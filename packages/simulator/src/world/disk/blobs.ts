@@ -86,15 +86,21 @@ export class BlobFolder {
       retain: (names) =>
         !open()
           ? Promise.reject(closed())
-          : step(undefined, disk.flushTime(0), () => {
-              for (const [name, file] of files) {
-                if (names.includes(name)) file.dropped = false
-                else if (file.writing) file.dropped = true
-                else files.delete(name)
-              }
-              disk.changed()
-            }),
+          : this.#retain(names, (done) => step(undefined, disk.flushTime(0), done)),
     }
+  }
+
+  /** What is there at the call and is not named goes. */
+  #retain(names: readonly string[], step: (done: () => void) => Promise<void>): Promise<void> {
+    const { files, disk } = this
+    const others = [...files.values()].filter(({ name }) => !names.includes(name))
+    return step(() => {
+      for (const file of files.values()) if (names.includes(file.name)) file.dropped = false
+      for (const file of others)
+        if (file.writing) file.dropped = true
+        else if (files.get(file.name) === file) files.delete(file.name)
+      disk.changed()
+    })
   }
 
   #open(
