@@ -64,18 +64,24 @@ async function main(): Promise<void> {
       const result = await inWorker({ name, limits }, live)
       results.push(result)
       say(line(result))
-      if (result.violation !== undefined) say(story(result, limits))
+      if (result.violation === undefined) continue
+      say(story(result, limits))
+      // One is enough: what breaks a rule in one scope breaks it in others.
+      waiting.length = 0
     }
   }
   await Promise.all(Array.from({ length: Math.max(1, workers) }, work))
   results.sort((a, b) => names.indexOf(a.name) - names.indexOf(b.name))
   const violations = results.filter(({ violation }) => violation !== undefined)
+  const first = violations[0]
   console.log(
     JSON.stringify({
       scopes: results,
       distinctStates: results.reduce((sum, { distinctStates }) => sum + distinctStates, 0),
       violations: violations.length,
-      ...(violations.length === 0 ? {} : { invariants: violations.map(({ violation }) => violation!.invariant) }),
+      ...(first === undefined
+        ? {}
+        : { first: { scope: first.name, invariant: first.violation!.invariant, states: first.distinctStates } }),
       seconds: Number((process.hrtime.bigint() - begun) / 1_000_000n) / 1000,
     }),
   )
@@ -108,9 +114,9 @@ function inWorker(work: Work, live: (line: string) => void): Promise<Result> {
 }
 
 function line(result: Result): string {
-  const { name, bounds, distinctStates, transitions, depth, exhausted, seconds, violation } = result
+  const { name, bounds, distinctStates, transitions, depth, deepest, exhausted, seconds, violation } = result
   const end = violation !== undefined ? `VIOLATED: ${violation.invariant}` : exhausted ? 'exhausted' : 'cut off'
-  return `${name.padEnd(20)} ${String(distinctStates).padStart(9)} states ${String(transitions).padStart(10)} transitions, depth ${String(depth).padStart(3)}, ${end}, ${seconds} s   ${show(bounds)}`
+  return `${name.padEnd(20)} ${String(distinctStates).padStart(9)} states ${String(transitions).padStart(10)} transitions, depth ${depth}${deepest > depth ? ` … ${deepest}` : ''}, ${end}, ${seconds} s   ${show(bounds)}`
 }
 
 function story({ name, violation }: Result, { symmetry, reduce }: Limits): string {

@@ -4,7 +4,10 @@ import { PairTable, Pool } from './memo.ts'
 import { type Model, Violation } from './model.ts'
 
 export interface ExploreOptions {
-  /** Stop after so many distinct states. Default: none. */
+  /**
+   * Stop after so many distinct states. When more than half of them would be found with no end in sight, levels are thinned out from then on: of each,
+   * an arbitrary part is followed, so that the rest goes into long runs. Default: none.
+   */
   readonly states?: number
   /** Asked now and then: whether to stop. */
   readonly isOver?: () => boolean
@@ -24,8 +27,10 @@ export interface Progress {
 export interface Exploration {
   readonly distinctStates: number
   readonly transitions: number
-  /** All states that so many steps reach were looked at, if nothing was violated. */
+  /** All that can happen in so many steps was looked at, if nothing was violated. */
   readonly depth: number
+  /** Steps of the longest runs that were looked at. */
+  readonly deepest: number
   /** Every state within the scope's bounds was looked at. */
   readonly exhausted: boolean
   readonly violation?: { readonly invariant: string; readonly what: string; readonly steps: readonly string[] }
@@ -64,6 +69,11 @@ class Explorer {
   readonly #watcherAt: number
   #transitions = 0
   #depth = 0
+  #deepest = 0
+  /** Of fingerprints' scrambled words, those below are followed. */
+  #kept = 0x1_0000_0000
+  #isThinned = false
+  #levelSize = 1
 
   readonly #from = new Int32Array(4096)
   #fromLength = 0
@@ -104,25 +114,40 @@ class Explorer {
     this.#check()
     this.#push()
     for (let level = 1, looked = 0; this.#frontier.size > 0; level--, looked++) {
-      if (level === 0) {
-        this.#depth++
-        level = this.#frontier.size
-      }
+      if (level === 0) level = this.#beginLevel(states)
       if (this.#seen.size >= states) return this.#figures(false)
       if ((looked & 0xfff) === 0xfff) {
         progress?.({ ...this.#figures(false), waiting: this.#frontier.size })
         if (isOver?.() === true) return this.#figures(false)
       }
       this.#fromLength = this.#frontier.pop(this.#from) - 2
+      const high = this.#from[this.#fromLength]!
+      const low = this.#from[this.#fromLength + 1]!
+      if (this.#isThinned && scramble(high, low) >>> 0 >= this.#kept) continue
       this.#seen.reserve(4096)
-      this.#parent = this.#seen.slotOf(this.#from[this.#fromLength]!, this.#from[this.#fromLength + 1]!)
+      this.#parent = this.#seen.slotOf(high, low)
       this.#expand()
     }
-    return this.#figures(true)
+    return this.#figures(!this.#isThinned)
+  }
+
+  #beginLevel(states: number): number {
+    const { size } = this.#frontier
+    this.#deepest++
+    if (!this.#isThinned) this.#depth = this.#deepest
+    const width = Math.ceil(states / 80)
+    // If levels go on growing as they do, the next one would use up most of what is left.
+    const expected = this.#seen.size + (size * size) / this.#levelSize
+    this.#levelSize = size
+    if (size > width && expected > states * 0.6) this.#isThinned = true
+    if (this.#isThinned) this.#kept = Math.min(1, width / size) * 0x1_0000_0000
+    return size
   }
 
   #figures(exhausted: boolean): Exploration {
-    return { distinctStates: this.#seen.size, transitions: this.#transitions, depth: this.#depth, exhausted }
+    const depth = this.#depth
+    const deepest = Math.max(depth, this.#deepest)
+    return { distinctStates: this.#seen.size, transitions: this.#transitions, depth, deepest, exhausted }
   }
 
   #begin(): void {

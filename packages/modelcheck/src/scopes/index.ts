@@ -1,13 +1,9 @@
 import type { Scope } from '../system/scope.ts'
+import { elections } from './elections.ts'
+import { joint } from './joint.ts'
+import { reads } from './reads.ts'
+import { replication } from './replication.ts'
+import { snapshots } from './snapshots.ts'
 
-const trio = ['n1', 'n2', 'n3'] as const
-
-export const scopes: readonly Scope[] = [
-  {
-    name: 'tiny',
-    about: 'one election',
-    servers: trio,
-    budgets: { timeout: 2, crash: 1 },
-    term: 3,
-  },
-]
+/** All of them; the first ones take longest. */
+export const scopes: readonly Scope[] = [...elections, ...replication, ...reads, ...joint, ...snapshots]
