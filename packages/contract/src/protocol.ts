@@ -17,11 +17,19 @@ export interface Protocol<Message = unknown, Request = unknown> {
   encode(message: Message): readonly Uint8Array[]
   /** `bytes`: all parts end to end. Throws `MALFORMED` or `UNKNOWN_FORMAT`; allocates in proportion to `bytes`. */
   decode(bytes: Uint8Array): Message
+  /** What a trace says of a message. Absent: traces tell of no messages. */
+  describe?(message: Message): MessageSummary
   status(): Status
   /** A cheap copy that shares no mutable state. */
   fork(): this
   /** A canonical hash of the protocol's state, time left out; `rename` for symmetry. For the model checker. */
   digest(rename?: (id: NodeId) => NodeId): Uint8Array
+}
+
+/** A message in a trace: its kind, and the few facts by which a reader follows the protocol. Never what users put in. */
+export interface MessageSummary {
+  readonly kind: string
+  readonly [fact: string]: string | number | boolean
 }
 
 /** Makes a protocol for one replica; `raftkit` takes core's by default. */

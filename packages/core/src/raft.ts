@@ -8,6 +8,7 @@ import {
   type Lane,
   type LogWrite,
   type Membership,
+  type MessageSummary,
   type NodeId,
   type Outgoing,
   type Peer,
@@ -21,6 +22,7 @@ import {
 } from '@raftkit/contract'
 import { configAt, effectiveConfig } from './configuration.ts'
 import { nextDeadline } from './deadline.ts'
+import { describe } from './describe.ts'
 import { digest } from './digest.ts'
 import { type Durable, encodeDurable, type SnapshotRecord } from './durable.ts'
 import {
@@ -233,6 +235,10 @@ export class Raft implements Protocol<Message, unknown> {
 
   decode(bytes: Uint8Array): Message {
     return decodeMessage(bytes)
+  }
+
+  describe(message: Message): MessageSummary {
+    return describe(message)
   }
 
   status(): Status {

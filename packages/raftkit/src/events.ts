@@ -3,7 +3,10 @@ import type {
   GroupId,
   Happening,
   Index,
+  Lane,
   LinkState,
+  LogWrite,
+  MessageSummary,
   NodeId,
   RaftkitError,
   SnapshotPoint,
@@ -41,6 +44,11 @@ export type RuntimeEvent =
   | { readonly type: 'stalled'; readonly milliseconds: number }
   /** Nothing is wrong yet, but somebody should look. */
   | { readonly type: 'warning'; readonly code: string; readonly reason: string }
+  /** A message leaves in a frame, or has come in one. Only for who asks for detail; see `Observer`. */
+  | { readonly type: 'sent'; readonly to: NodeId; readonly lane: Lane; readonly message: MessageSummary }
+  | { readonly type: 'received'; readonly from: NodeId; readonly lane: Lane; readonly message: MessageSummary }
+  /** A write is issued: records from `at` on, the state, or a compaction. Only for who asks for detail. */
+  | { readonly type: 'write'; readonly write: number; readonly change: LogWrite }
   /** Only in `events()`: so many events did not fit the buffer. */
   | { readonly type: 'missed'; readonly count: number }
 
@@ -56,7 +64,14 @@ export type NodeEvent = Stamp & (Happening | RuntimeEvent)
 
 export type NodeEventType = NodeEvent['type']
 export type NodeEventOf<T extends NodeEventType> = Extract<NodeEvent, { readonly type: T }>
-export type Observer = (event: NodeEvent) => void
+
+/** With `detail`, it is also told of each message and each write: `sent`, `received`, `write`. */
+export interface Observer {
+  (event: NodeEvent): void
+  readonly detail?: boolean
+}
+
+const detailed: ReadonlySet<NodeEventType> = new Set<NodeEventType>(['sent', 'received', 'write'])
 
 /**
  * Where a node tells what happened. Observers are called synchronously, in the turn in which it happened, and cannot
@@ -66,6 +81,7 @@ export class EventHub {
   readonly #environment: Environment
   readonly #node: NodeId
   readonly #observers = new Set<Observer>()
+  readonly #detailed = new Set<Observer>()
   readonly #closers = new Set<() => void>()
   #warning = false
 
@@ -79,19 +95,29 @@ export class EventHub {
     // A function given twice is two observers, so that each can end on its own.
     const own: Observer = (event) => observer(event)
     this.#observers.add(own)
-    return () => void this.#observers.delete(own)
+    if (observer.detail) this.#detailed.add(own)
+    return () => {
+      this.#observers.delete(own)
+      this.#detailed.delete(own)
+    }
+  }
+
+  /** Somebody wants to be told of each message and write: only then they are worth describing. */
+  get detail(): boolean {
+    return this.#detailed.size > 0
   }
 
   on<T extends NodeEventType>(type: T | '*', listener: (event: NodeEventOf<T>) => void): () => void {
-    return this.observe((event) => {
+    const hear: Observer = (event) => {
       if (type === '*' || event.type === type) listener(event as NodeEventOf<T>)
-    })
+    }
+    return this.observe(type !== '*' && detailed.has(type) ? Object.assign(hear, { detail: true }) : hear)
   }
 
   emit(group: GroupId, what: Happening | RuntimeEvent): void {
     if (this.#observers.size === 0) return
     const event: NodeEvent = { at: this.#environment.now(), node: this.#node, group, ...what }
-    for (const observer of this.#observers) {
+    for (const observer of detailed.has(what.type) ? this.#detailed : this.#observers) {
       try {
         observer(event)
       } catch (error) {

@@ -146,6 +146,10 @@ export class Host implements ReplicaHost, Receiver {
     this.#parts.environment.soon(() => this.#turn())
   }
 
+  get detail(): boolean {
+    return this.#parts.hub.detail
+  }
+
   tell(group: GroupId, event: Happening | RuntimeEvent): void {
     this.#parts.hub.emit(group, event)
   }
@@ -290,6 +294,10 @@ export class Host implements ReplicaHost, Receiver {
   #post(replica: Replica, { to, incarnation, lane, message }: Outgoing): void {
     const parts = replica.encode(message)
     const { group, genesis } = replica
+    if (this.detail) {
+      const summary = replica.describe(message)
+      if (summary) this.tell(group, { type: 'sent', to, lane, message: summary })
+    }
     if (!this.#frames.add(to, lane, genesis, { group, from: replica.incarnation, to: incarnation, parts }))
       this.tell(group, {
         type: 'dropped',

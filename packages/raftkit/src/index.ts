@@ -14,4 +14,5 @@ export type { NodeLimits, NodeOptions, SessionOptions, SnapshotOptions } from '.
 export { isRefusal, Refusal, type RefusalOptions } from './refusal.ts'
 export { type ReplicatedMachine, replicate } from './replicate.ts'
 export type { NodeStatus } from './status.ts'
+export { type TraceLine, type TraceOptions, traceLine, traceWriter } from './trace.ts'
 export type { TracedCall } from './tracing.ts'

@@ -92,6 +92,9 @@ function describe(event: NodeEvent): Line | undefined {
     case 'commit':
     case 'applied':
     case 'durable':
+    case 'sent':
+    case 'received':
+    case 'write':
     case 'missed':
       return undefined
   }

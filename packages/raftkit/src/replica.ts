@@ -10,6 +10,7 @@ import {
   type Lane,
   type LinkState,
   type LogStore,
+  type MessageSummary,
   type NodeId,
   type Outgoing,
   type Protocol,
@@ -46,6 +47,8 @@ export interface ReplicaParts {
 
 /** What a replica needs of its host. */
 export interface ReplicaHost {
+  /** Somebody wants to be told of each message and write. */
+  readonly detail: boolean
   /** Something is to be stepped: have a turn soon. */
   wake(): void
   tell(group: GroupId, event: Happening | RuntimeEvent): void
@@ -164,6 +167,10 @@ export class Replica {
     return this.#protocol.encode(message)
   }
 
+  describe(message: unknown): MessageSummary | undefined {
+    return this.#protocol.describe?.(message)
+  }
+
   receive(lane: Lane, message: Received): void {
     this.#inbox[lane].push(message)
     this.#wake()
@@ -266,8 +273,8 @@ export class Replica {
   #stepAll(now: number): void {
     const { control, bulk } = this.#inbox
     if (control.length + bulk.length > 0) this.#inbox = { control: [], bulk: [] }
-    for (const message of control) this.#stepMessage(message, now)
-    for (const message of bulk) this.#stepMessage(message, now)
+    for (const message of control) this.#stepMessage(message, 'control', now)
+    for (const message of bulk) this.#stepMessage(message, 'bulk', now)
     for (const { peer, state } of this.#links.splice(0)) this.#step({ type: 'link', peer, state }, now)
     if (this.#durable > this.#outbox.durable) {
       this.#outbox.advance(this.#durable)
@@ -283,7 +290,7 @@ export class Replica {
     for (const event of this.pending.place()) this.#step(event, now)
   }
 
-  #stepMessage({ from, genesis, bytes }: Received, now: number): void {
+  #stepMessage({ from, genesis, bytes }: Received, lane: Lane, now: number): void {
     let message: unknown
     try {
       message = this.#protocol.decode(bytes)
@@ -291,6 +298,10 @@ export class Replica {
       const { code, message: reason } = failure(error, 'MALFORMED', 'a message could not be read')
       this.#host.tell(this.group, { type: 'refused', peer: from.id, code, reason })
       return
+    }
+    if (this.#host.detail) {
+      const summary = this.describe(message)
+      if (summary) this.#host.tell(this.group, { type: 'received', from: from.id, lane, message: summary })
     }
     this.#step({ type: 'message', from, genesis, message }, now)
   }
@@ -301,6 +312,7 @@ export class Replica {
 
   #write({ id, change }: NonNullable<Effects['write']>, now: number): void {
     this.#writes.push({ id, at: now })
+    if (this.#host.detail) this.#host.tell(this.group, { type: 'write', write: id, change })
     this.#parts.log.write(change).then(
       () => this.#written(id),
       (error) => this.fail(storageFailure(error)),
