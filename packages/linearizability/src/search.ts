@@ -7,7 +7,7 @@ import { Seen } from './seen.ts'
 export interface Budget {
   /** Steps of the model and comparisons of configurations, per key. */
   readonly steps: number
-  /** Bytes, approximately, per key; given back when the key is done. */
+  /** Bytes, approximately, per key: half for the configurations, half for the states. */
   readonly memory: number
   /** Asked now and then; true ends the search undecided. */
   readonly expired?: (() => boolean) | undefined
@@ -100,7 +100,7 @@ class Search<State, Input, Output> {
     this.#budget = budget
     this.#look = look
     this.#used = new Uint8Array(events.unknown.length)
-    this.#seen = new Seen((events.slots + 31) >>> 5, (events.unknown.length + 31) >>> 5, budget.memory)
+    this.#seen = new Seen((events.slots + 31) >>> 5, (events.unknown.length + 31) >>> 5, budget.memory / 2)
     // Three words a result: state + 1, operation, what it came to.
     const results = Math.min(1 << 14, 1 << (32 - Math.clz32(operations.length * 4)))
     this.#memo = new Int32Array(results * 3)
@@ -122,7 +122,7 @@ class Search<State, Input, Output> {
 
       const seen = this.#isSeen(back)
       if (seen === 'full' || this.steps + this.#seen.probes > this.#budget.steps) this.ended = true
-      if (this.#stateBytes > this.#budget.memory) this.ended = true
+      if (this.#stateBytes > this.#budget.memory / 2) this.ended = true
       if (this.steps - checkedAt > 4096) {
         checkedAt = this.steps
         if (this.#budget.expired?.() === true) this.ended = true
