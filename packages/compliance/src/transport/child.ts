@@ -16,12 +16,12 @@ export interface ChildOptions {
  */
 const program = `
 const [program, text] = process.argv.slice(1)
-const { id, address, peers } = JSON.parse(text)
+const { id, address, peers, hello } = JSON.parse(text)
 const { create, reached } = await import(program)
 const transport = create()
 const say = (kind, what) => process.stdout.write(JSON.stringify([kind, what]) + '\\n')
 await transport.start({ id, address }, {
-  hello: () => new TextEncoder().encode('c/' + id + '/1/'),
+  hello: () => new TextEncoder().encode(hello),
   admit: (hello) => new TextDecoder().decode(hello).split('/')[1],
   frame: (from, frame) => transport.send(from, [new TextEncoder().encode(process.pid + ' '), frame], 'control'),
   link: (peer, state) => say('link', peer + ' ' + state),
@@ -37,15 +37,17 @@ export class Child {
   address: string | undefined
   readonly links: string[] = []
   closed = false
+  readonly hello: string
   readonly #process: ChildProcess
   readonly #ended: Promise<unknown>
   readonly #complaints: string[] = []
 
   constructor(module: string | URL, options: ChildOptions) {
     const url = /^[a-z]{2,}:/i.test(String(module)) ? String(module) : pathToFileURL(String(module)).href
+    this.hello = `c/${options.id}/1/`
     this.#process = spawn(
       process.execPath,
-      ['--input-type=module', '--eval', program, '--', url, JSON.stringify(options)],
+      ['--input-type=module', '--eval', program, '--', url, JSON.stringify({ ...options, hello: this.hello })],
       { stdio: ['pipe', 'pipe', 'pipe'], env: { ...process.env, NODE_OPTIONS: '' } },
     )
     this.#process.stdin?.on('error', () => undefined)

@@ -61,6 +61,8 @@ export class Party implements Receiver {
   closed = false
   readonly #keeps: boolean
   readonly #ledger: Ledger
+  readonly #states = new Map<NodeId, LinkState>()
+  readonly #keys = new Set<string>()
   readonly #held: { readonly what: string; readonly bytes: Uint8Array; readonly key: string }[] = []
 
   constructor(id: NodeId, transport: Transport, ledger: Ledger, options: PartyOptions) {
@@ -108,6 +110,7 @@ export class Party implements Receiver {
     this.heardCount++
     if (!this.#keeps) return
     this.heard.push({ from, frame })
+    this.#keys.add(keyOf(frame))
     this.#hold('a frame that was received', frame)
   }
 
@@ -116,14 +119,14 @@ export class Party implements Receiver {
     if (!this.#knows(peer)) this.#fault(`link speaks of ${peer}, whom nobody admitted`)
     const before = this.state(peer)
     if (!follows[before].includes(state)) this.#fault(`link says that ${peer} is ${state} after ${before}`)
+    this.#states.set(peer, state)
     this.links.push(`${peer} ${state}`)
   }
 
   /** The last that was said of the link. */
   state(peer: NodeId | Party): LinkState {
     const id = typeof peer === 'string' ? peer : peer.knownAs
-    const last = this.links.findLast((line) => line.slice(0, line.lastIndexOf(' ')) === id)
-    return (last?.slice(id.length + 1) as LinkState | undefined) ?? 'down'
+    return this.#states.get(id) ?? 'down'
   }
 
   /** Never throws, whatever state the transport is in: a throw is a fault. */
@@ -140,13 +143,17 @@ export class Party implements Receiver {
     }
   }
 
+  /** Somebody outside of this process is going to send this. */
+  expects(from: NodeId, frame: Uint8Array): void {
+    this.#ledger.write(`${from}>${this.knownAs}`, frame)
+  }
+
   setPeers(...peers: readonly (Peer | Party)[]): void {
     this.transport.setPeers(peers.map((peer) => (peer instanceof Party ? peer.peer : peer)))
   }
 
   hears(bytes: Uint8Array): boolean {
-    const key = keyOf(bytes)
-    return this.heard.some(({ frame }) => keyOf(frame) === key)
+    return this.#keys.has(keyOf(bytes))
   }
 
   /** Bytes that were given or received and are no longer what they were. */

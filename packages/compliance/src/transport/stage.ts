@@ -82,6 +82,7 @@ export class Stage {
   async child(options: ChildOptions): Promise<Child> {
     const child = new Child(this.subject.program!, options)
     this.#children.add(child)
+    this.#ledger.write('hello', new TextEncoder().encode(child.hello))
     await this.until(
       () => child.address !== undefined,
       () => `the child starts: ${child.words}`,
