@@ -1,0 +1,125 @@
+#!/usr/bin/env node
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { availableParallelism } from 'node:os'
+import { join } from 'node:path'
+import { parseArgs } from 'node:util'
+import { isMainThread } from 'node:worker_threads'
+import { campaign, carryOut, failed, type Outcome, serveCampaign } from './run/campaign.ts'
+import { type Plan, readPlan } from './run/plan.ts'
+import { shrink } from './run/shrink.ts'
+import { drawPlan } from './run/swarm.ts'
+import { Total } from './run/total.ts'
+
+const usage = `Simulates clusters of real nodes in virtual time, with faults, and checks every invariant after every event.
+
+  simulate [--seeds N] [--from N] [--events E] [--workers N]   many seeds, from N on
+  simulate --seed N [--events E]                               one seed: the same run, each time
+  simulate --plan FILE                                         a run that was written down
+
+  --events E     how long the phase with faults is, per seed. Default 20000
+  --seeds N      default 100
+  --save FILE    writes the plan of the seed
+  --no-shrink    a seed that fails is not made smaller
+  --json         no progress: the last line only
+  --verbose      with --seed: what was done, and what became of it`
+
+const options = {
+  seeds: { type: 'string' },
+  seed: { type: 'string' },
+  from: { type: 'string' },
+  events: { type: 'string' },
+  plan: { type: 'string' },
+  save: { type: 'string' },
+  workers: { type: 'string' },
+  shrink: { type: 'boolean', default: true },
+  json: { type: 'boolean', default: false },
+  verbose: { type: 'boolean', default: false },
+  help: { type: 'boolean', default: false },
+} as const
+
+/** Where plans and traces of runs that failed are written. */
+const folder = '.tmp/simulate'
+
+async function main(): Promise<void> {
+  const { values } = parseArgs({ options, allowNegative: true })
+  if (values.help) return console.log(usage)
+  const whole = (name: 'seeds' | 'seed' | 'from' | 'events' | 'workers', otherwise: number, least: number): number => {
+    const value = values[name] === undefined ? otherwise : Number(values[name])
+    if (!Number.isSafeInteger(value) || value < least)
+      throw new Error(`--${name} is ${values[name]}; give a whole number from ${least} on`)
+    return value
+  }
+  const events = whole('events', 20_000, 1)
+  const say = (line: string): void => {
+    if (!values.json) console.error(line)
+  }
+  const total = new Total()
+  const failures: Outcome[] = []
+  const began = performance.now()
+
+  if (values.seed !== undefined || values.plan !== undefined) {
+    const plan =
+      values.plan !== undefined ? readPlan(readFileSync(values.plan, 'utf8')) : drawPlan(whole('seed', 0, 0), events)
+    if (values.save !== undefined) writeFileSync(values.save, `${JSON.stringify(plan, undefined, 1)}\n`)
+    const outcome = await carryOut(plan)
+    total.add(outcome)
+    if (values.verbose) say(JSON.stringify({ faults: outcome.faults, counts: outcome.counts }, undefined, 1))
+    if (failed(outcome)) {
+      failures.push(outcome)
+      await report(plan, outcome, say, values.shrink && values.plan === undefined)
+    }
+  } else {
+    const seeds = whole('seeds', 100, 1)
+    const from = whole('from', 1, 0)
+    let shown = began
+    await campaign({
+      from,
+      seeds,
+      events,
+      workers: whole('workers', availableParallelism(), 1),
+      entry: new URL(import.meta.url),
+      ended: (outcome) => {
+        total.add(outcome)
+        if (failed(outcome)) {
+          failures.push(outcome)
+          say(`seed ${outcome.seed}: ${outcome.violation?.message ?? `did not exercise ${outcome.uncovered.join(', ')}`}`)
+        }
+        const now = performance.now()
+        if (now - shown < 2000) return
+        shown = now
+        const { seeds: done, events: so } = total
+        say(`${done}/${seeds} seeds, ${so} events, ${Math.round((so / (now - began)) * 1000)} per second`)
+      },
+    })
+    for (const outcome of failures.slice(0, 3)) await report(drawPlan(outcome.seed, events), outcome, say, values.shrink)
+    if (failures.length > 3) say(`and ${failures.length - 3} more; replay any with --seed N --events ${events}`)
+  }
+  const seconds = (performance.now() - began) / 1000
+  console.log(JSON.stringify(total.figures(seconds)))
+  if (failures.length > 0) process.exitCode = 1
+}
+
+/** What a person needs to look into it: the violation, the command that replays it, and the smallest plan that breaks the same. */
+async function report(plan: Plan, outcome: Outcome, say: (line: string) => void, smaller: boolean): Promise<void> {
+  const { seed, violation } = outcome
+  if (!violation) return
+  say(`\nseed ${seed}: ${violation.message}\n${violation.details}\n${violation.stack}`)
+  say(`replay: npm run simulate -- --seed ${seed} --events ${plan.events}`)
+  mkdirSync(folder, { recursive: true })
+  if (!smaller) return
+  say('looking for a smaller run that breaks the same …')
+  const shrunk = await shrink(plan, outcome)
+  const file = join(folder, `${seed}.plan.json`)
+  writeFileSync(file, `${JSON.stringify(shrunk.plan, undefined, 1)}\n`)
+  const { acts, founders, spares, events } = shrunk.plan
+  say(
+    `${shrunk.runs} runs: ${acts.length} acts, ${founders}+${spares} servers, ${events} events\nreplay: npm run simulate -- --plan ${file}`,
+  )
+}
+
+if (isMainThread)
+  main().catch((error: unknown) => {
+    console.error(error instanceof Error && !('code' in error) ? error.message : error)
+    process.exitCode = 2
+  })
+else serveCampaign()

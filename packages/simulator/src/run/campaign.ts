@@ -1,0 +1,114 @@
+import { availableParallelism } from 'node:os'
+import { parentPort, Worker } from 'node:worker_threads'
+import { allInvariants } from '../invariants/index.ts'
+import type { Violation } from '../watcher.ts'
+import { Fingerprint } from './fingerprint.ts'
+import type { Plan } from './plan.ts'
+import { runPlan } from './simulate.ts'
+import { drawPlan } from './swarm.ts'
+
+/** What is left of a run, fit to be sent between threads. */
+export interface Outcome {
+  readonly seed: number
+  readonly events: number
+  readonly simulatedMs: number
+  /** Of the thread that ran it, in milliseconds. */
+  readonly tookMs: number
+  readonly traceHash: string
+  readonly violation?: { readonly invariant: string; readonly message: string; readonly stack: string; readonly details: string }
+  readonly uncovered: readonly string[]
+  readonly faults: Readonly<Record<string, number>>
+  readonly counts: Readonly<Record<string, number>>
+  readonly checked: number
+  /** Election timeouts from the end of all faults until all members were equal. */
+  readonly convergence?: number
+}
+
+/** Runs one plan under all invariants. */
+export async function carryOut(plan: Plan): Promise<Outcome> {
+  const began = performance.now()
+  const trace = new Fingerprint(plan.seed)
+  const result = await runPlan(plan, [trace, ...allInvariants()])
+  const { violation, convergence, faults, counts, ...rest } = result
+  return {
+    ...rest,
+    tookMs: performance.now() - began,
+    traceHash: trace.digest(),
+    faults: Object.fromEntries(faults),
+    counts: Object.fromEntries(counts),
+    ...(violation && { violation: told(violation) }),
+    ...(convergence !== undefined && { convergence }),
+  }
+}
+
+export const failed = ({ violation, uncovered }: Outcome): boolean => violation !== undefined || uncovered.length > 0
+
+function told(violation: Violation): NonNullable<Outcome['violation']> {
+  const { invariant, message, details } = violation
+  const cause = violation.cause instanceof Error ? violation.cause : violation
+  return { invariant, message, stack: cause.stack ?? '', details: shown(details) }
+}
+
+/** Details may hold anything, the world among it. */
+function shown(details: unknown): string {
+  const seen = new Set<unknown>()
+  const text = JSON.stringify(
+    details,
+    (key, value) => {
+      if (key === 'world' || key === 'server' || typeof value === 'function') return undefined
+      if (typeof value === 'bigint') return String(value)
+      if (value instanceof Uint8Array) return `${value.length} bytes`
+      if (value instanceof Error) return String(value)
+      if (value instanceof Map) return Object.fromEntries(value)
+      if (typeof value !== 'object' || value === null) return value
+      if (seen.has(value)) return '…'
+      seen.add(value)
+      return value
+    },
+    1,
+  )
+  return (text ?? '').slice(0, 10_000)
+}
+
+interface Job {
+  readonly seed: number
+  readonly events: number
+}
+
+/** In a worker of `campaign`: carries out what it is sent. */
+export function serveCampaign(): void {
+  parentPort!.on('message', ({ seed, events }: Job) => {
+    void carryOut(drawPlan(seed, events)).then((outcome) => parentPort!.postMessage(outcome))
+  })
+}
+
+export interface CampaignOptions {
+  readonly from: number
+  readonly seeds: number
+  readonly events: number
+  readonly workers?: number | undefined
+  /** The file that a worker runs: it must call `serveCampaign` when it is not the main thread. */
+  readonly entry: URL
+  readonly ended: (outcome: Outcome) => void
+}
+
+/** Many seeds, on one thread per core. Resolves when all are through; a seed that fails does not end it. */
+export async function campaign({ from, seeds, events, entry, ended, ...options }: CampaignOptions): Promise<void> {
+  const workers = Math.min(options.workers ?? availableParallelism(), seeds)
+  let next = from
+  const work = (): Promise<void> =>
+    new Promise((resolve, reject) => {
+      const worker = new Worker(entry)
+      const more = (): void => {
+        if (next < from + seeds) worker.postMessage({ seed: next++, events } satisfies Job)
+        else void worker.terminate().then(() => resolve())
+      }
+      worker.on('message', (outcome: Outcome) => {
+        ended(outcome)
+        more()
+      })
+      worker.on('error', reject)
+      more()
+    })
+  await Promise.all(Array.from({ length: workers }, work))
+}
