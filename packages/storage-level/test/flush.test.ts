@@ -4,7 +4,7 @@ import { basename, join } from 'node:path'
 import { levelStorage } from '@raftkit/storage-level'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { bundle, type Program, start, straceMissing } from './program.ts'
-import { contents } from './suite.ts'
+import { contents } from './records.ts'
 
 // What reaches the kernel, seen from outside: strace watches a real process.
 

@@ -6,7 +6,7 @@ import { join } from 'node:path'
 import { levelStorage } from '@raftkit/storage-level'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
 import { bundle, type Child, type Program, start } from './program.ts'
-import { contents } from './suite.ts'
+import { contents } from './records.ts'
 
 // A disk of eight megabytes that is really full. Mounting one takes root.
 

@@ -1,10 +1,9 @@
 import { writeSync } from 'node:fs'
 import type { LogStore } from '@raftkit/contract'
 import { levelStorage } from '@raftkit/storage-level'
-import { Model, random } from './model.ts'
 import { append } from './records.ts'
 
-// Run as a process of its own, by the tests of crashes, of flushes and of full disks.
+// Run as a process of its own, by the tests of flushes and of full disks.
 
 const [, , mode = '', directory = '', ...rest] = process.argv
 const say = (line: string): void => {
@@ -12,34 +11,6 @@ const say = (line: string): void => {
 }
 
 const storage = levelStorage(directory, { writeBufferBytes: Number(rest[0]) })
-
-/** Random writes to some groups, several under way at once, for ever. Each group goes on behind the writes that were found done. */
-async function crash(seed: number, done: number[]): Promise<void> {
-  await Promise.all(
-    done.map(async (count, g) => {
-      const below = random(seed + g)
-      const model = new Model()
-      for (let step = 1; step <= count; step++) model.next(below, step)
-      const log = await storage.log(`g${g}`)
-      let ahead = 0
-      let room: (() => void) | undefined
-      for (let step = count + 1; ; step++) {
-        const change = model.next(below, step)
-        ahead++
-        void log.write(change).then(() => {
-          say(`done ${g} ${step}`)
-          ahead--
-          room?.()
-        })
-        if (ahead >= 5)
-          await new Promise<void>((resolve) => {
-            room = resolve
-          })
-        if (step % 50 === 0) await new Promise((turn) => setImmediate(turn))
-      }
-    }),
-  )
-}
 
 /** One record per write, each awaited; says how each ended. */
 async function alone(log: LogStore, count: number, bytes: number): Promise<void> {
@@ -55,9 +26,6 @@ async function alone(log: LogStore, count: number, bytes: number): Promise<void>
 }
 
 switch (mode) {
-  case 'crash':
-    await crash(Number(rest[1]), rest.slice(2).map(Number))
-    break
   case 'alone': {
     await alone(await storage.log('main'), Number(rest[1]), Number(rest[2]))
     say('end')
@@ -72,11 +40,6 @@ switch (mode) {
     await storage.close()
     break
   }
-  case 'hold':
-    await storage.log('main')
-    say('held')
-    process.stdin.resume()
-    break
   case 'full': {
     // Writes until the disk is full, tells what still works then, and goes on once there is room.
     const log = await storage.log('main')

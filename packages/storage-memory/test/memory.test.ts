@@ -2,7 +2,7 @@ import type { Index, LogWrite } from '@raftkit/contract'
 import { memoryStorage } from '@raftkit/storage-memory'
 import { describe, expect, it } from 'vitest'
 
-// What is particular to memory. The promises of the port are in packages/storage-level/test/suite.ts, and run over this adapter too.
+// What is particular to memory. The promises of the port are in compliance.test.ts.
 
 /** One record of eight bytes: its length, and a mark. */
 const record = (mark: number): Uint8Array => new Uint8Array([8, 0, 0, 0, mark, mark, mark, mark])
