@@ -38,10 +38,12 @@ export function digest(raft: Raft, rename: (id: NodeId) => NodeId): Uint8Array {
   flag(raft.isDiskStalled)
   age(raft.heardLeader, 2)
 
-  writer.u64(log.first).u64(log.last).u64(log.lastTime).u64(log.cachedFrom)
+  // What is compacted may lie in memory still, before what is not.
+  const cachedFrom = Math.max(log.cachedFrom, log.first)
+  writer.u64(log.first).u64(log.last).u64(log.lastTime).u64(cachedFrom)
   maybe(log.termAt(log.first - 1))
-  for (let index = log.first; index < log.cachedFrom; index++) writer.u64(log.termAt(index)!)
-  for (const part of log.slice(log.cachedFrom, log.last, Number.POSITIVE_INFINITY)?.parts ?? []) {
+  for (let index = log.first; index < cachedFrom; index++) writer.u64(log.termAt(index)!)
+  for (const part of log.slice(cachedFrom, log.last, Number.POSITIVE_INFINITY)?.parts ?? []) {
     for (let offset = 0; offset < part.length; offset = recordEnd(part, offset)) {
       const { kind, index, term, time, seed, payload } = readRecord(part, offset)
       writer.u8(kind).u64(term).u64(time).u32(seed)

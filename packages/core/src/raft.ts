@@ -295,6 +295,10 @@ export class Raft implements Protocol<Message, unknown> {
     this.state = { ...this.state, snapshot }
     this.#stateDirty = true
     this.releaseAfter = this.writes.issued + 1
+    // A release that was asked for since the last `take` does not know of it.
+    this.#newAsks = this.#newAsks.map((ask) =>
+      ask.type === 'retain' ? { ...ask, names: [...ask.names, snapshot.name] } : ask,
+    )
     return this.releaseAfter
   }
 

@@ -67,8 +67,10 @@ export class Wire {
       this.#freeAt = Math.max(this.#freeAt, begins) + bytes / weather.bytesPerMs
       arrives += begins - leaves + bytes / weather.bytesPerMs
     }
-    if (random.chance(weather.reorder)) arrives += random.between(0, weather.late)
-    else arrives = this.#arrives[packet.lane] = Math.max(arrives, this.#arrives[packet.lane])
+    if (random.chance(weather.reorder)) {
+      network.injected('reorder', packet)
+      arrives += random.between(0, weather.late)
+    } else arrives = this.#arrives[packet.lane] = Math.max(arrives, this.#arrives[packet.lane])
     if (packet.lane === 'bulk') this.#bulkBytes += bytes
     network.timeline.at(arrives, () => this.#arrive(packet))
     if (random.chance(weather.duplicate)) this.#again(packet, random.between(0, weather.late / 10), 'duplicate')
