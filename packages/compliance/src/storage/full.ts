@@ -5,8 +5,10 @@ import { mkdtemp, open, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
-import { isRaftkitError, type LogStore } from '@raftkit/contract'
+import { isRaftkitError, type LogStore, type SnapshotWriter } from '@raftkit/contract'
+import { sameBytes } from '../check.ts'
 import type { Suite } from '../runner.ts'
+import { bytesOf, keep, readAll } from '../snapshots/blobs.ts'
 import { Place } from './place.ts'
 import { append, contents } from './records.ts'
 import type { SmallDisk, StorageSubject } from './subject.ts'
@@ -20,6 +22,7 @@ const stuckMs = 400
 export function fullPromises(suite: Suite, subject: StorageSubject): void {
   const goesOn = 'on a full disk a write waits for room or is rejected, reads go on, and nothing resolved is lost'
   const closes = 'a storage that waits for room closes'
+  const snapshots = 'a snapshot for which there is no room goes on once there is'
   const why =
     subject.durable === false
       ? 'nothing is kept on a disk'
@@ -29,7 +32,7 @@ export function fullPromises(suite: Suite, subject: StorageSubject): void {
           ? undefined
           : 'a small tmpfs cannot be mounted here (not root, or not Linux), and the subject has no `smallDisk`'
   if (why) {
-    for (const name of [goesOn, closes]) suite.skip(name, why)
+    for (const name of [goesOn, closes, snapshots]) suite.skip(name, why)
     return
   }
 
@@ -63,6 +66,38 @@ export function fullPromises(suite: Suite, subject: StorageSubject): void {
       await foundAfter(place, resolved)
     }),
   )
+
+  suite.test(snapshots, () =>
+    onSmallDisk(subject, async (place, filler) => {
+      const bytes = bytesOf(2_000_000)
+      await keep(await place.snapshots(), 'before', bytes.slice(0, 1000))
+      await fillUp(filler, 512 << 10)
+      const writer = await (await place.snapshots()).create('s')
+      const outcome = await writeAll(writer, bytes).then(
+        () => undefined,
+        (error: unknown) => error,
+      )
+      assert.ok(isRaftkitError(outcome, 'STORAGE_FAILED'), `no room is STORAGE_FAILED, not ${String(outcome)}`)
+      await writer.close()
+      const before = await (await place.snapshots()).open('before')
+      sameBytes(await readAll(before), bytes.slice(0, 1000), 'the snapshot of before')
+      await before.close()
+      await rm(filler)
+      const next = await (await place.snapshots()).create('s')
+      assert.ok(next.bytes <= bytes.length)
+      await writeAll(next, bytes)
+      await place.again()
+      const reader = await (await place.snapshots()).open('s')
+      sameBytes(await readAll(reader), bytes, 'the snapshot that went on')
+      await reader.close()
+    }),
+  )
+}
+
+/** Writes what is missing, and commits. */
+async function writeAll(writer: SnapshotWriter, bytes: Uint8Array): Promise<void> {
+  while (writer.bytes < bytes.length) await writer.write(bytes.slice(writer.bytes, writer.bytes + 50_000))
+  await writer.commit()
 }
 
 const versions = (last: number): string[] => Array.from({ length: last }, (_, i) => `${i + 1}.${i + 1}`)
