@@ -43,6 +43,8 @@ export class Listener {
   /** By remote address and port, as gRPC names them. */
   readonly #guests = new Map<string, Guest>()
   readonly #strangers = new Set<Guest>()
+  #stopped = false
+  #abandon: (() => void) | undefined
 
   constructor(options: ListenerOptions) {
     this.#options = options
@@ -59,13 +61,16 @@ export class Listener {
     })
   }
 
-  /** Resolves to the address it is bound to. Rejects `TRANSPORT_FAILED`. */
+  /** Resolves to the address it is bound to. Rejects `TRANSPORT_FAILED`, or `CLOSED` when it is stopped before. */
   listen(address: Address): Promise<Address> {
     return new Promise((resolve, reject) => {
+      // A server that is closed while it looks up its host says nothing more; some versions of Node open it all the same.
+      this.#abandon = () => reject(new RaftkitError('CLOSED', 'this transport was closed while it started'))
       const fail = (cause: NodeJS.ErrnoException) => reject(cannotListen(address, cause))
       this.#tcp.once('error', fail)
       this.#tcp.listen(address.port, address.host, () => {
         this.#tcp.off('error', fail)
+        if (this.#stopped) this.#tcp.close()
         // Too many open files, for one: the connection is lost, the listener goes on.
         this.#tcp.on('error', () => {})
         const bound = this.#tcp.address()
@@ -76,6 +81,8 @@ export class Listener {
 
   /** No new connections. Resolves when the last one has closed. */
   stop(): Promise<void> {
+    this.#stopped = true
+    this.#abandon?.()
     for (const stranger of this.#strangers) stranger.socket.destroy()
     return new Promise((resolve) => this.#tcp.close(() => resolve()))
   }

@@ -1,10 +1,12 @@
 import { tcpWire, transportCompliance } from '@raftkit/compliance'
-import { describe, test, vi } from 'vitest'
+import { afterAll, describe, test, vi } from 'vitest'
+import { bundle } from './bundle.ts'
 import * as subject from './subject.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
-const program = new URL('child/program.mjs', import.meta.url)
+const program = await bundle('subject.ts')
+afterAll(() => program.remove())
 
 describe('gRPC', () => {
-  transportCompliance({ describe, test }, { ...subject, program, wire: tcpWire, orderly: true })
+  transportCompliance({ describe, test }, { ...subject, program: program.url, wire: tcpWire, orderly: true })
 })
