@@ -1,5 +1,7 @@
 /** A deterministic world for Raftkit clusters. */
+export { allInvariants, invariantNames } from './invariants/index.ts'
 export { Random } from './random.ts'
+export { parseTrace, type Trace, type TraceHeader, Tracer, type TracerOptions } from './trace/index.ts'
 export { type Fault, type Operation, Violation, type Watcher } from './watcher.ts'
 export type { Clock } from './world/clock.ts'
 export type { Blob } from './world/disk/blobs.ts'

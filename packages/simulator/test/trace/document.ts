@@ -1,0 +1,39 @@
+import { commonFields, type Field, headerFields, lineTypes, messageKinds } from '../../src/trace/schema.ts'
+
+/** The tables of docs/reference/trace-format.md, made from the schema that the reader goes by. */
+export function tables(): Record<string, string> {
+  return {
+    header: fieldTable(headerFields),
+    common: fieldTable(commonFields),
+    lines: lineTypes
+      .map(({ type, only, says, fields }) => {
+        const by = only === undefined ? '' : ` *Written by a ${only} alone.*`
+        return `### \`${type}\`\n\n${says}${by}${fields.length > 0 ? `\n\n${fieldTable(fields)}` : ''}`
+      })
+      .join('\n\n'),
+    messages: messageKinds
+      .map(({ kind, says, fields }) => `### \`${kind}\`\n\n${says}\n\n${fieldTable(fields)}`)
+      .join('\n\n'),
+  }
+}
+
+function fieldTable(fields: readonly Field[]): string {
+  const rows = fields.map(
+    ({ name, kind, optional, says }) => `| \`${name}\` | ${kind}${optional ? ', optional' : ''} | ${says} |`,
+  )
+  return ['| Field | Holds | |', '|---|---|---|', ...rows].join('\n')
+}
+
+const marker = (name: string, end = ''): string => `<!-- ${end}${name} -->`
+
+/** The page with its tables made anew. */
+export function fill(page: string): string {
+  let filled = page
+  for (const [name, table] of Object.entries(tables())) {
+    const from = filled.indexOf(marker(name))
+    const to = filled.indexOf(marker(name, 'end of '))
+    if (from < 0 || to < from) throw new Error(`the page has no place for ${name}`)
+    filled = `${filled.slice(0, from)}${marker(name)}\n\n${table}\n\n${filled.slice(to)}`
+  }
+  return filled
+}
