@@ -1,5 +1,5 @@
 import type { Index, NodeId, Sender } from '@raftkit/contract'
-import { memberKey, type Progress, type Round } from './progress.ts'
+import type { Progress, Round } from './progress.ts'
 import type { ForwardMemory } from './proposals.ts'
 import type { PendingRead } from './reads.ts'
 
@@ -79,7 +79,9 @@ export class Leader {
   }
 
   progressOf(member: Sender): Progress | undefined {
-    return this.progress.get(memberKey(member))
+    // A handful: comparing is cheaper than making a key.
+    for (const progress of this.progress.values()) if (sameSender(progress.member, member)) return progress
+    return undefined
   }
 
   *progressById(id: NodeId): Generator<Progress> {

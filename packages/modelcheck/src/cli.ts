@@ -41,7 +41,8 @@ async function main(): Promise<void> {
   })
   if (values.help) return console.log(usage)
   if (values.list) {
-    for (const { name, about } of scopes) console.log(`${name.padEnd(20)} ${about}\n${' '.repeat(21)}${show(boundsOf(name))}`)
+    for (const { name, about } of scopes)
+      console.log(`${name.padEnd(20)} ${about}\n${' '.repeat(21)}${show(boundsOf(name))}`)
     return
   }
   const names = values.scope ?? scopes.map(({ name }) => name)
@@ -98,7 +99,10 @@ function number(name: string, text: string | undefined): number | undefined {
 /** A scope has a thread of its own, and its memory goes with it. */
 function inWorker(work: Work, live: (line: string) => void): Promise<Result> {
   return new Promise((resolve, reject) => {
-    const worker = new Worker(new URL(import.meta.url), { workerData: work, resourceLimits: { maxOldGenerationSizeMb: 6000 } })
+    const worker = new Worker(new URL(import.meta.url), {
+      workerData: work,
+      resourceLimits: { maxOldGenerationSizeMb: 6000 },
+    })
     let told = 0n
     worker.on('message', (news: News) => {
       if (news.type === 'result') return resolve(news.result)

@@ -43,6 +43,14 @@ export function isQuorum(members: readonly Voter[], has: (id: NodeId) => boolean
   return majority([...both, 'outgoing', 'demoted']) && majority([...both, 'incoming'])
 }
 
+/** What a joint configuration leads to: its voters are those of its new half (§6). */
+export const afterJoint = (members: readonly Voter[]): Voter[] =>
+  members.flatMap((member): Voter[] => {
+    if (member.role === 'outgoing') return []
+    if (member.role === 'incoming') return [{ ...member, role: 'voter' }]
+    return member.role === 'demoted' ? [{ ...member, role: 'learner' }] : [member]
+  })
+
 /** The members that the log itself says are in force at its end; undefined: it does not reach back so far. */
 export function membersOf(log: Log): readonly Voter[] | undefined {
   return log.entries.filter(({ members }) => members !== undefined).at(-1)?.members
@@ -119,7 +127,8 @@ export function checkServer(raft: Raft, disk: Reopened, memory: Log): void {
   for (let index = Math.max(first, disk.log.first); index <= durable; index++)
     if (entryAt(disk.log, index)?.id !== entryAt(memory, index)?.id)
       fail('durable is durable', `it counts ${durable} as durable, and its disk does not hold ${index}`)
-  if (durable > lastOf(disk.log)) fail('durable is durable', `it counts ${durable}, its disk ends at ${lastOf(disk.log)}`)
+  if (durable > lastOf(disk.log))
+    fail('durable is durable', `it counts ${durable}, its disk ends at ${lastOf(disk.log)}`)
   if (applied > commit || commit > last) fail('applied ≤ commit ≤ last', `${applied}, ${commit}, ${last}`)
   const members = membersOf(memory)
   if (members !== undefined) {

@@ -5,7 +5,11 @@
  */
 export interface Model {
   readonly processes: number
-  readonly initial: { readonly processes: readonly number[]; readonly watcher: number; readonly messages: readonly number[] }
+  readonly initial: {
+    readonly processes: readonly number[]
+    readonly watcher: number
+    readonly messages: readonly number[]
+  }
   /** How often each kind of action may happen in a run; at most 15, at most 16 kinds. */
   readonly budgets: readonly { readonly name: string; readonly limit: number }[]
   /** Index of the budget that delivering a message without removing it takes from; -1: none. */

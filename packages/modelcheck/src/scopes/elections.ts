@@ -39,6 +39,13 @@ export const elections: readonly Scope[] = [
     channel: 1,
   },
   {
+    name: 'alone',
+    about: 'a cluster of one, which decides alone what its disk must hold first',
+    servers: ['n1'],
+    budgets: { timeout: 3, campaign: 2, crash: 3, propose: 2, read: 2, retry: 2 },
+    term: 5,
+  },
+  {
     name: 'transfer',
     about: 'leadership is handed over, and a crash comes between',
     servers,

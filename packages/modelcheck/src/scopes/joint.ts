@@ -40,7 +40,10 @@ export const joint: readonly Scope[] = [
     about: 'a voter, perhaps the leader, is removed; its configurations may be cut off again by the next leader',
     servers: ['n1', 'n2', 'n3'],
     membership: jointConsensus() as never,
-    changes: [{ type: 'remove', id: 'n1' }, { type: 'remove', id: 'n2' }],
+    changes: [
+      { type: 'remove', id: 'n1' },
+      { type: 'remove', id: 'n2' },
+    ],
     budgets: { change: 2, campaign: 2, retry: 1, heartbeat: 1 },
     term: 4,
     isLed: true,

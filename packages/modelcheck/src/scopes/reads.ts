@@ -5,7 +5,8 @@ const servers = ['n1', 'n2', 'n3'] as const
 export const reads: readonly Scope[] = [
   {
     name: 'reads',
-    about: 'a writer and a reader at any servers, while leadership changes; a server that is not stepped is a paused one',
+    about:
+      'a writer and a reader at any servers, while leadership changes; a server that is not stepped is a paused one',
     servers,
     budgets: { propose: 1, read: 2, campaign: 1, heartbeat: 1 },
     clientsAt: 'all',

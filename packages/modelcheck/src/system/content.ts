@@ -22,7 +22,8 @@ export function written(content: Content, { tail, compactTo, state }: LogWrite):
     const run: Uint8Array[] = []
     for (let offset = 0; offset < tail.run.bytes.length; offset = recordEnd(tail.run.bytes, offset))
       run.push(tail.run.bytes.subarray(offset, recordEnd(tail.run.bytes, offset)))
-    if (run.length !== tail.run.count) throw new Error(`a run of ${run.length} records says that it has ${tail.run.count}`)
+    if (run.length !== tail.run.count)
+      throw new Error(`a run of ${run.length} records says that it has ${tail.run.count}`)
     run.forEach((record, at) => {
       const { index } = readRecord(record, 0)
       if (index !== tail.at + at) throw new Error(`record ${index} is written at ${tail.at + at}`)

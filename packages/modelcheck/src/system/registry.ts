@@ -11,12 +11,18 @@ export class Registry<T> {
     this.#permutations = permutations
   }
 
+  /** The newest of equal values is kept, for a test that it makes no difference. */
+  keepsNewest = false
+
   /** `digest`: 16 bytes for a permutation. */
   intern(value: T, digest: (permutation: number) => Uint8Array): { readonly id: number; readonly isNew: boolean } {
     const first = digest(0)
     const key = toHex(first)
     const known = this.#ids.get(key)
-    if (known !== undefined) return { id: known, isNew: false }
+    if (known !== undefined) {
+      if (this.keepsNewest) this.values[known] = value
+      return { id: known, isNew: false }
+    }
     const id = this.values.length
     this.#ids.set(key, id)
     this.values.push(value)

@@ -3,6 +3,7 @@ import { isRaftkitError, type NodeId, type Outgoing, type ProtocolInit, type Sen
 import { type Message, type Raft, raft } from '@raftkit/core'
 import { type LocalAction, type Model, type Transition, Violation } from '../explore/model.ts'
 import {
+  afterJoint,
   checkDisk,
   checkSent,
   checkServer,
@@ -49,6 +50,8 @@ export interface SystemOptions {
   readonly symmetry?: boolean
   /** A server that crashed is back at once. Default true. */
   readonly reduce?: boolean
+  /** Of servers with equal digests, step the newest instead of the first. It must make no difference. */
+  readonly keepsNewest?: boolean
 }
 
 /** The servers of a scope, as a model for the explorer. */
@@ -94,6 +97,7 @@ export class System implements Model {
       options.symmetry === false ? [(id) => id] : renamesOf(scope.servers, scope.symmetric ?? [scope.servers])
     this.permutations = this.#renames.length
     this.#servers = new Registry(this.permutations)
+    this.#servers.keepsNewest = options.keepsNewest === true
     this.#packets = new Registry(this.permutations)
     this.#knowns = new Registry(this.permutations)
     this.hashes = { process: this.#servers, message: this.#packets, watcher: this.#knowns }
@@ -274,7 +278,11 @@ export class System implements Model {
       const earlier = isNewLife ? undefined : before.life
       if (earlier !== undefined) checkStep(earlier.protocol, life.protocol, this.#views[process]!.log, memory)
       for (let at = 1; at < server.contents.length; at++)
-        checkDisk(id, this.#disk(server.slot, server.contents[at - 1]!).reopened, this.#disk(server.slot, server.contents[at]!).reopened)
+        checkDisk(
+          id,
+          this.#disk(server.slot, server.contents[at - 1]!).reopened,
+          this.#disk(server.slot, server.contents[at]!).reopened,
+        )
       this.#tell(news, id, earlier, server, turn, memory)
     }
     const sends: number[] = []
@@ -339,16 +347,24 @@ export class System implements Model {
       const key = watcher * 0x100000 + log.id
       let holding = this.#held.get(key)
       if (holding === undefined) {
-        holding = holds(log, committed.map(({ entry }) => entry))
+        holding = holds(
+          log,
+          committed.map(({ entry }) => entry),
+        )
         this.#held.set(key, holding)
       }
       if (holding) has.add(this.scope.servers[slot]!)
     }
     if (has.size === this.processes) return
     const decided = committed.map(({ entry }) => this.logs.entries[entry]!.members)
-    const configs = [decided.filter((members) => members !== undefined).at(-1)]
-    for (let slot = 0; slot < this.processes; slot++) configs.push(membersOf(this.#views[state[at + slot]!]!.log))
-    if (configs.some((members) => members !== undefined && isQuorum(members, (id) => has.has(id)))) return
+    const newest = decided.filter((members) => members !== undefined).at(-1)
+    // A leader leaves a committed joint configuration as soon as it appends the new one, which nobody else need have seen.
+    const configs = newest === undefined ? [] : [newest, afterJoint(newest)]
+    for (let slot = 0; slot < this.processes; slot++) {
+      const members = membersOf(this.#views[state[at + slot]!]!.log)
+      if (members !== undefined) configs.push(members)
+    }
+    if (configs.some((members) => isQuorum(members, (id) => has.has(id)))) return
     throw new Violation(
       'committed is durable on a quorum',
       `${committed.length} entries are committed, and only the disks of ${[...has].join(', ') || 'nobody'} hold them`,
@@ -385,19 +401,31 @@ export class System implements Model {
     }
   }
 
-  #open(slot: number, content: Content, founders?: readonly NodeId[]): { protocol: Raft; snapshot: string | undefined } {
+  #open(
+    slot: number,
+    content: Content,
+    founders?: readonly NodeId[],
+  ): { protocol: Raft; snapshot: string | undefined } {
     const opening = raft.open({
       ...this.#init(slot, content),
       ...(founders === undefined ? {} : { founders: founders.map((id) => ({ id })) }),
     })
-    if (content.records.length > 0)
-      opening.load({ count: content.records.length, bytes: endToEnd(content.records) })
+    if (content.records.length > 0) opening.load({ count: content.records.length, bytes: endToEnd(content.records) })
     return { protocol: opening.start(0) as Raft, snapshot: opening.snapshot?.name }
   }
 
   #restarted(down: Server, founders?: readonly NodeId[]): { server: Server; turn: Turn; isNewLife: true } {
     const { protocol, snapshot } = this.#open(down.slot, down.contents[0]!, founders)
-    const life: Life = { protocol, now: 0, writes: [], durable: 0, held: [], machine: this.#machine.empty, applied: 0, reads: [] }
+    const life: Life = {
+      protocol,
+      now: 0,
+      writes: [],
+      durable: 0,
+      held: [],
+      machine: this.#machine.empty,
+      applied: 0,
+      reads: [],
+    }
     const turn = new Turn(down, life, this.#machine, this.scope.flushesAtOnce === true)
     if (snapshot !== undefined) turn.restore(snapshot)
     turn.take()
@@ -414,7 +442,11 @@ export class System implements Model {
     const digests = this.#renames.map((rename) => {
       const writer = new Writer(512).raw(protocol.digest(rename))
       // All of them: the protocol need not have kept them in memory.
-      for (const record of content.records) writer.raw(renamed(record, this.scope.servers, rename))
+      for (const { term, kind, command, members } of reopened.log.entries) {
+        writer.u64(term).u8(kind).text(command)
+        const voters = members?.map(({ id, incarnation: life, role }) => `${rename(id)}/${life}:${role}`).sort()
+        writer.text(voters?.join() ?? '')
+      }
       return hash128(writer.finish())
     })
     const disk = { reopened, digests }
@@ -440,8 +472,7 @@ export class System implements Model {
       }
       return hash128(writer.finish())
     })
-    if (isNew)
-      this.#views[id] = { log: this.logs.of(contents.at(-1)!), disk: this.#disk(slot, contents[0]!).reopened }
+    if (isNew) this.#views[id] = { log: this.logs.of(contents.at(-1)!), disk: this.#disk(slot, contents[0]!).reopened }
     return id
   }
 
@@ -570,13 +601,16 @@ function cannotMatter(message: Message, { state, role, ballot }: Raft, durableTe
     case 'vote':
       return (
         message.term <= durableTerm &&
-        (message.ballot < ballot || (message.ballot === ballot && role.type !== 'candidate' && role.type !== 'preCandidate'))
+        (message.ballot < ballot ||
+          (message.ballot === ballot && role.type !== 'candidate' && role.type !== 'preCandidate'))
       )
     case 'appended':
     case 'rejected':
       return (
         message.term < durableTerm ||
-        (message.term === durableTerm && state.term === durableTerm && (role.type === 'follower' || role.type === 'preCandidate'))
+        (message.term === durableTerm &&
+          state.term === durableTerm &&
+          (role.type === 'follower' || role.type === 'preCandidate'))
       )
     default:
       return false
@@ -595,7 +629,9 @@ function renamesOf(servers: readonly NodeId[], groups: readonly (readonly NodeId
 
 function orders<T>(items: readonly T[]): T[][] {
   if (items.length < 2) return [[...items]]
-  return items.flatMap((item, at) => orders([...items.slice(0, at), ...items.slice(at + 1)]).map((rest) => [item, ...rest]))
+  return items.flatMap((item, at) =>
+    orders([...items.slice(0, at), ...items.slice(at + 1)]).map((rest) => [item, ...rest]),
+  )
 }
 
 /** The bytes with every id, as a text with its length, exchanged. Ids of a scope are equally long. */

@@ -27,7 +27,13 @@ export const nothing: Known = { committed: [], leaders: [], refused: [], seen: 0
 
 export type News =
   | { readonly type: 'leads'; readonly slot: number; readonly id: string; readonly term: number; readonly log: number }
-  | { readonly type: 'commits'; readonly id: string; readonly term: number; readonly log: number; readonly index: number }
+  | {
+      readonly type: 'commits'
+      readonly id: string
+      readonly term: number
+      readonly log: number
+      readonly index: number
+    }
   /** The machine after the entries up to `index`. */
   | { readonly type: 'holds'; readonly id: string; readonly index: number; readonly state: string }
   | { readonly type: 'acknowledged'; readonly command: string; readonly index: number; readonly term: number }
@@ -92,15 +98,19 @@ export function told(known: Known, news: News, logs: Logs, machine: Machine): Kn
 /** Election Safety (§5.2), and Leader Completeness (§5.4): whoever begins to lead has all that was committed in earlier terms. */
 function leads(known: Known, { slot, id, term, log: logId }: News & { type: 'leads' }, logs: Logs): Known {
   const other = known.leaders.find((leader) => leader.term === term)
+  // Not even the same server twice: its first life may have forgotten its vote, and its log may be another.
   if (other !== undefined) {
-    if (other.slot === slot) return known
-    throw new Violation('election safety', `${id} leads in term ${term}, and so did another one`)
+    const who = other.slot === slot ? 'it did before' : 'so did another one'
+    throw new Violation('election safety', `${id} is elected in term ${term}, and ${who}`)
   }
   const log = logs.all[logId]!
   known.committed.forEach(({ entry, term: committedIn }, at) => {
     const index = at + 1
     if (committedIn < term && index >= log.first && log.entries[index - log.first]?.id !== entry)
-      throw new Violation('leader completeness', `${id} leads in term ${term} without the entry ${index} of term ${committedIn}`)
+      throw new Violation(
+        'leader completeness',
+        `${id} leads in term ${term} without the entry ${index} of term ${committedIn}`,
+      )
   })
   return { ...known, leaders: [...known.leaders, { term, slot }].sort((a, b) => a.term - b.term) }
 }
@@ -115,12 +125,18 @@ function commits(known: Known, { id, term, log: logId, index }: News & { type: '
     const before = committed[at - 1]
     if (before === undefined) {
       if (at !== committed.length + 1)
-        throw new Violation('state machine safety', `${id} commits ${at}, and nobody has committed ${committed.length + 1}`)
+        throw new Violation(
+          'state machine safety',
+          `${id} commits ${at}, and nobody has committed ${committed.length + 1}`,
+        )
       committed.push({ entry: entry.id, term })
       if (known.refused.includes(entry.command) && entry.command !== '')
         throw new Violation('refused is not committed', `“${entry.command}” was refused, and is committed at ${at}`)
     } else if (before.entry !== entry.id) {
-      throw new Violation('state machine safety', `${id} commits another entry at ${at} than was committed there before`)
+      throw new Violation(
+        'state machine safety',
+        `${id} commits another entry at ${at} than was committed there before`,
+      )
     }
   }
   return committed.length === known.committed.length ? known : { ...known, committed }
