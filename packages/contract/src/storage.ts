@@ -27,6 +27,7 @@ export interface LogStore {
    * Atomic, in call order; resolves in call order, once durable; may stay pending (a slow or full disk).
    * Writes that wait together share one flush. After a crash, a rejection or close, open finds a prefix as above.
    * One rejection rejects all that follow: a failed flush is never retried.
+   * A change that does not fit the log rejects `INVALID_OPTION` and changes nothing.
    */
   write(change: LogWrite): Promise<void>
   /**
