@@ -20,8 +20,6 @@ export interface Hello {
   readonly machineVersion: number
 }
 
-const none = new Uint8Array(16)
-
 export function encodeHello(hello: Hello): Uint8Array {
   return new Writer(128)
     .u8(helloFormat)
@@ -80,13 +78,32 @@ export function admit(bytes: Uint8Array, own: Hello, proven: readonly string[] |
   return hello
 }
 
+/** The same few identities stand in every frame: the ones seen last, in both forms. */
+const known: { readonly text: string; readonly bytes: Uint8Array }[] = [{ text: '', bytes: new Uint8Array(16) }]
+const knownCount = 32
+let replaced = 0
+
 /** 16 bytes of a 32-digit identity; zero for ''. */
 export function identity(hex: string): Uint8Array {
-  return hex === '' ? none : fromHex(hex)
+  for (const { text, bytes } of known) if (text === hex) return bytes
+  return remember(hex, fromHex(hex)).bytes
 }
 
 export function identityText(bytes: Uint8Array): string {
-  return bytes.every((byte) => byte === 0) ? '' : toHex(bytes)
+  for (const each of known) if (isEqual(each.bytes, bytes)) return each.text
+  return remember(toHex(bytes), new Uint8Array(bytes)).text
+}
+
+function remember(text: string, bytes: Uint8Array): (typeof known)[number] {
+  const identity = { text, bytes }
+  if (known.length < knownCount) known.push(identity)
+  else known[1 + (replaced++ % (knownCount - 1))] = identity // '' stays
+  return identity
+}
+
+function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  for (let i = 0; i < 16; i++) if (a[i] !== b[i]) return false
+  return true
 }
 
 function name(reader: Reader): string {

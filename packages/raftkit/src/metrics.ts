@@ -33,6 +33,10 @@ class Histogram {
 
 type Labels = Readonly<Record<string, string>>
 
+const none: Labels = {}
+const keyOf = (name: string, labels: Labels): string =>
+  labels === none ? name : `${name} ${Object.values(labels).join(' ')}`
+
 /** What is counted between two readings; what a state says is read when it is asked for. */
 export class Metrics {
   readonly #labels: Labels
@@ -43,15 +47,15 @@ export class Metrics {
     this.#labels = labels
   }
 
-  count(name: string, labels: Labels = {}, by = 1): void {
-    const key = `${name} ${Object.values(labels).join(' ')}`
+  count(name: string, labels: Labels = none, by = 1): void {
+    const key = keyOf(name, labels)
     const counter = this.#counters.get(key)
     if (counter) counter.value += by
     else this.#counters.set(key, { name, labels, value: by })
   }
 
-  observe(name: string, milliseconds: number, labels: Labels = {}): void {
-    const key = `${name} ${Object.values(labels).join(' ')}`
+  observe(name: string, milliseconds: number, labels: Labels = none): void {
+    const key = keyOf(name, labels)
     let histogram = this.#histograms.get(key)
     if (!histogram) {
       histogram = { name, labels, of: new Histogram() }

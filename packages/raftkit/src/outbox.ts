@@ -28,7 +28,9 @@ export class Outbox<Message> {
   }
 
   /** What may leave now, in the order it was made: of what waited, and of what is new. Also how many were given up. */
-  release(messages: readonly Outgoing<Message>[]): { ready: Outgoing<Message>[]; dropped: number } {
+  release(messages: readonly Outgoing<Message>[]): { ready: readonly Outgoing<Message>[]; dropped: number } {
+    if (this.#waiting.length === 0 && messages.every(({ after }) => after <= this.#durable))
+      return { ready: messages, dropped: 0 }
     const ready: Outgoing<Message>[] = []
     const waiting: Outgoing<Message>[] = []
     for (const message of this.#waiting) (message.after <= this.#durable ? ready : waiting).push(message)

@@ -78,6 +78,7 @@ export class World {
   readonly #servers = new Map<NodeId, Server>()
   #standingAt = -1
   #standing = 0
+  #quiet = false
   #steps = 0
   #completions = 0
 
@@ -187,16 +188,19 @@ export class World {
       }
       const tick = (): void => {
         try {
-          if (this.watchers.violation) return reject(this.watchers.violation)
-          if (when?.()) return resolve('when')
-          if (this.events >= events) return resolve('events')
-          const due = this.timeline.next(until)
-          if (!due) {
-            const idle = this.timeline.size === 0
-            this.timeline.skip(until)
-            return resolve(idle ? 'idle' : 'until')
-          }
-          this.#happen(due)
+          do {
+            if (this.watchers.violation) return reject(this.watchers.violation)
+            if (when?.()) return resolve('when')
+            if (this.events >= events) return resolve('events')
+            const due = this.timeline.next(until)
+            if (!due) {
+              const idle = this.timeline.size === 0
+              this.timeline.skip(until)
+              return resolve(idle ? 'idle' : 'until')
+            }
+            this.#quiet = false
+            this.#happen(due)
+          } while (this.#quiet)
           queueMicrotask(ask)
         } catch (error) {
           reject(error)
@@ -215,6 +219,12 @@ export class World {
   /** One I/O, or several at once, came back to a process. */
   completed(count = 1): void {
     this.#completions += count
+  }
+
+  /** A frame came: the runtime only puts it by for its next turn, so no promise follows from it that should be waited for. */
+  delivered(): void {
+    this.#completions++
+    this.#quiet = true
   }
 
   /** A protocol took a step. */

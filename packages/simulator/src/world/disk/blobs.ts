@@ -84,9 +84,7 @@ export class BlobFolder {
           ? Promise.reject(closed())
           : step(files.get(name), disk.readTime(), () => this.#create(checked(name), writing, open)),
       retain: (names) =>
-        !open()
-          ? Promise.reject(closed())
-          : this.#retain(names, (done) => step(undefined, disk.flushTime(0), done)),
+        !open() ? Promise.reject(closed()) : this.#retain(names, (done) => step(undefined, disk.flushTime(0), done)),
     }
   }
 

@@ -169,7 +169,7 @@ export class Network {
     if (!to.open) return this.drop(packet, 'dead')
     to.process.deliver(() => {
       if (!to.open) return
-      this.#world.completed()
+      this.#world.delivered()
       this.#world.watchers.arrived(packet)
       to.receiver!.frame(packet.from, packet.bytes)
     })

@@ -135,10 +135,25 @@ export class VirtualTransport implements Transport {
   }
 }
 
+// A small buffer of its own costs more than all that is written to it: frames are cut from slabs.
+const slabBytes = 16_384
+let slab = new Uint8Array(0)
+let cut = 0
+
+function allocate(length: number): Uint8Array {
+  if (length > slabBytes / 4) return new Uint8Array(length)
+  if (length > slab.length - cut) {
+    slab = new Uint8Array(slabBytes)
+    cut = 0
+  }
+  cut += length
+  return slab.subarray(cut - length, cut)
+}
+
 function joined(parts: readonly Uint8Array[]): Uint8Array {
   let length = 0
   for (const part of parts) length += part.length
-  const frame = new Uint8Array(length)
+  const frame = allocate(length)
   let offset = 0
   for (const part of parts) {
     frame.set(part, offset)
