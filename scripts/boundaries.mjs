@@ -25,7 +25,7 @@ const house = {
   'transport-*': ['bytes', 'contract'],
   compliance: ['contract'],
   simulator: ['linearizability', 'multi', 'raftkit', 'membership', 'bft', 'core', 'bytes', 'contract'],
-  modelcheck: ['membership', 'bft', 'core', 'bytes', 'contract'],
+  modelcheck: ['raftkit', 'membership', 'bft', 'core', 'files', 'bytes', 'contract'],
   linearizability: [],
 }
 

@@ -42,7 +42,7 @@ export const elections: readonly Scope[] = [
     name: 'alone',
     about: 'a cluster of one, which decides alone what its disk must hold first',
     servers: ['n1'],
-    budgets: { timeout: 3, campaign: 2, crash: 3, propose: 2, read: 2, retry: 2 },
+    budgets: { timeout: 2, campaign: 1, crash: 2, propose: 2, read: 1 },
     term: 5,
   },
   {

@@ -8,6 +8,8 @@ export interface Entry {
   readonly term: number
   readonly kind: number
   readonly command: string
+  /** Which proposal it is; 0: none. */
+  readonly proposal: number
   readonly members: readonly Voter[] | undefined
 }
 
@@ -45,12 +47,13 @@ export class Logs {
     const key = toHex(record)
     const known = this.#entries.get(key)
     if (known !== undefined) return known
-    const { kind, term, payload } = readRecord(record, 0)
+    const { kind, term, seed, payload } = readRecord(record, 0)
     const entry = {
       id: this.entries.length,
       term,
       kind,
       command: kind === recordKind.command ? text.decode(payload) : '',
+      proposal: kind === recordKind.command ? seed : 0,
       members: kind === recordKind.config ? membersIn(payload) : undefined,
     }
     this.#entries.set(key, entry)

@@ -29,6 +29,8 @@ export type BudgetName = keyof Budgets
 export interface Machine {
   readonly empty: string
   apply(state: string, command: string, index: number): { readonly state: string; readonly answer: string }
+  /** What is wrong with a state, if anything. */
+  wrong?(state: string): string | undefined
 }
 
 /** A bounded world: who is there, what may happen, and how often. */

@@ -179,7 +179,13 @@ export class System implements Model {
           turn.do({ type: 'campaign' })
           break
         case 'propose':
-          turn.do({ type: 'propose', id: action.arg, data: new TextEncoder().encode(action.what!), time: 0, seed: 0 })
+          turn.do({
+            type: 'propose',
+            id: action.arg,
+            data: new TextEncoder().encode(action.what!),
+            time: 0,
+            seed: action.arg,
+          })
           break
         case 'change':
           turn.do({ type: 'change', id: 200 + action.arg, request: this.scope.changes![action.arg], time: 0 })
@@ -309,18 +315,14 @@ export class System implements Model {
       news.push({ type: 'commits', id, term, log: memory.id, index: protocol.commit })
     if (applied !== (earlier?.applied ?? 0)) news.push({ type: 'holds', id, index: applied, state: machine })
     for (const settled of turn?.outcome.settled ?? []) {
-      const command = this.#command(settled.id)
-      if (settled.type === 'committed' && command !== undefined)
-        news.push({ type: 'acknowledged', command, index: settled.index, term: settled.term })
-      if (settled.type === 'refused' && command !== undefined) news.push({ type: 'refused', command })
-      if ((settled.type === 'refused' || settled.type === 'unknown') && settled.id >= 100 && settled.id < 200)
-        news.push({ type: 'dropped', read: settled.id })
+      const isProposal = settled.id < 100
+      const isRead = settled.id >= 100 && settled.id < 200
+      if (settled.type === 'committed' && isProposal)
+        news.push({ type: 'acknowledged', proposal: settled.id, index: settled.index, term: settled.term })
+      if (settled.type === 'refused' && isProposal) news.push({ type: 'refused', proposal: settled.id })
+      if (isRead && settled.type !== 'read') news.push({ type: 'dropped', read: settled.id })
     }
     for (const { id: read, state } of turn?.outcome.answered ?? []) news.push({ type: 'answered', read, state })
-  }
-
-  #command(proposal: number): string | undefined {
-    return proposal < 100 ? (this.scope.commands?.[proposal - 1] ?? letter(proposal)) : undefined
   }
 
   #checkMatching(a: number, b: number): void {
@@ -442,8 +444,8 @@ export class System implements Model {
     const digests = this.#renames.map((rename) => {
       const writer = new Writer(512).raw(protocol.digest(rename))
       // All of them: the protocol need not have kept them in memory.
-      for (const { term, kind, command, members } of reopened.log.entries) {
-        writer.u64(term).u8(kind).text(command)
+      for (const { term, kind, proposal, command, members } of reopened.log.entries) {
+        writer.u64(term).u8(kind).u32(proposal).text(command)
         const voters = members?.map(({ id, incarnation: life, role }) => `${rename(id)}/${life}:${role}`).sort()
         writer.text(voters?.join() ?? '')
       }
@@ -573,8 +575,6 @@ export class System implements Model {
     return { processes: servers.map((server) => this.#intern(server)), watcher: this.#known(known[0]!), messages: [] }
   }
 }
-
-const letter = (proposal: number): string => String.fromCharCode(96 + proposal)
 
 /** Of the writes under way, the first `kept` have reached the disk. */
 function crashed({ life: _, ...server }: Server, kept: number): Server {

@@ -14,16 +14,14 @@ export interface Known {
   /** Who led, by term. */
   readonly leaders: readonly { readonly term: number; readonly slot: number }[]
   /** Proposals that were told: certainly not. */
-  readonly refused: readonly string[]
+  readonly refused: readonly number[]
   /** How many commands a read must see: those that were acknowledged, or seen by a read that was answered. */
   readonly seen: number
   /** Reads under way: what `seen` was when they began. */
   readonly reads: readonly { readonly id: number; readonly floor: number }[]
-  /** By command: what its client was told. */
-  readonly answers: readonly { readonly command: string; readonly answer: string }[]
 }
 
-export const nothing: Known = { committed: [], leaders: [], refused: [], seen: 0, reads: [], answers: [] }
+export const nothing: Known = { committed: [], leaders: [], refused: [], seen: 0, reads: [] }
 
 export type News =
   | { readonly type: 'leads'; readonly slot: number; readonly id: string; readonly term: number; readonly log: number }
@@ -36,8 +34,8 @@ export type News =
     }
   /** The machine after the entries up to `index`. */
   | { readonly type: 'holds'; readonly id: string; readonly index: number; readonly state: string }
-  | { readonly type: 'acknowledged'; readonly command: string; readonly index: number; readonly term: number }
-  | { readonly type: 'refused'; readonly command: string }
+  | { readonly type: 'acknowledged'; readonly proposal: number; readonly index: number; readonly term: number }
+  | { readonly type: 'refused'; readonly proposal: number }
   | { readonly type: 'asked'; readonly read: number }
   | { readonly type: 'answered'; readonly read: number; readonly state: string }
   /** A read will not be answered. */
@@ -57,21 +55,26 @@ export function told(known: Known, news: News, logs: Logs, machine: Machine): Kn
           'state machine safety',
           `${news.id} has applied ${news.index} and holds “${news.state}”; the log says “${expected}”`,
         )
+      const wrong = machine.wrong?.(news.state)
+      if (wrong !== undefined) throw new Violation('machine', `${news.id}: ${wrong}`)
       return known
     }
     case 'acknowledged': {
       const there = known.committed[news.index - 1]
       const entry = there && logs.entries[there.entry]
-      if (entry?.command !== news.command || entry.term !== news.term)
-        throw new Violation('acknowledged is committed', `“${news.command}” at ${news.index} of term ${news.term}`)
+      if (entry?.proposal !== news.proposal || entry.term !== news.term)
+        throw new Violation(
+          'acknowledged is committed',
+          `proposal ${news.proposal} at ${news.index} of term ${news.term}`,
+        )
       const before = known.committed.slice(0, news.index)
       const seen = before.filter(({ entry: id }) => logs.entries[id]!.kind === recordKind.command).length
       return { ...known, seen: Math.max(known.seen, seen) }
     }
     case 'refused':
-      if (known.committed.some(({ entry }) => logs.entries[entry]!.command === news.command))
-        throw new Violation('refused is not committed', `“${news.command}” was refused, and is committed`)
-      return { ...known, refused: [...known.refused, news.command].sort() }
+      if (known.committed.some(({ entry }) => logs.entries[entry]!.proposal === news.proposal))
+        throw new Violation('refused is not committed', `proposal ${news.proposal} was refused, and is committed`)
+      return { ...known, refused: [...known.refused, news.proposal].sort() }
     case 'asked':
       return { ...known, reads: [...known.reads, { id: news.read, floor: known.seen }] }
     case 'dropped':
@@ -130,8 +133,11 @@ function commits(known: Known, { id, term, log: logId, index }: News & { type: '
           `${id} commits ${at}, and nobody has committed ${committed.length + 1}`,
         )
       committed.push({ entry: entry.id, term })
-      if (known.refused.includes(entry.command) && entry.command !== '')
-        throw new Violation('refused is not committed', `“${entry.command}” was refused, and is committed at ${at}`)
+      if (known.refused.includes(entry.proposal))
+        throw new Violation(
+          'refused is not committed',
+          `proposal ${entry.proposal} was refused, and is committed at ${at}`,
+        )
     } else if (before.entry !== entry.id) {
       throw new Violation(
         'state machine safety',
