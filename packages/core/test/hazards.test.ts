@@ -142,9 +142,13 @@ describe('a snapshot that is not needed any more', () => {
     leader.snapshot()
     world.settle()
     expect(leader.raft.log.first).toBe(leader.raft.log.last + 1)
-    // A link that is new is probed; what lies before is compacted, so the snapshot is offered.
+    // What seems to be lost would be sent again; it is compacted, so the snapshot is offered.
+    leader.do({ type: 'link', peer: 'c', state: 'down' })
+    leader.do({ type: 'link', peer: 'c', state: 'up' })
+    world.run(3 * electionTimeout)
     world.heal()
     world.run(2 * electionTimeout)
+    expect(leader.happenings('snapshot')).toContainEqual(expect.objectContaining({ step: 'offered', peer: 'c' }))
     const ids = [leader.propose('x'), leader.propose('y')]
     world.run(2 * electionTimeout)
     for (const id of ids) expect(leader.outcome(id)).toMatchObject({ type: 'committed' })
