@@ -22,14 +22,21 @@ export class Blobs {
   readonly #store: SnapshotStore
   /** Blobs that the runtime writes itself and the protocol has not been told of. */
   readonly #own: () => readonly string[]
+  readonly #check: (name: string) => Promise<void>
   readonly #readers = new Map<string, Promise<SnapshotReader>>()
   readonly #fetched = new Map<string, Fetched>()
   #tail: Promise<unknown> = Promise.resolve()
   #closed = false
 
-  constructor(store: SnapshotStore, own: () => readonly string[]) {
+  /** `check`: rejects `DAMAGED` for a blob that is not what some member wrote. */
+  constructor(
+    store: SnapshotStore,
+    own: () => readonly string[],
+    check: (name: string) => Promise<void> = async () => undefined,
+  ) {
     this.#store = store
     this.#own = own
+    this.#check = check
   }
 
   /** Resolves with the answer; rejects what the protocol cannot handle. */
@@ -103,6 +110,13 @@ export class Blobs {
       case 'commitSnapshot':
         if ('writer' in fetched) await fetched.writer.commit()
         this.#fetched.delete(ask.name)
+        // Whoever sent it may have read rot from its disk: it must not come into force here.
+        try {
+          await this.#check(ask.name)
+        } catch (error) {
+          if (isRaftkitError(error, 'UNKNOWN_FORMAT')) return { type: 'failed', code: 'DAMAGED' }
+          throw error
+        }
         return { type: 'commitSnapshot' }
     }
   }

@@ -1,27 +1,27 @@
 import { checksumSeed } from '@raftkit/bytes'
-import {
-  type Answer,
-  type Ask,
-  type Effects,
-  type Environment,
-  type GroupId,
-  type Happening,
-  type Index,
-  type Lane,
-  type LinkState,
-  type LogStore,
-  type MessageSummary,
-  type NodeId,
-  type Outgoing,
-  type Protocol,
-  type ProtocolEvent,
+import type {
+  Answer,
+  Ask,
+  Effects,
+  Environment,
+  GroupId,
+  Happening,
+  Index,
+  Lane,
+  LinkState,
+  LogStore,
+  MessageSummary,
+  NodeId,
+  Outgoing,
+  Protocol,
+  ProtocolEvent,
   RaftkitError,
-  type Sender,
-  type SnapshotPoint,
-  type SnapshotStore,
-  type StateMachine,
-  type Status,
-  type Term,
+  Sender,
+  SnapshotPoint,
+  SnapshotStore,
+  StateMachine,
+  Status,
+  Term,
 } from '@raftkit/contract'
 import { type Applied, Applier, type ApplierEvents } from './applier.ts'
 import { answered, Blobs, storageFailure } from './blobs.ts'
@@ -31,6 +31,7 @@ import type { RuntimeEvent } from './events.ts'
 import { failure } from './failure.ts'
 import { Outbox } from './outbox.ts'
 import type { Pending } from './pending.ts'
+import { check, unsealed } from './snapshot-file.ts'
 import { type SnapshotPolicy, Snapshots } from './snapshots.ts'
 
 export interface ReplicaParts {
@@ -128,7 +129,11 @@ export class Replica {
       failed: (error) => this.fail(error),
       tell: (event) => host.tell(group, event),
     })
-    this.#blobs = new Blobs(parts.snapshots, () => this.snapshots.names())
+    this.#blobs = new Blobs(
+      parts.snapshots,
+      () => this.snapshots.names(),
+      (name) => check(name, parts.snapshots),
+    )
   }
 
   get incarnation(): string {
@@ -373,28 +378,8 @@ export class Replica {
 }
 
 /** The machine takes over what the blob holds. */
-export async function restore(machine: StateMachine, store: SnapshotStore, name: string): Promise<void> {
-  const reader = await store.open(name)
-  try {
-    await machine.restore(chunks(reader))
-  } finally {
-    await reader.close()
-  }
-}
-
-const chunkBytes = 256 * 1024
-
-async function* chunks(reader: Awaited<ReturnType<SnapshotStore['open']>>): AsyncGenerator<Uint8Array> {
-  for (let offset = 0; offset < reader.bytes; ) {
-    const chunk = await reader.read(offset, chunkBytes)
-    if (chunk.length === 0)
-      throw new RaftkitError(
-        'DAMAGED',
-        `a snapshot ends at ${offset} of ${reader.bytes} bytes; wipe this node and add it again`,
-      )
-    offset += chunk.length
-    yield chunk
-  }
+export function restore(machine: StateMachine, store: SnapshotStore, name: string): Promise<void> {
+  return machine.restore(unsealed(name, store))
 }
 
 function changesIdentity({ type }: Happening): boolean {

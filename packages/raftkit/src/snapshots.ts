@@ -11,6 +11,7 @@ import {
 } from '@raftkit/contract'
 import { storageFailure } from './blobs.ts'
 import type { RuntimeEvent } from './events.ts'
+import { sealed, snapshotName } from './snapshot-file.ts'
 
 /** When a node takes snapshots by itself: after so much was applied since the last one. */
 export interface SnapshotPolicy {
@@ -140,7 +141,7 @@ export class Snapshots {
   }
 
   #freeze(index: Index, term: Term): void {
-    const name = `${index}-${term}-${this.#identity}-${++this.#count}`
+    const name = snapshotName(index, term, `${this.#identity}-${++this.#count}`)
     this.#host.tell({ type: 'snapshotting', step: 'begun', index })
     let chunks: AsyncIterable<Uint8Array>
     try {
@@ -162,7 +163,7 @@ export class Snapshots {
     let writer: SnapshotWriter | undefined
     try {
       writer = await stored(this.#store.create(name))
-      for await (const chunk of chunks) {
+      for await (const chunk of sealed(index, term, chunks)) {
         if (this.#closed) return
         await stored(writer.write(chunk))
       }

@@ -2,6 +2,7 @@ import { isRaftkitError, RaftkitError } from '@raftkit/contract'
 import { memoryStorage } from '@raftkit/storage-memory'
 import { describe, expect, test } from 'vitest'
 import { Blobs } from '../src/blobs.ts'
+import { check } from '../src/snapshot-file.ts'
 
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 
@@ -49,6 +50,34 @@ describe('the blob that is fetched from a peer', () => {
     const blobs = new Blobs(snapshots, () => [])
     expect(await blobs.carryOut({ type: 'createSnapshot', id: 1, name: 's' })).toMatchObject({ held: 5 })
     expect(await blobs.carryOut({ type: 'commitSnapshot', id: 2, name: 's' })).toEqual({ type: 'commitSnapshot' })
+    blobs.close()
+  })
+})
+
+describe('a fetched blob that its sender read from a rotten disk', () => {
+  test('does not come into force: the protocol hears that it failed, and fetches it again once it is dropped', async () => {
+    const snapshots = await store()
+    const blobs = new Blobs(
+      snapshots,
+      () => [],
+      (name) => check(name, snapshots),
+    )
+    const fetch = (): Promise<unknown> =>
+      Promise.all([
+        blobs.carryOut({ type: 'createSnapshot', id: 1, name: '7-2-x' }),
+        blobs.carryOut({
+          type: 'writeSnapshot',
+          id: 2,
+          name: '7-2-x',
+          bytes: bytes('nothing that anybody ever wrote'),
+        }),
+        blobs.carryOut({ type: 'commitSnapshot', id: 3, name: '7-2-x' }),
+      ])
+    expect(await fetch()).toMatchObject([{ held: 0 }, { held: 31 }, { type: 'failed' }])
+    // The protocol lets go of it and begins anew in the same turn: the store must not say LOCKED or REFUSED.
+    const dropped = blobs.retain([])
+    expect(await fetch()).toMatchObject([{ held: 0 }, { held: 31 }, { type: 'failed' }])
+    await dropped
     blobs.close()
   })
 })

@@ -45,7 +45,9 @@ export class Caretaker {
     const { failure } = server
     if (how === 'exit' && failure !== undefined) {
       const code = isRaftkitError(failure) ? failure.code : undefined
-      if (code === undefined || !byDisk.has(code))
+      // Rot may hit the very number of a format.
+      const foreign = code === 'UNKNOWN_FORMAT' && server.disk.damaged
+      if (code === undefined || !(byDisk.has(code) || foreign))
         throw new Violation('no failure of its own', `${server.id} stopped: ${String(failure)}`, failure)
       if (code === 'DAMAGED' && !server.disk.damaged)
         throw new Violation(
@@ -69,7 +71,7 @@ export class Caretaker {
     for (const [server, time] of [...this.#reviveAt]) {
       if (server.alive || (time > world.now && !healing)) continue
       this.#reviveAt.delete(server)
-      if (isRaftkitError(server.failure, 'DAMAGED')) {
+      if (isRaftkitError(server.failure, 'DAMAGED') || isRaftkitError(server.failure, 'UNKNOWN_FORMAT')) {
         if (server.boots > 0) server.wipe()
         this.#reviveAt.delete(server)
         this.#run.count('damage found')
