@@ -1,4 +1,4 @@
-import type { Storage } from '@raftkit/contract'
+import { RaftkitError, type Storage } from '@raftkit/contract'
 
 /** The adapter under test, and what its author says of it. */
 export interface StorageSubject {
@@ -30,4 +30,29 @@ export interface StorageSubject {
 export interface SmallDisk {
   readonly directory: string
   remove(): Promise<void>
+}
+
+/** Throws `INVALID_OPTION` for what is no subject: a misspelt option would leave promises untested. */
+export function checkSubject(subject: StorageSubject): void {
+  const kinds: { [K in keyof StorageSubject]-?: (value: unknown) => boolean } = {
+    open: (value) => typeof value === 'function',
+    program: (value) => typeof value === 'string' || value instanceof URL,
+    durable: (value) => typeof value === 'boolean',
+    reopens: (value) => typeof value === 'boolean',
+    damage: (value) => value === false || value === 'detected' || value === 'loader',
+    untraced: (value) => typeof value === 'string' && value !== '',
+    smallDisk: (value) => typeof value === 'function',
+    seed: (value) => Number.isSafeInteger(value),
+  }
+  if (typeof subject?.open !== 'function')
+    throw new RaftkitError(
+      'INVALID_OPTION',
+      'a subject is an object with the function `open`, and may say more of the adapter',
+    )
+  for (const [option, value] of Object.entries(subject))
+    if (value !== undefined && !kinds[option as keyof StorageSubject]?.(value))
+      throw new RaftkitError(
+        'INVALID_OPTION',
+        `\`${option}\` is no option of a subject, or has a wrong value: ${String(value)}`,
+      )
 }

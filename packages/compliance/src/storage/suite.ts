@@ -13,10 +13,11 @@ import { ownerPromises } from './owners.ts'
 import { promisesIn } from './place.ts'
 import { readPromises } from './reads.ts'
 import { sequencePromises } from './sequences.ts'
-import type { StorageSubject } from './subject.ts'
+import { checkSubject, type StorageSubject } from './subject.ts'
 
 /** Defines the tests of every promise of the storage port, snapshots included, over one adapter. Throws `INVALID_OPTION`. */
 export function storageCompliance(runner: Runner, subject: StorageSubject): void {
+  checkSubject(subject)
   const suite = suiteOf(runner)
   const it = promisesIn(suite, subject)
   suite.describe('logs', () => logPromises(it))
