@@ -52,7 +52,7 @@ export function append(at: Index, count: number, version = 0, size = 24): LogWri
 }
 
 /** The records of a run, cut by their lengths alone, as an adapter must give them: `count` whole ones, end to end. */
-export function records({ count, bytes }: Run): Uint8Array[] {
+function records({ count, bytes }: Run): Uint8Array[] {
   assert.ok(bytes instanceof Uint8Array, 'the bytes of a run are a Uint8Array')
   const found: Uint8Array[] = []
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
