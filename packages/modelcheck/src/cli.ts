@@ -1,9 +1,9 @@
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { boundsOf, type Limits, type Result, run } from './campaign.ts'
+import { type Limits, type Result, run } from './campaign.ts'
 import type { Progress } from './explore/explore.ts'
-import { scopes } from './scopes/index.ts'
+import { subjects } from './scopes/index.ts'
 
 const usage = `modelcheck: explores every state that the real protocol can reach, within bounds
 
@@ -41,13 +41,13 @@ async function main(): Promise<void> {
   })
   if (values.help) return console.log(usage)
   if (values.list) {
-    for (const { name, about } of scopes)
-      console.log(`${name.padEnd(20)} ${about}\n${' '.repeat(21)}${show(boundsOf(name))}`)
+    for (const { name, about, bounds } of subjects)
+      console.log(`${name.padEnd(22)} ${about}\n${' '.repeat(23)}${show(bounds)}`)
     return
   }
-  const names = values.scope ?? scopes.map(({ name }) => name)
+  const names = values.scope ?? subjects.map(({ name }) => name)
   for (const name of names)
-    if (!scopes.some((scope) => scope.name === name)) throw new Error(`no scope is named ${name}; see --list`)
+    if (!subjects.some((scope) => scope.name === name)) throw new Error(`no scope is named ${name}; see --list`)
   const limits: Limits = {
     seconds: number('seconds', values.seconds),
     states: number('states', values.states) ?? (values.quick ? 400_000 : undefined),
@@ -145,6 +145,6 @@ if (isMainThread) {
   })
 } else {
   const { name, limits } = workerData as Work
-  const result = run(name, limits, (so) => parentPort!.postMessage({ type: 'progress', so } satisfies News))
+  const result = await run(name, limits, (so) => parentPort!.postMessage({ type: 'progress', so } satisfies News))
   parentPort!.postMessage({ type: 'result', result } satisfies News)
 }

@@ -1,9 +1,20 @@
 import { expect, test } from 'vitest'
 import { run } from '../src/campaign.ts'
 import { scopes } from '../src/scopes/index.ts'
+import { exploreBlobs } from '../src/storage/blobs.ts'
+import { Disk } from '../src/storage/disk.ts'
 
-test.each(scopes)('nothing is wrong in the first states of “$name”: $about', ({ name }) => {
-  const { violation, distinctStates } = run(name, { states: 3000, symmetry: true, reduce: true })
+test.each(scopes)('nothing is wrong in the first states of “$name”: $about', async ({ name }) => {
+  const { violation, distinctStates } = await run(name, { states: 2000, symmetry: true, reduce: true })
   expect(violation, violation?.steps.join('\n')).toBeUndefined()
   expect(distinctStates).toBeGreaterThan(500)
+})
+
+test('the snapshot files survive a power cut after any file operation of any four calls', async () => {
+  expect(await exploreBlobs(4)).toMatchObject({ exhausted: true, depth: 4 })
+})
+
+test.each(['files', 'folders'] as const)('flushes of %s that do nothing are noticed', async (lies) => {
+  const { violation } = await exploreBlobs(4, {}, new Disk(lies))
+  expect(violation?.steps.join('; ')).toContain('commit')
 })

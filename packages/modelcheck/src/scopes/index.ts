@@ -1,4 +1,7 @@
+import { type Exploration, type ExploreOptions, explore } from '../explore/explore.ts'
+import { exploreBlobs } from '../storage/blobs.ts'
 import type { Scope } from '../system/scope.ts'
+import { System } from '../system/system.ts'
 import { elections } from './elections.ts'
 import { joint } from './joint.ts'
 import { reads } from './reads.ts'
@@ -6,7 +9,22 @@ import { replication } from './replication.ts'
 import { sessionScopes } from './sessions.ts'
 import { snapshots } from './snapshots.ts'
 
-/** All of them; the first ones take longest. */
+/** Something that can be explored, within bounds. */
+export interface Subject {
+  readonly name: string
+  readonly about: string
+  readonly bounds: Readonly<Record<string, unknown>>
+  /** Distinct states to look for, if the command line says nothing; undefined: all. */
+  readonly states?: number | undefined
+  explore(options: SubjectOptions): Exploration | Promise<Exploration>
+}
+
+export interface SubjectOptions extends ExploreOptions {
+  readonly symmetry: boolean
+  readonly reduce: boolean
+}
+
+/** What Raft's protocol may meet. */
 export const scopes: readonly Scope[] = [
   ...elections,
   ...replication,
@@ -15,3 +33,34 @@ export const scopes: readonly Scope[] = [
   ...snapshots,
   ...sessionScopes,
 ]
+
+const files: Subject = {
+  name: 'snapshot-files',
+  about: 'the snapshot store of packages/files: a power cut after every file operation of every sequence of calls',
+  bounds: { calls: 6, blobs: 2 },
+  explore: (options) => exploreBlobs(6, options),
+}
+
+export const subjects: readonly Subject[] = [...scopes.map(raftSubject), files]
+
+function raftSubject(scope: Scope): Subject {
+  const { name, about, states } = scope
+  return {
+    name,
+    about,
+    bounds: boundsOf(scope),
+    states,
+    explore: (options) => explore(new System(scope, options), options),
+  }
+}
+
+function boundsOf({ servers, term, last, budgets, channel, redelivers }: Scope): Record<string, unknown> {
+  return {
+    servers: servers.length,
+    term,
+    ...(last === undefined ? {} : { last }),
+    ...budgets,
+    ...(redelivers ? { duplicate: 'any' } : {}),
+    ...(channel === undefined ? {} : { channel }),
+  }
+}
