@@ -1,4 +1,7 @@
 /** Suites that any storage, snapshot store, transport or state machine must pass; the test functions are injected. */
+
+export type { MachineSubject } from './machine/subject.ts'
+export { machineCompliance } from './machine/suite.ts'
 export type { Runner } from './runner.ts'
 export { snapshotCompliance } from './snapshots/suite.ts'
 export type { SmallDisk, StorageSubject } from './storage/subject.ts'

@@ -173,10 +173,14 @@ export class Stage {
     }
     const ends = await Promise.allSettled(closing)
     await passed(10)
-    if (failure) throw failure.error
-    for (const end of ends) if (end.status === 'rejected') throw end.reason
-    const faults = [...this.#parties].flatMap((party) => [...party.faults, ...party.altered()])
-    assert.ok(faults.length === 0, faults.slice(0, 5).join('; '))
+    const faults = [
+      ...ends.flatMap((end) => (end.status === 'rejected' ? [String(end.reason)] : [])),
+      ...[...this.#parties].flatMap((party) => [...party.faults, ...party.altered()]),
+    ]
+    const listed = faults.slice(0, 5).join('; ')
+    if (!failure) assert.ok(faults.length === 0, listed)
+    else if (faults.length === 0) throw failure.error
+    else throw new Error(`${(failure.error as Error).message}; besides: ${listed}`, { cause: failure.error })
   }
 }
 
