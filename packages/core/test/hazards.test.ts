@@ -161,3 +161,28 @@ describe('a snapshot that is not needed any more', () => {
     ).toEqual([])
   })
 })
+
+describe('a slow follower under steady load', () => {
+  test('R16: one whose disk finishes five writes a second follows at a bounded distance, and is sent no snapshot', () => {
+    const world = new World(['a', 'b', 'c'], { limits: { trailingEntries: 500 } })
+    const leader = leadBy(world, 'a')
+    const slow = world.server('c')
+    slow.autoFlush = false
+    let proposed = 0
+    let distance = 0
+    for (let turn = 1; turn <= 1000; turn++) {
+      for (let n = 0; n < 5; n++) leader.propose(`${proposed++}`)
+      world.run(10)
+      if (turn % 20 === 0) slow.flushOne()
+      if (turn % 100 === 0) leader.snapshot()
+      distance = Math.max(distance, leader.raft.commit - slow.raft.commit)
+    }
+    expect(leader.raft.log.first).toBeGreaterThan(3000)
+    expect(distance).toBeLessThan(500)
+    expect(slow.happenings('snapshot')).toEqual([])
+    slow.autoFlush = true
+    slow.flush()
+    world.run(electionTimeout)
+    expect([...slow.applied.values()]).toEqual(Array.from({ length: proposed }, (_, n) => `${n}`))
+  })
+})
