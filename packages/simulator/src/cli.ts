@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readFileSync, writeFileSync, writeSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
@@ -19,6 +19,7 @@ const usage = `Simulates clusters of real nodes in virtual time, with faults, an
   --events E     how long the phase with faults is, per seed. Default 20000
   --seeds N      default 100
   --save FILE    writes the plan of the seed
+  --trace FILE   writes the trace of the one run (docs/reference/trace-format.md)
   --no-shrink    a seed that fails is not made smaller
   --json         no progress: the last line only
   --verbose      with --seed: what was done, and what became of it`
@@ -30,6 +31,7 @@ const options = {
   events: { type: 'string' },
   plan: { type: 'string' },
   save: { type: 'string' },
+  trace: { type: 'string' },
   workers: { type: 'string' },
   shrink: { type: 'boolean', default: true },
   json: { type: 'boolean', default: false },
@@ -61,7 +63,7 @@ async function main(): Promise<void> {
     const plan =
       values.plan !== undefined ? readPlan(readFileSync(values.plan, 'utf8')) : drawPlan(whole('seed', 0, 0), events)
     if (values.save !== undefined) writeFileSync(values.save, `${JSON.stringify(plan, undefined, 1)}\n`)
-    const outcome = await carryOut(plan)
+    const outcome = values.trace === undefined ? await carryOut(plan) : await traced(plan, values.trace)
     total.add(outcome)
     if (values.verbose) say(JSON.stringify({ faults: outcome.faults, counts: outcome.counts }, undefined, 1))
     if (failed(outcome)) {
@@ -82,7 +84,9 @@ async function main(): Promise<void> {
         total.add(outcome)
         if (failed(outcome)) {
           failures.push(outcome)
-          say(`seed ${outcome.seed}: ${outcome.violation?.message ?? `did not exercise ${outcome.uncovered.join(', ')}`}`)
+          say(
+            `seed ${outcome.seed}: ${outcome.violation?.message ?? `did not exercise ${outcome.uncovered.join(', ')}`}`,
+          )
         }
         const now = performance.now()
         if (now - shown < 2000) return
@@ -91,12 +95,31 @@ async function main(): Promise<void> {
         say(`${done}/${seeds} seeds, ${so} events, ${Math.round((so / (now - began)) * 1000)} per second`)
       },
     })
-    for (const outcome of failures.slice(0, 3)) await report(drawPlan(outcome.seed, events), outcome, say, values.shrink)
-    if (failures.length > 3) say(`and ${failures.length - 3} more; replay any with --seed N --events ${events}`)
+    const broken = failures.filter(({ violation }) => violation)
+    for (const outcome of broken.slice(0, 3)) await report(drawPlan(outcome.seed, events), outcome, say, values.shrink)
+    if (failures.length > 3) say(`${failures.length} seeds failed; replay any with --seed N --events ${events}`)
   }
   const seconds = (performance.now() - began) / 1000
   console.log(JSON.stringify(total.figures(seconds)))
   if (failures.length > 0) process.exitCode = 1
+}
+
+/** Carries it out and writes its trace. */
+async function traced(plan: Plan, file: string): Promise<Outcome> {
+  const descriptor = openSync(file, 'w')
+  let lines: string[] = []
+  const flush = (): void => {
+    writeSync(descriptor, lines.join(''))
+    lines = []
+  }
+  try {
+    return await carryOut(plan, (line) => {
+      if (lines.push(line) >= 5000) flush()
+    })
+  } finally {
+    flush()
+    closeSync(descriptor)
+  }
 }
 
 /** What a person needs to look into it: the violation, the command that replays it, and the smallest plan that breaks the same. */
@@ -106,15 +129,22 @@ async function report(plan: Plan, outcome: Outcome, say: (line: string) => void,
   say(`\nseed ${seed}: ${violation.message}\n${violation.details}\n${violation.stack}`)
   say(`replay: npm run simulate -- --seed ${seed} --events ${plan.events}`)
   mkdirSync(folder, { recursive: true })
-  if (!smaller) return
-  say('looking for a smaller run that breaks the same …')
-  const shrunk = await shrink(plan, outcome)
-  const file = join(folder, `${seed}.plan.json`)
-  writeFileSync(file, `${JSON.stringify(shrunk.plan, undefined, 1)}\n`)
-  const { acts, founders, spares, events } = shrunk.plan
-  say(
-    `${shrunk.runs} runs: ${acts.length} acts, ${founders}+${spares} servers, ${events} events\nreplay: npm run simulate -- --plan ${file}`,
-  )
+  let last = plan
+  if (smaller) {
+    say('looking for a smaller run that breaks the same …')
+    const shrunk = await shrink(plan, outcome)
+    last = shrunk.plan
+    const { acts, founders, spares, workload, events } = last
+    const file = join(folder, `${seed}.plan.json`)
+    writeFileSync(file, `${JSON.stringify(last, undefined, 1)}\n`)
+    say(
+      `after ${shrunk.runs} runs: ${acts.length} acts, ${founders}+${spares} servers, ${workload.clients} clients, ${events} events`,
+    )
+    say(`replay: npm run simulate -- --plan ${file}`)
+  }
+  const trace = join(folder, `${seed}.trace.ndjson`)
+  await traced(last, trace)
+  say(`its trace: ${trace}`)
 }
 
 if (isMainThread)

@@ -1,8 +1,8 @@
 import { availableParallelism } from 'node:os'
 import { parentPort, Worker } from 'node:worker_threads'
 import { allInvariants } from '../invariants/index.ts'
+import { Tracer } from '../trace/index.ts'
 import type { Violation } from '../watcher.ts'
-import { Fingerprint } from './fingerprint.ts'
 import type { Plan } from './plan.ts'
 import { runPlan } from './simulate.ts'
 import { drawPlan } from './swarm.ts'
@@ -15,7 +15,12 @@ export interface Outcome {
   /** Of the thread that ran it, in milliseconds. */
   readonly tookMs: number
   readonly traceHash: string
-  readonly violation?: { readonly invariant: string; readonly message: string; readonly stack: string; readonly details: string }
+  readonly violation?: {
+    readonly invariant: string
+    readonly message: string
+    readonly stack: string
+    readonly details: string
+  }
   readonly uncovered: readonly string[]
   readonly faults: Readonly<Record<string, number>>
   readonly counts: Readonly<Record<string, number>>
@@ -24,16 +29,16 @@ export interface Outcome {
   readonly convergence?: number
 }
 
-/** Runs one plan under all invariants. */
-export async function carryOut(plan: Plan): Promise<Outcome> {
+/** Runs one plan under all invariants. `write` gets every line of the trace. */
+export async function carryOut(plan: Plan, write?: (line: string) => void): Promise<Outcome> {
   const began = performance.now()
-  const trace = new Fingerprint(plan.seed)
-  const result = await runPlan(plan, [trace, ...allInvariants()])
+  const trace = new Tracer(write && { write })
+  const result = await runPlan(plan, [trace, ...allInvariants()], (world, broken) => trace.end(world, broken))
   const { violation, convergence, faults, counts, ...rest } = result
   return {
     ...rest,
     tookMs: performance.now() - began,
-    traceHash: trace.digest(),
+    traceHash: trace.hash,
     faults: Object.fromEntries(faults),
     counts: Object.fromEntries(counts),
     ...(violation && { violation: told(violation) }),

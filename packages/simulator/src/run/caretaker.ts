@@ -30,6 +30,11 @@ export class Caretaker {
     return this.#reviveAt.has(server)
   }
 
+  /** It runs to be added. */
+  awaits(server: Server): boolean {
+    return (this.#newcomers.get(server) ?? 0) > this.#run.world.now
+  }
+
   /** Starts a server that is to be added: with an empty disk, waiting. */
   startNewcomer(server: Server): void {
     const { world, plan } = this.#run
@@ -87,7 +92,7 @@ export class Caretaker {
     if (!status?.configCommitted || operator.busy) return
     const listed = new Set(status.config.members.map(({ id }) => id))
     for (const server of servers) {
-      const awaited = !healing && (this.#newcomers.get(server) ?? 0) > world.now
+      const awaited = !healing && this.awaits(server)
       if (listed.has(server.id) || !server.alive || awaited) {
         this.#outsiders.delete(server)
         continue

@@ -65,6 +65,9 @@ const simpler: readonly ((plan: Plan) => Plan | undefined)[] = [
       (plan: Plan): Plan | undefined =>
         plan.weather[kind] ? { ...plan, weather: { ...plan.weather, [kind]: 0 } } : undefined,
   ),
-  (plan) => (plan.weather.delay && plan.weather.delay !== fairWeather.delay ? { ...plan, weather: { ...plan.weather, delay: fairWeather.delay } } : undefined),
+  (plan) =>
+    plan.weather.delay && plan.weather.delay !== fairWeather.delay
+      ? { ...plan, weather: { ...plan.weather, delay: fairWeather.delay } }
+      : undefined,
   (plan) => (plan.wear.slow ? { ...plan, wear: { ...plan.wear, slow: 0 } } : undefined),
 ]

@@ -1,6 +1,7 @@
 import type { Node } from 'raftkit'
 import { Violation, type Watcher } from '../watcher.ts'
 import type { Server } from '../world/server.ts'
+import type { World } from '../world/world.ts'
 import { uncovered } from './coverage.ts'
 import { converged, heal } from './healing.ts'
 import type { Plan } from './plan.ts'
@@ -26,9 +27,13 @@ export interface RunResult {
 
 /**
  * Carries out one plan: a safety phase with faults, then everything is healed and the cluster must converge and serve, then the last oracles.
- * Never rejects for what the product under test does.
+ * Never rejects for what the product under test does. `over` is told at the very end, while the world still stands.
  */
-export async function runPlan(plan: Plan, watchers: readonly Watcher[] = []): Promise<RunResult> {
+export async function runPlan(
+  plan: Plan,
+  watchers: readonly Watcher[] = [],
+  over: (world: World, violation: Violation | undefined) => void = () => undefined,
+): Promise<RunResult> {
   const run = new Run(plan, watchers)
   const { world } = run
   let violation: Violation | undefined
@@ -45,6 +50,7 @@ export async function runPlan(plan: Plan, watchers: readonly Watcher[] = []): Pr
   } catch (error) {
     violation = error instanceof Violation ? error : crashed(error)
   }
+  over(world, violation)
   const result = {
     seed: plan.seed,
     events: world.events,
@@ -67,8 +73,8 @@ async function safetyPhase({ plan, world, nemesis }: Run): Promise<void> {
   const limit = 5000 * plan.node.timing.electionTimeout!
   await world.run({ events: plan.events, until: limit })
   // An act may have waited for its chance, such as a leader to isolate; it gets some more time.
-  for (let more = 1; more <= 10 && nemesis.missing.length > 0; more++)
-    await world.run({ events: Math.floor(plan.events * (1 + more / 20)), until: limit })
+  for (let more = 1; more <= 20 && nemesis.missing.length > 0; more++)
+    await world.run({ events: Math.floor(plan.events * (1 + more / 10)), until: limit })
 }
 
 /** Milliseconds that anything may take once all is healed. */

@@ -25,7 +25,7 @@ export function drawPlan(seed: number, events = 20_000): Plan {
     rates: Array.from({ length: founders + spares }, () => 1 + random.between(-wander, wander)),
     network: drawNetwork(random.split('network'), node.timing.electionTimeout!),
     weather,
-    wear: drawWear(random.split('wear')),
+    wear: drawWear(random.split('wear'), node.timing.electionTimeout!),
     acts: drawActs(random.split('acts'), {
       founders,
       spares,
@@ -106,11 +106,12 @@ function drawWeather(random: Random, electionTimeout: number): Plan['weather'] {
   }
 }
 
-function drawWear(random: Random): Plan['wear'] {
-  const flush = random.pick([0.05, 0.5, 2, 10])
+/** Disks that are slower than this can not bear the election timeout; `disk-slow` and `disk-stall` make them so for a while. */
+function drawWear(random: Random, electionTimeout: number): Plan['wear'] {
+  const flush = electionTimeout * random.pick([0.0005, 0.002, 0.005, 0.02])
   return {
-    flush: [flush, flush * random.pick([1, 2, 10])],
-    read: [0.01, random.pick([0.1, 1, 5])],
+    flush: [flush, flush * random.pick([1, 2, 5])],
+    read: [0.01, electionTimeout * random.pick([0.0005, 0.005])],
     slow: random.chance(0.3) ? random.between(0.001, 0.05) : 0,
     detects: random.pick([0, 0.5, 1]),
   }

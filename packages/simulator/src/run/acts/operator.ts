@@ -75,9 +75,11 @@ function newcomer(stage: Stage): Server | undefined {
   const { run, random } = stage
   const members = new Set(run.operator.members.map(({ id }) => id))
   if (members.size === 0) return undefined
-  const free = run.servers.filter(
-    (server) => !members.has(server.id) && !server.alive && !run.caretaker.expects(server),
-  )
+  const outside = run.servers.filter((server) => !members.has(server.id))
+  // One may wait already, whom an earlier request did not get in.
+  const waiting = outside.find((server) => server.state === 'up' && run.caretaker.awaits(server))
+  if (waiting) return waiting
+  const free = outside.filter((server) => !server.alive && !run.caretaker.expects(server))
   if (free.length === 0) {
     makeRoom(stage)
     return undefined

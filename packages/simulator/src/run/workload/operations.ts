@@ -28,7 +28,11 @@ export function orders(plan: Plan, client: string): (number: number) => Order | 
     if (without.has(name)) return undefined
     const random = new Random(`${plan.seed}/order/${name}`)
     let left = random.next() * total
-    const kind = kinds.find((each) => (left -= workload.mix[each]) < 0) ?? 'put'
+    const kind =
+      kinds.find((each) => {
+        left -= workload.mix[each]
+        return left < 0
+      }) ?? 'put'
     return {
       name,
       kind,

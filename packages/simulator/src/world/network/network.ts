@@ -149,12 +149,12 @@ export class Network {
   }
 
   send(wire: Wire, to: NodeId, bytes: Uint8Array, lane: Lane, messages: readonly Message[]): void {
-    const { server, boot } = wire.from.process
+    const { id: from, process } = wire.from
     const packet: Packet = {
       id: ++this.#ids,
-      from: server.id,
+      from,
       to,
-      boot,
+      boot: process.boot,
       lane,
       sentAt: this.timeline.now,
       bytes,

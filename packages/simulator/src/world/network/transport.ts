@@ -31,7 +31,7 @@ export class VirtualTransport implements Transport {
   }
 
   get id(): NodeId {
-    return this.process.server.id
+    return this.#self?.id ?? this.process.server.id
   }
 
   /** It can be talked to. */
