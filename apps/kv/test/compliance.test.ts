@@ -17,16 +17,16 @@ async function history() {
     if (entries.length % 7 === 6) place(data)
     return place(data)
   }
-  const { call, close } = clientSession({ propose, environment, applied: () => machine.applied })
+  const session = clientSession({ propose, environment, applied: () => machine.applied })
   for (let n = 0; n < 400; n++) {
     const key = `k${(n * 7) % 23}`
-    if (n % 5 === 0) await call('append', { key, value: `é${n}` })
+    if (n % 5 === 0) await session.call('append', { key, value: `é${n}` })
     else if (n % 5 === 1)
-      await call('cas', { key, expect: n % 2 ? { absent: true } : { revision: n - 40 }, value: 'x' })
-    else if (n % 5 === 2) await call('del', { key })
-    else await call('put', { key, value: `${n}`.repeat(n % 40) })
+      await session.call('cas', { key, expect: n % 2 ? { absent: true } : { revision: n - 40 }, value: 'x' })
+    else if (n % 5 === 2) await session.call('del', { key })
+    else await session.call('put', { key, value: `${n}`.repeat(n % 40) })
   }
-  await close()
+  await session.close()
   return entries
 }
 

@@ -6,7 +6,7 @@ import { type GrpcTransport, grpcTransport, type TransportReport } from '@raftki
 import { afterEach, describe, expect, test } from 'vitest'
 import { encodeFrames, encodeHello } from '../src/wire.ts'
 import { closeAll, connect, TestNode, until, type World, wait } from './node.ts'
-import { noise } from './promises.ts'
+import { noise } from './noise.ts'
 
 const reports: TransportReport[] = []
 const world: World = {

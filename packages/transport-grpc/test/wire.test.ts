@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import protobuf from 'protobufjs'
 import { describe, expect, test } from 'vitest'
 import { decodeHello, encodeFrames, encodeHello, maxHelloBytes, readFrames } from '../src/wire.ts'
-import { digest, noise } from './promises.ts'
+import { digest, noise } from './noise.ts'
 
 const file = new URL('../proto/raftkit/transport/v1/transport.proto', import.meta.url)
 const schema = protobuf.parse(readFileSync(file, 'utf8'), { keepCase: true }).root

@@ -1,6 +1,6 @@
-import { type Filter, type MemoryNetwork, memoryNetwork, type Scheduler, type Weather } from '@raftkit/transport-memory'
-import { afterEach, describe, expect, test } from 'vitest'
-import { closeAll, connect, TestNode, type World } from './node.ts'
+import { type Filter, memoryNetwork, type Scheduler, type Weather } from '@raftkit/transport-memory'
+import { describe, expect, test } from 'vitest'
+import { TestNode } from './node.ts'
 
 /** Time that passes only when told to, as a simulator has it. */
 class VirtualTime implements Scheduler {
@@ -38,18 +38,12 @@ class VirtualTime implements Scheduler {
   }
 }
 
-const world = (network: MemoryNetwork): World => ({
-  transport: () => network.transport(),
-  address: () => '',
-  reached: (_, address) => address,
-})
-
 /** Nodes a, b, c … in virtual time, all connected. */
 async function cluster(size: number, options: { seed?: number; queueBytes?: number } = {}) {
   const time = new VirtualTime()
   const network = memoryNetwork({ queueBytes: 2 ** 24, ...options, scheduler: time, maxFrameBytes: 65_536 })
   const nodes: TestNode[] = []
-  for (const id of 'abcde'.slice(0, size)) nodes.push(await TestNode.start(world(network), id, { address: `at ${id}` }))
+  for (const id of 'abcde'.slice(0, size)) nodes.push(await TestNode.start(network, id))
   for (const node of nodes) node.transport.setPeers(nodes.map(({ peer }) => peer))
   time.pass(100)
   const [a, b, c] = nodes as [TestNode, TestNode, TestNode]
@@ -57,8 +51,6 @@ async function cluster(size: number, options: { seed?: number; queueBytes?: numb
 }
 
 describe('faults that can be switched', { timeout: 60_000 }, () => {
-  afterEach(closeAll)
-
   test('a cut takes frames one way, those on their way as well, and breaks no link', async () => {
     const { time, network, a, b } = await cluster(2)
     network.weather({ delay: 10 })
@@ -254,15 +246,14 @@ describe('faults that can be switched', { timeout: 60_000 }, () => {
 
   test('in real time, too, a delay passes', async () => {
     const network = memoryNetwork()
-    const [a, b] = [
-      await TestNode.start(world(network), 'a', { address: '1' }),
-      await TestNode.start(world(network), 'b', { address: '2' }),
-    ]
+    const [a, b] = [await TestNode.start(network, 'a'), await TestNode.start(network, 'b')]
     network.weather({ delay: [1, 5] })
-    await connect(a, b)
+    a.transport.setPeers([b.peer])
+    while (a.state(b) !== 'up' || b.state(a) !== 'up') await new Promise((resolve) => setTimeout(resolve, 1))
     const before = performance.now()
     a.send(b, 'slow')
     while (b.heard.length === 0) await new Promise((resolve) => setTimeout(resolve, 1))
     expect(performance.now() - before).toBeGreaterThanOrEqual(1)
+    await Promise.all([a.transport.close(), b.transport.close()])
   })
 })

@@ -1,4 +1,4 @@
-/** A node in a process of its own: `node.ts <id> <address> <peer id> <peer address>`. Answers each frame, and tells its parent of its links. */
+/** A node in a process of its own: `node.ts <id> <address> <peer id> <peer address>`. Tells its parent where it is, and answers each frame. */
 import { grpcTransport } from '@raftkit/transport-grpc'
 
 const [id, address, peer, peerAddress] = process.argv.slice(2) as [string, string, string, string]
@@ -9,14 +9,8 @@ await transport.start(
     hello: () => new TextEncoder().encode(`c/${id}`),
     admit: (hello) => new TextDecoder().decode(hello).slice(2),
     frame: (from, frame) => transport.send(from, [new TextEncoder().encode(`${process.pid} `), frame], 'bulk'),
-    link: (of, state) => process.send?.(`${of} ${state}`),
+    link: () => {},
   },
 )
 process.send?.(`at ${transport.address}`)
-if (peerAddress) transport.setPeers([{ id: peer, address: peerAddress }])
-process.on('message', (message) => {
-  if (message === 'close') {
-    process.disconnect()
-    void transport.close()
-  }
-})
+transport.setPeers([{ id: peer, address: peerAddress }])
