@@ -18,6 +18,7 @@ import {
   OneChangeAtATime,
   OnlyListed,
 } from './configurations.ts'
+import { LeaseIsEarned, ReadIsConfirmed } from './confirmation.ts'
 import { CommitSurvives, EntriesBeforeSend, TermBeforeSend, VoteBeforeSend } from './durability.ts'
 import {
   ElectedByQuorum,
@@ -81,7 +82,9 @@ export const invariants = (): Judge[] => [
   new NeighboursIntersect(),
   new OnlyListed(),
   new ReadIndexIsFresh(),
+  new ReadIsConfirmed(),
   new LeaseIsSafe(),
+  new LeaseIsEarned(),
   new OutcomesAreTrue(),
   new AppliedInOrder(),
   new AppliesTheLog(),

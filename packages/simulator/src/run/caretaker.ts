@@ -15,6 +15,7 @@ export class Caretaker {
   readonly #reviveAt = new Map<Server, number>()
   readonly #newcomers = new Map<Server, number>()
   readonly #outsiders = new Map<Server, number>()
+  readonly #damagedSince = new Map<Server, number>()
   #repairing = false
 
   constructor(run: Run) {
@@ -67,6 +68,7 @@ export class Caretaker {
 
   tick(): void {
     this.#revive()
+    this.#scrub()
     this.#dismiss()
     if (!this.#repairing) void this.#repair()
   }
@@ -82,6 +84,21 @@ export class Caretaker {
         this.#run.count('damage found')
       }
       server.start()
+    }
+  }
+
+  /** Damage that nobody reads would stay for ever: after a while the disk is checked, and changed. */
+  #scrub(): void {
+    const { world, servers } = this.#run
+    for (const server of servers) {
+      const since = this.#damagedSince.get(server)
+      if (!server.disk.damaged) this.#damagedSince.delete(server)
+      else if (since === undefined) this.#damagedSince.set(server, world.now)
+      else if (world.now - since > 20 * this.#electionTimeout) {
+        server.wipe()
+        this.reviveAfter(server, 0)
+        this.#run.count('damage scrubbed')
+      }
     }
   }
 

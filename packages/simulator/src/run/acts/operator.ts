@@ -100,6 +100,25 @@ function makeRoom(stage: Stage): void {
   void run.operator.ask(on, 'remove', { id }, (node) => node.members.remove(id, how))
 }
 
+/** Too few voters to lose one: whoever is at hand becomes one, so that damage can be done soon. */
+export function strengthen(stage: Stage): void {
+  const { run } = stage
+  const { operator } = run
+  const on = asked(stage)
+  if (!on || operator.busy || !operator.sound || voters(stage).length >= 3) return
+  const how = { timeout: 20 * run.plan.node.timing.electionTimeout! }
+  const learner = operator.members.find(({ role }) => role === 'learner')
+  if (learner) {
+    const { id } = learner
+    void operator.ask(on, 'promote', { id }, (node) => node.members.promote(id, how))
+    return
+  }
+  const server = newcomer(stage)
+  if (!server) return
+  const { id, address } = server
+  void operator.ask(on, 'add-voter', { id }, (node) => node.members.addVoter(id, address, how))
+}
+
 /** A change that adds or takes away members: not while one of them waits for its repair. */
 const change =
   (request: (stage: Stage, on: Server, timeout: { readonly timeout: number }) => object | undefined): Deed =>

@@ -1,5 +1,6 @@
 import type { Server } from '../../world/server.ts'
 import type { clockKinds, diskKinds, processKinds } from './kinds.ts'
+import { strengthen } from './operator.ts'
 import { type Deed, later, pickRunning, running, type Stage } from './stage.ts'
 
 function kill({ run, lasts }: Stage, server: Server): object {
@@ -15,9 +16,12 @@ function pause(stage: Stage, server: Server): object {
 }
 
 /** A server whose disk may lose everything: others hold all that is committed. */
-function dispensable({ run, random, world }: Stage): Server | undefined {
+function dispensable(stage: Stage): Server | undefined {
+  const { run, random, world } = stage
   if (run.operator.busy) return undefined
-  return random.shuffle(run.servers).find((server) => server.boots > 0 && world.mayDamage(server))
+  const server = random.shuffle(run.servers).find((each) => each.boots > 0 && world.mayDamage(each))
+  if (!server) strengthen(stage)
+  return server
 }
 
 export const processActs: Readonly<Record<(typeof processKinds)[number], Deed>> = {
@@ -99,6 +103,7 @@ const damage =
       // Where there are no snapshots to harm yet, there will be.
       const up = run.servers.filter(({ state }) => state === 'up')
       if (up.length > 0) void random.pick(up).call((node) => node.snapshot())
+      strengthen(stage)
       return undefined
     }
     // What is not read does not show: most of the time, it starts again soon.

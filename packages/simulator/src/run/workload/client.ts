@@ -40,8 +40,10 @@ export class Client {
       while (this.#run.quiet && !this.#stopped) await world.sleep(plan.node.timing.electionTimeout! / 4)
       if (this.#stopped) return
       const server = this.#choose(order.where, order.leader)
-      if (server) await this.#perform(order, server)
-      else await world.sleep(plan.node.timing.electionTimeout! / 10)
+      const operation = server && (await this.#perform(order, server))
+      // Who is turned away at once comes back a little later.
+      if (!operation || (operation.outcome !== 'done' && operation.ended === operation.begun))
+        await world.sleep(plan.node.timing.electionTimeout! / 20)
     }
   }
 
@@ -57,16 +59,16 @@ export class Client {
     return up[Math.floor(where * up.length)]
   }
 
-  async #perform(order: Order, server: Server): Promise<void> {
+  async #perform(order: Order, server: Server): Promise<Operation> {
     const { kind, key } = order
-    if (kind === 'get' || kind === 'lease' || kind === 'stale') return this.#readOn(order, server, kind)
+    if (kind === 'get' || kind === 'lease' || kind === 'stale') return this.read(server, key, kind, order)
     const input = {
       id: this.#run.nextOperation(),
       kind: kind === 'once' ? ('put' as const) : kind,
       key,
       expect: kind === 'fill' ? order.size : (this.#seen.get(key) ?? 0),
     }
-    await this.write(server, input, order)
+    return this.write(server, input, order)
   }
 
   /** Resolves once it has ended. */
@@ -102,10 +104,6 @@ export class Client {
       if (outcome === 'refused') ledger.refused(operation)
     })
     return operation
-  }
-
-  async #readOn(order: Order, server: Server, kind: 'get' | 'lease' | 'stale'): Promise<void> {
-    await this.read(server, order.key, kind, order)
   }
 
   async read(
