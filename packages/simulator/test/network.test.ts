@@ -9,7 +9,7 @@ test('loss, duplicates, replays and reordering are told, and do no harm', async 
   for (let i = 1; i <= 30; i++) expect(await add(1)).toBe(i)
   world.network.setWeather({ loss: 0, duplicate: 0, replay: 0, reorder: 0 })
   await until(() => converged(world))
-  expect(new Set(faults.map(({ kind }) => kind))).toEqual(new Set(['loss', 'duplicate', 'replay']))
+  expect(new Set(faults.map(({ kind }) => kind))).toEqual(new Set(['loss', 'duplicate', 'replay', 'reorder']))
   world.close()
 })
 

@@ -13,8 +13,8 @@ export class Link {
   broken = false
 
   constructor(network: Network, a: VirtualTransport, aCalls: NodeId, b: VirtualTransport, bCalls: NodeId) {
-    this.a = new Wire(network, this, a, b, aCalls)
-    this.b = new Wire(network, this, b, a, bCalls)
+    this.a = new Wire(network, this, a, aCalls, b, bCalls)
+    this.b = new Wire(network, this, b, bCalls, a, aCalls)
   }
 
   wireOf(transport: VirtualTransport): Wire {
@@ -25,9 +25,11 @@ export class Link {
 /** One direction of a link. */
 export class Wire {
   readonly from: VirtualTransport
-  readonly to: VirtualTransport
   /** How the sender calls the other side. */
   readonly peer: NodeId
+  readonly to: VirtualTransport
+  /** How the other side calls the sender. */
+  readonly sender: NodeId
   readonly #network: Network
   readonly #link: Link
   /** When the last packet of a lane arrives, and when the line is free again. */
@@ -37,12 +39,20 @@ export class Wire {
   #state: LinkState = 'up'
   readonly #recent: Packet[] = []
 
-  constructor(network: Network, link: Link, from: VirtualTransport, to: VirtualTransport, peer: NodeId) {
+  constructor(
+    network: Network,
+    link: Link,
+    from: VirtualTransport,
+    peer: NodeId,
+    to: VirtualTransport,
+    sender: NodeId,
+  ) {
     this.#network = network
     this.#link = link
     this.from = from
-    this.to = to
     this.peer = peer
+    this.to = to
+    this.sender = sender
   }
 
   send(packet: Packet): void {
@@ -83,7 +93,7 @@ export class Wire {
       if (this.#bulkBytes <= this.#network.queueBytes / 2) this.#tell('up')
     }
     if (this.#link.broken) this.#network.drop(packet, 'broken')
-    else this.#network.arrive(packet, this.to)
+    else this.#network.arrive(packet, this.to, this.sender)
   }
 
   #replay(packet: Packet, chance: number, late: number): void {
@@ -101,7 +111,7 @@ export class Wire {
     network.timeline.at(network.timeline.now + after, () => {
       // Wherever that name is connected by then, and under whatever incarnation.
       const to = network.connected(copy.to, copy.from)
-      if (to) network.arrive(copy, to)
+      if (to) network.arrive(copy, to, copy.from)
       else network.drop(copy, 'broken')
     })
   }

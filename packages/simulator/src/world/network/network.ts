@@ -1,4 +1,4 @@
-import type { Lane, NodeId } from '@raftkit/contract'
+import { type Lane, type NodeId, RaftkitError } from '@raftkit/contract'
 import type { Message } from '@raftkit/core'
 import type { Random } from '../../random.ts'
 import type { Timeline } from '../../timeline.ts'
@@ -112,6 +112,8 @@ export class Network {
   }
 
   listen(address: string, transport: VirtualTransport): void {
+    if (this.#listening.get(address)?.open)
+      throw new RaftkitError('TRANSPORT_FAILED', `another node listens at ${address}`)
     this.#listening.set(address, transport)
   }
 
@@ -133,8 +135,8 @@ export class Network {
     const to = this.#listening.get(address)
     if (!to?.open || to.process.held || to === from || this.isCut(from.id, to.id) || this.isCut(to.id, from.id))
       return false
-    const me = to.admit(from.receiver!.hello().slice())
-    if (me === undefined || from.admit(to.receiver!.hello().slice()) !== id) return false
+    const me = to.admit(from)
+    if (me === undefined || from.admit(to) !== id) return false
     const stale = to.links.get(me)
     if (stale) {
       // The same node in a new life, of whose end nobody has heard here.
@@ -164,14 +166,15 @@ export class Network {
     wire.send(packet)
   }
 
-  arrive(packet: Packet, to: VirtualTransport): void {
+  /** `sender`: how the receiver calls whom it comes from. */
+  arrive(packet: Packet, to: VirtualTransport, sender: NodeId): void {
     if (this.isCut(packet.from, packet.to)) return this.drop(packet, 'cut')
     if (!to.open) return this.drop(packet, 'dead')
     to.process.deliver(() => {
       if (!to.open) return
       this.#world.delivered()
       this.#world.watchers.arrived(packet)
-      to.receiver!.frame(packet.from, packet.bytes)
+      to.receiver!.frame(sender, packet.bytes)
     })
   }
 

@@ -44,9 +44,9 @@ export class VirtualTransport implements Transport {
     if (this.#self) return Promise.reject(new RaftkitError('TRANSPORT_FAILED', 'this transport was started before'))
     return this.process.io(this.#network.delay(), () => {
       if (this.#closed) throw new RaftkitError('CLOSED', 'this transport was closed')
+      if (self.address !== undefined) this.#network.listen(self.address, this)
       this.#self = self
       this.receiver = receiver
-      if (self.address !== undefined) this.#network.listen(self.address, this)
       for (const id of this.#dialled.keys()) this.#dial(id, 0)
     })
   }
@@ -86,9 +86,9 @@ export class VirtualTransport implements Transport {
   }
 
   /** Under which name this node lets the other one in; undefined: it does not. */
-  admit(hello: Uint8Array): NodeId | undefined {
+  admit(other: VirtualTransport): NodeId | undefined {
     try {
-      return this.receiver?.admit(hello)
+      return this.receiver?.admit(new Uint8Array(other.receiver!.hello()))
     } catch {
       return undefined
     }
