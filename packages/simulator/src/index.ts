@@ -1,6 +1,10 @@
 /** A deterministic world for Raftkit clusters. */
 export { allInvariants, invariantNames } from './invariants/index.ts'
 export { Random } from './random.ts'
+export { carryOut as simulate, type Outcome } from './run/campaign.ts'
+export { type Act, type Plan, readPlan } from './run/plan.ts'
+export { type Shrunk, shrink } from './run/shrink.ts'
+export { drawPlan } from './run/swarm.ts'
 export { parseTrace, type Trace, type TraceHeader, Tracer, type TracerOptions } from './trace/index.ts'
 export { type Fault, type Operation, Violation, type Watcher } from './watcher.ts'
 export type { Clock } from './world/clock.ts'

@@ -128,7 +128,9 @@ export class Caretaker {
   async #repair(): Promise<void> {
     const { world, operator } = this.#run
     const { leader } = world
-    const lost = operator.members.find((member) => this.#isLost(member, operator.members))
+    const all = operator.members.filter((member) => this.#isLost(member, operator.members))
+    // A replacement that will never catch up is called off first: nothing else can be changed until then.
+    const lost = all.find(({ role }) => role === 'joining') ?? all[0]
     if (!lost || leader?.state !== 'up') return
     this.#repairing = true
     try {
