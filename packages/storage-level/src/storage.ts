@@ -1,4 +1,4 @@
-import { access, readdir, rm } from 'node:fs/promises'
+import { access, readdir, rm, stat } from 'node:fs/promises'
 import { join } from 'node:path'
 import { type GroupId, type LogStore, RaftkitError, type SnapshotStore, type Storage } from '@raftkit/contract'
 import {
@@ -202,14 +202,16 @@ class LevelStorage implements Storage {
   async #loadLocked(): Promise<Omit<Opened, 'lock'>> {
     const directory = this.#directory
     const folder = join(directory, 'level')
-    await createDirectory(folder)
-    await setAsideBadTables(folder)
-    const database = await Database.open(folder, this.#tuning).catch((error: unknown) => {
-      throw openFailure(directory, error)
+    const path = join(directory, 'mark')
+    const database = await this.#openDatabase(folder).catch(async (error: unknown) => {
+      const failure = openFailure(directory, error)
+      if (failure.code !== 'DAMAGED' || (await exists(path)) || !(await neverWritten(folder))) throw failure
+      // LevelDB makes its first files without flushing them: a power cut in the first start leaves what it cannot open.
+      await rm(folder, { recursive: true })
+      return this.#openDatabase(folder)
     })
     try {
       await removeBadTables(folder)
-      const path = join(directory, 'mark')
       let mark = (await exists(path)) ? await Mark.read(path) : undefined
       if (!(await exists(path)) && (await database.isEmpty())) {
         await Mark.create(path)
@@ -224,6 +226,12 @@ class LevelStorage implements Storage {
       await database.close().catch(() => undefined)
       throw error
     }
+  }
+
+  async #openDatabase(folder: string): Promise<Database> {
+    await createDirectory(folder)
+    await setAsideBadTables(folder)
+    return Database.open(folder, this.#tuning)
   }
 
   #snapshotsOf(group: GroupId): string {
@@ -247,6 +255,15 @@ const exists = (path: string): Promise<boolean> =>
       throw error
     },
   )
+
+/** Whether LevelDB's folder holds no record in any form. */
+async function neverWritten(folder: string): Promise<boolean> {
+  for (const name of await list(folder)) {
+    if (/\.(ldb|sst|bad)$/.test(name)) return false
+    if (name.endsWith('.log') && (await stat(join(folder, name))).size > 0) return false
+  }
+  return true
+}
 
 const list = (folder: string): Promise<readonly string[]> =>
   readdir(folder).catch((error: NodeJS.ErrnoException) => {

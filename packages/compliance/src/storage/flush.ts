@@ -1,13 +1,12 @@
 import assert from 'node:assert/strict'
-import { execFileSync } from 'node:child_process'
-import { readFile, rm } from 'node:fs/promises'
 import type { LogWrite } from '@raftkit/contract'
 import type { Suite } from '../runner.ts'
-import { Child, type Script } from './child.ts'
+import type { Script } from './child.ts'
 import { inPlace } from './place.ts'
 import { append, blob } from './records.ts'
 import type { StorageSubject } from './subject.ts'
-import { strace, Trace } from './trace.ts'
+import { Trace } from './trace.ts'
+import { runTraced, type Traced, untraceable } from './traced.ts'
 
 const writes = 12
 const together = 200
@@ -21,19 +20,14 @@ const names = {
 /** What a power cut would take, which a kill does not: strace watches a real process and its system calls. */
 export function flushPromises(suite: Suite, subject: StorageSubject): void {
   const { program } = subject
-  const why =
-    subject.durable === false
-      ? 'nothing outlives the process'
-      : program === undefined
-        ? 'the subject has no `program`'
-        : (subject.untraced ?? straceMissing())
+  const why = untraceable(subject)
   if (program === undefined || why !== undefined) {
     for (const name of Object.values(names)) suite.skip(name, why ?? '')
     return
   }
 
   suite.test(names.record, async () => {
-    const { trace, lines } = await traced(subject, program, {
+    const { trace, lines } = await tracedAlone(subject, program, {
       writes: [{ group: 'main', changes: Array.from({ length: writes }, (_, i) => marked(i)) }],
     })
     const replay = new Trace()
@@ -46,7 +40,7 @@ export function flushPromises(suite: Suite, subject: StorageSubject): void {
 
   suite.test(names.commit, async () => {
     const chunks = ['mark-1 ', 'mark-2 '].map((text) => blob(text.padEnd(5000, '.')))
-    const { trace, lines } = await traced(subject, program, { snapshot: { name: 's', chunks } })
+    const { trace, lines } = await tracedAlone(subject, program, { snapshot: { name: 's', chunks } })
     const replay = new Trace()
     replay.replay(trace, (line) => {
       if (line !== 'committed') return
@@ -58,7 +52,7 @@ export function flushPromises(suite: Suite, subject: StorageSubject): void {
 
   suite.test(names.shared, async () => {
     const changes = Array.from({ length: together }, (_, i) => append(i + 1, 1, i))
-    const { trace } = await traced(subject, program, { writes: [{ group: 'main', changes }], ahead: together })
+    const { trace } = await tracedAlone(subject, program, { writes: [{ group: 'main', changes }], ahead: together })
     const replay = new Trace()
     let opened = 0
     replay.replay(trace, (line) => {
@@ -77,34 +71,10 @@ function marked(n: number): LogWrite {
   return { tail: { at: n + 1, run: { count: 1, bytes: new Uint8Array(text) } } }
 }
 
-async function traced(
-  subject: StorageSubject,
-  program: string | URL,
-  script: Script,
-): Promise<{ trace: string; lines: string[] }> {
-  let found: { trace: string; lines: string[] } | undefined
+async function tracedAlone(subject: StorageSubject, program: string | URL, script: Script): Promise<Traced> {
+  let found: Traced | undefined
   await inPlace(subject, async ({ directory }) => {
-    const output = `${directory}.trace`
-    try {
-      const child = await Child.start(program, directory, script, strace(output))
-      await child.end()
-      found = { trace: await readFile(output, 'latin1'), lines: child.lines }
-    } finally {
-      await rm(output, { force: true })
-    }
+    found = await runTraced(program, directory, script)
   })
   return found!
-}
-
-let missing: string | undefined
-
-function straceMissing(): string | undefined {
-  if (missing === undefined)
-    try {
-      execFileSync('strace', ['-o', '/dev/null', 'true'], { stdio: 'ignore' })
-      missing = ''
-    } catch {
-      missing = 'strace is not on the PATH, or may not trace'
-    }
-  return missing || undefined
 }

@@ -11,6 +11,7 @@ import { logPromises } from './log.ts'
 import { orderPromises } from './order.ts'
 import { ownerPromises } from './owners.ts'
 import { promisesIn } from './place.ts'
+import { powerCutPromises } from './powercut.ts'
 import { readPromises } from './reads.ts'
 import { sequencePromises } from './sequences.ts'
 import { checkSubject, type StorageSubject } from './subject.ts'
@@ -31,6 +32,7 @@ export function storageCompliance(runner: Runner, subject: StorageSubject): void
   snapshotPromises(suite, subject)
   suite.describe('crashes', () => crashPromises(suite, it, subject))
   suite.describe('flushes', () => flushPromises(suite, subject))
+  suite.describe('power cuts', () => powerCutPromises(suite, subject))
   suite.describe('damage', () => damagePromises(suite, subject))
   suite.describe('a full disk', () => fullPromises(suite, subject))
 }

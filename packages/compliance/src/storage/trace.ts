@@ -1,21 +1,5 @@
 import { dirname } from 'node:path'
-
-/** The system calls that put bytes and names on a disk; `?`: not every machine has all of them. */
-const calls =
-  '?open,openat,?creat,?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlinkat,write,?pwrite64,?writev,?pwritev,?pwritev2,fsync,fdatasync'
-
-/** Runs a command under strace; the trace goes to `output`. */
-export const strace = (output: string): string[] => [
-  'strace',
-  '-f',
-  '-y',
-  '-s',
-  '20000',
-  '-o',
-  output,
-  '-e',
-  `trace=${calls}`,
-]
+import { type Call, type Step, steps } from './calls.ts'
 
 /** What the kernel was told of one file. */
 interface Known {
@@ -28,14 +12,6 @@ interface Known {
   readonly through: boolean
 }
 
-interface Call {
-  readonly name: string
-  /** As strace shows them. */
-  readonly text: string
-  /** Of the thread that made it. */
-  readonly pid: string
-}
-
 const word = /mark-\d+\b/g
 
 /** Replays a trace: which marks (`mark-<number>`) are in a flushed file with a flushed name, at each line that the program said. */
@@ -44,26 +20,19 @@ export class Trace {
   flushes = 0
   readonly #files = new Map<string, Known>()
   readonly #folders = new Map<string, { named: boolean }>()
-  readonly #unfinished = new Map<string, string>()
-  /** What a flush under way will have flushed: no more than was there when it began. */
+  /** What a flush under way will have flushed, by thread: no more than was there when it began. */
   readonly #beginning = new Map<string, () => void>()
 
   /** `said`: each line that the program wrote to standard output, at the moment it begins to. */
   replay(trace: string, said: (line: string) => void): void {
-    for (const line of trace.split('\n')) {
-      const [, pid = '', rest = ''] = /^(\d+)\s+(.*)$/.exec(line) ?? []
-      const begins = !rest.startsWith('<...')
-      const whole = begins ? rest : `${this.#unfinished.get(pid) ?? ''}${rest.replace(/^<\.\.\. \w+ resumed>/, '')}`
-      const name = /^(\w+)\(/.exec(whole)?.[1]
-      if (!name) continue
-      const call = { name, text: whole, pid }
-      if (begins) {
-        const words = /^write\(1<[^>]*>, "([^"]*)\\n"/.exec(whole)?.[1]
-        if (words !== undefined) said(words)
-        this.#begin(call)
-      }
-      if (rest.endsWith('<unfinished ...>')) this.#unfinished.set(pid, rest.slice(0, -'<unfinished ...>'.length))
-      else if (/\)\s+= (?!-1)/.test(whole)) this.#end(call)
+    for (const step of steps(trace)) {
+      const line = saidIn(step)
+      if (line !== undefined) said(line)
+      const { call, thread } = step
+      if (call.name === 'fsync' || call.name === 'fdatasync') {
+        if (step.type === 'begin') this.#beginning.set(thread, this.#flush(call.fd?.path ?? ''))
+        else this.#beginning.get(thread)?.()
+      } else if (step.type === 'end') this.#end(call)
     }
   }
 
@@ -83,41 +52,33 @@ export class Trace {
     return true
   }
 
-  #begin({ name, text, pid }: Call): void {
-    if (name !== 'fsync' && name !== 'fdatasync') return
-    const path = /^\w+\(\d+<([^>]*)>/.exec(text)?.[1] ?? ''
+  #flush(path: string): () => void {
     const file = this.#files.get(path)
     const marks = [...(file?.written ?? [])]
-    const names = [...this.#files, ...this.#folders]
-      .filter(([below]) => dirname(below) === path)
-      .map(([, known]) => known)
-    this.#beginning.set(pid, () => {
+    const below = [...this.#files, ...this.#folders].filter(([name]) => dirname(name) === path)
+    return () => {
       this.flushes++
       for (const mark of marks) file?.flushed.add(mark)
-      for (const known of names) known.named = true
-    })
-  }
-
-  #end({ name, text, pid }: Call): void {
-    if (name === 'fsync' || name === 'fdatasync') this.#beginning.get(pid)?.()
-    else if (name.startsWith('open') || name === 'creat') this.#open(text)
-    else if (name.startsWith('mkdir')) this.#folders.set(pathsIn(text)[0] ?? '', { named: false })
-    else if (name.startsWith('rename')) this.#rename(text)
-    else if (name.startsWith('unlink')) this.#files.delete(pathsIn(text)[0] ?? '')
-    else {
-      const path = /^\w+\(\d+<([^>]*)>/.exec(text)?.[1] ?? ''
-      for (const mark of text.match(word) ?? []) this.#files.get(path)?.written.add(mark)
+      for (const [, known] of below) known.named = true
     }
   }
 
-  #open(text: string): void {
-    const path = /= \d+<([^>]*)>$/.exec(text.trimEnd())?.[1]
-    if (path === undefined || this.#files.has(path) || !/O_CREAT|^creat/.test(text)) return
-    this.#files.set(path, { written: new Set(), flushed: new Set(), named: false, through: /O_D?SYNC/.test(text) })
+  #end({ name, fd, paths, data, text, result }: Call): void {
+    if (name.startsWith('open') || name === 'creat') {
+      const path = result?.path ?? ''
+      if (this.#files.has(path) || !/O_CREAT|^creat/.test(text)) return
+      const through = /O_D?SYNC/.test(text)
+      this.#files.set(path, { written: new Set(), flushed: new Set(), named: false, through })
+    } else if (name.startsWith('mkdir')) this.#folders.set(paths[0] ?? '', { named: false })
+    else if (name.startsWith('rename')) this.#rename(paths)
+    else if (name.startsWith('unlink')) this.#files.delete(paths[0] ?? '')
+    else if (data.length > 0) {
+      const file = this.#files.get(fd?.path ?? '')
+      for (const mark of Buffer.from(data).toString('latin1').match(word) ?? []) file?.written.add(mark)
+    }
   }
 
-  #rename(text: string): void {
-    const [from = '', to = ''] = pathsIn(text)
+  #rename([from = '', to = '']: readonly string[]): void {
     const file = this.#files.get(from)
     if (file) {
       this.#files.delete(from)
@@ -126,10 +87,8 @@ export class Trace {
   }
 }
 
-/** The paths among a call's arguments, relative ones made whole by the folder that strace tells beside them. */
-function pathsIn(text: string): string[] {
-  const found = [...text.matchAll(/(?:(?:AT_FDCWD|\d+)<([^>]*)>, )?"([^"]*)"/g)]
-  return found.map(([, folder, path = '']) =>
-    path.startsWith('/') || !folder ? path : `${folder}/${path}`.replace(/\/\.\//g, '/'),
-  )
+/** The line that the traced program began to say with this step. */
+export function saidIn({ type, call }: Step): string | undefined {
+  if (type !== 'begin' || call.name !== 'write' || call.fd?.number !== 1) return undefined
+  return Buffer.from(call.data).toString().trimEnd()
 }

@@ -21,6 +21,11 @@ const committed = 'before a commit resolves, the snapshot is flushed, and its na
 const readsGiven = 'bytes that a read gave stay as they are, whatever is written or read afterwards'
 const writesGiven = 'bytes that were given to a write stay as they are, for ever'
 
+const logCut =
+  'a power cut at any moment leaves a prefix of the writes, with every resolved one, and a log that goes on'
+const snapshotCut =
+  'a power cut at any moment leaves a committed snapshot whole, and an unfinished one with an intact beginning'
+
 export const brokenLogs: readonly Broken[] = [
   broken(
     'a write that is not atomic: the state follows the run after a while',
@@ -52,6 +57,19 @@ export const brokenLogs: readonly Broken[] = [
   broken('a folder of folders that is not flushed', flushed, 'durable.ts', [
     'await syncDirectory(dirname(path))\n  } catch',
     '  } catch',
+  ]),
+  broken('a flush that is left out', logCut, 'journal.js', ['await this.#file.datasync()', '']),
+  broken('a mark that runs ahead of the flush', logCut, 'journal.js', [
+    'if (this.#end < this.#rewriteAt',
+    'await this.#mark.advance(this.#generation, this.#end + 50)\n        if (this.#end < this.#rewriteAt',
+  ]),
+  broken('a file that is renamed before it is flushed', logCut, 'durable.ts', [
+    'await file.writeFile(bytes)\n      await file.sync()',
+    'await file.writeFile(bytes)',
+  ]),
+  broken('a log that goes on behind what was torn', logCut, 'journal.js', [
+    'await this.#file.truncate(this.#end)\n      await this.#file.sync()',
+    'this.#end = size',
   ]),
   broken('a flush for every write', 'writes that wait together share a flush', 'journal.js', [
     'const batch = this.#waiting\n      this.#waiting = []\n      try',
@@ -224,6 +242,11 @@ export const brokenLogs: readonly Broken[] = [
 ]
 
 export const brokenSnapshots: readonly Broken[] = [
+  broken('a flush that a commit leaves out', snapshotCut, 'writer.ts', ['await file.sync()\n', '\n']),
+  broken('an unfinished snapshot that goes on behind what was torn', snapshotCut, 'writer.ts', [
+    'if (!intact(held, seed, blocks)) {',
+    'if (held.length < 5) {',
+  ]),
   broken('a commit that resolves before the flush', committed, 'writer.ts', ['await file.sync()\n', '\n']),
   broken('a commit whose folder is not flushed', committed, 'snapshots.ts', [
     'await replace(from, to)\n                await syncDirectory(this.#directory)',

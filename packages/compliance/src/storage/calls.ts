@@ -1,0 +1,70 @@
+/** The system calls that put bytes and names on a disk; `?`: not every machine has all of them. */
+const traced =
+  '?open,openat,?creat,?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlinkat,?rmdir,?link,?linkat,write,?pwrite64,?writev,?pwritev,?pwritev2,?truncate,ftruncate,?fallocate,fsync,fdatasync'
+
+/** Runs a command under strace; the trace goes to `output`, with every string whole and in hex. */
+export const strace = (output: string): string[] => [
+  'strace',
+  ...['-f', '-y', '-xx', '-s', '8000000', '-o', output, '-e', `trace=${traced}`],
+]
+
+/** A system call. It takes effect somewhere between its begin and its end. */
+export interface Call {
+  readonly name: string
+  /** The file that it was called on, with the path of that moment. */
+  readonly fd: { readonly number: number; readonly path: string } | undefined
+  /** The paths among its arguments, whole ones. */
+  readonly paths: readonly string[]
+  /** The bytes to write. */
+  readonly data: Uint8Array
+  /** Its arguments as strace shows them: flags, sizes, offsets. */
+  readonly text: string
+  /** What it returned, and for a file that was opened, its path. */
+  readonly result: { readonly value: number; readonly path: string } | undefined
+}
+
+export type Step = { readonly type: 'begin' | 'end'; readonly thread: string; readonly call: Call }
+
+/** The calls of a trace as they began and ended, those that failed left out of the ends. */
+export function* steps(trace: string): Generator<Step> {
+  const unfinished = new Map<string, string>()
+  for (const line of trace.split('\n')) {
+    const space = line.indexOf(' ')
+    const thread = line.slice(0, space)
+    const rest = line.slice(space).trimStart()
+    const begins = !rest.startsWith('<...')
+    let text = begins ? rest : `${unfinished.get(thread) ?? ''}${rest.replace(/^<\.\.\. \w+ resumed>/, '')}`
+    if (!/^\w+\(/.test(text)) continue
+    const ends = !text.endsWith('<unfinished ...>')
+    if (!ends) {
+      text = text.slice(0, -'<unfinished ...>'.length)
+      unfinished.set(thread, text)
+    }
+    const call = parse(text)
+    if (begins) yield { type: 'begin', thread, call }
+    if (ends && call.result && call.result.value >= 0) yield { type: 'end', thread, call }
+  }
+}
+
+function parse(text: string): Call {
+  const name = text.slice(0, text.indexOf('('))
+  const on = /^\w+\((\d+)<([^>]*)>/.exec(text)
+  const result = /\)\s+= (-?\d+)(?:<([^>]*)>)?/.exec(text)
+  const strings = [...text.matchAll(/(?:(?:AT_FDCWD|\d+)<([^>]*)>, )?"((?:\\x[0-9a-f]{2})*)"/g)]
+  const writes = /^p?writev?/.test(name)
+  return {
+    name,
+    fd: on ? { number: Number(on[1]), path: decode(on[2]!).toString() } : undefined,
+    paths: writes ? [] : strings.map(([, folder, path = '']) => whole(decode(path).toString(), folder)),
+    data: writes ? Buffer.concat(strings.map(([, , bytes = '']) => decode(bytes))) : new Uint8Array(0),
+    text,
+    result: result ? { value: Number(result[1]), path: decode(result[2] ?? '').toString() } : undefined,
+  }
+}
+
+/** strace before 5.6 shows the paths of descriptors as they are. */
+const decode = (hex: string): Buffer =>
+  hex.startsWith('\\x') ? Buffer.from(hex.replaceAll('\\x', ''), 'hex') : Buffer.from(hex)
+
+const whole = (path: string, folder: string | undefined): string =>
+  path.startsWith('/') || folder === undefined ? path : `${decode(folder).toString()}/${path.replace(/^\.\//, '')}`

@@ -1,0 +1,43 @@
+import { execFileSync } from 'node:child_process'
+import { readFile, rm } from 'node:fs/promises'
+import { strace } from './calls.ts'
+import { Child, type Script } from './child.ts'
+import type { StorageSubject } from './subject.ts'
+
+export interface Traced {
+  readonly trace: string
+  /** What the process said. */
+  readonly lines: readonly string[]
+}
+
+/** Runs the script in a process under strace, to its end. */
+export async function runTraced(program: string | URL, directory: string, script: Script): Promise<Traced> {
+  const output = `${directory}.trace`
+  try {
+    const child = await Child.start(program, directory, script, strace(output))
+    await child.end()
+    return { trace: await readFile(output, 'latin1'), lines: child.lines }
+  } finally {
+    await rm(output, { force: true })
+  }
+}
+
+/** Why the adapter cannot be traced here; undefined when it can. */
+export function untraceable({ durable, program, untraced }: StorageSubject): string | undefined {
+  if (durable === false) return 'nothing outlives the process'
+  if (program === undefined) return 'the subject has no `program`'
+  return untraced ?? straceMissing()
+}
+
+let missing: string | undefined
+
+function straceMissing(): string | undefined {
+  if (missing === undefined)
+    try {
+      execFileSync('strace', ['-o', '/dev/null', 'true'], { stdio: 'ignore' })
+      missing = ''
+    } catch {
+      missing = 'strace is not on the PATH, or may not trace'
+    }
+  return missing || undefined
+}
