@@ -213,20 +213,21 @@ export class Raft implements Protocol<Message, unknown> {
     const apply = this.#takeApply()
     this.log.evict(this.handed, this.settings.cacheBytes)
     const after = this.writes.isPromiseDurable ? 0 : this.writes.promise
-    const effects: Effects<Message> = {
-      messages: this.#messages.map((message) => ({ ...message, after })),
+    const effects: { -readonly [K in keyof Effects<Message>]: Effects<Message>[K] } = {
+      messages: this.#messages.map(({ to, incarnation, message, lane }) => ({ to, incarnation, message, lane, after })),
       asks: this.#newAsks,
       settled: this.#settled,
       happened: this.#happened,
-      ...(write === undefined ? {} : { write }),
-      ...(apply === undefined ? {} : { apply }),
     }
+    if (write !== undefined) effects.write = write
+    if (apply !== undefined) effects.apply = apply
     this.#messages = []
     this.#newAsks = []
     this.#settled = []
     this.#happened = []
     const deadline = nextDeadline(this)
-    return deadline === undefined ? effects : { ...effects, deadline }
+    if (deadline !== undefined) effects.deadline = deadline
+    return effects
   }
 
   encode(message: Message): readonly Uint8Array[] {
