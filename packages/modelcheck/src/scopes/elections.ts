@@ -10,7 +10,7 @@ export const elections: readonly Scope[] = [
     budgets: { timeout: 3, silence: 1, crash: 1 },
     term: 3,
     channel: 1,
-    states: 8_000_000,
+    states: 5_000_000,
   },
   {
     name: 'one-election',
@@ -27,7 +27,7 @@ export const elections: readonly Scope[] = [
     term: 4,
     impatient: true,
     channel: 1,
-    states: 8_000_000,
+    states: 5_000_000,
   },
   {
     name: 'two-candidates',

@@ -18,7 +18,7 @@ export const joint: readonly Scope[] = [
     flushesAtOnce: true,
     channel: 1,
     symmetric: [['n2', 'n3']],
-    states: 6_000_000,
+    states: 4_000_000,
   },
   {
     name: 'joint-of-one',
@@ -33,7 +33,7 @@ export const joint: readonly Scope[] = [
     impatient: true,
     channel: 2,
     symmetric: [],
-    states: 6_000_000,
+    states: 4_000_000,
   },
   {
     name: 'removal',
@@ -51,6 +51,6 @@ export const joint: readonly Scope[] = [
     flushesAtOnce: true,
     channel: 1,
     symmetric: [],
-    states: 6_000_000,
+    states: 4_000_000,
   },
 ]

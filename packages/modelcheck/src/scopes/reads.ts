@@ -15,7 +15,7 @@ export const reads: readonly Scope[] = [
     impatient: true,
     flushesAtOnce: true,
     channel: 1,
-    states: 6_000_000,
+    states: 4_000_000,
   },
   {
     name: 'reads-at-leaders',
@@ -27,6 +27,6 @@ export const reads: readonly Scope[] = [
     impatient: true,
     flushesAtOnce: true,
     channel: 1,
-    states: 6_000_000,
+    states: 4_000_000,
   },
 ]

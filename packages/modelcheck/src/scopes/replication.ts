@@ -2,6 +2,9 @@ import type { Scope } from '../system/scope.ts'
 
 const servers = ['n1', 'n2', 'n3'] as const
 
+/** Two of them do not fit one message of 4 KiB. */
+const long = (letter: string): string => letter.repeat(2000)
+
 export const replication: readonly Scope[] = [
   {
     name: 'replication',
@@ -13,19 +16,58 @@ export const replication: readonly Scope[] = [
     isLed: true,
     impatient: true,
     channel: 2,
-    states: 8_000_000,
+    states: 5_000_000,
+  },
+  {
+    name: 'pipeline',
+    about: 'a steady leader: messages overtake each other, are lost, come twice',
+    servers,
+    budgets: { propose: 2, heartbeat: 1, retry: 1, duplicate: 1 },
+    term: 2,
+    isLed: true,
+    impatient: true,
+    flushesAtOnce: true,
+    channel: 3,
+    states: 4_000_000,
   },
   {
     name: 'figure-8',
-    about: 'leaders in turn with entries that never commit (Figure 8)',
+    about: 'leaders in turn, with entries that are replicated one by one and may never commit (Figure 8)',
     servers,
-    budgets: { propose: 2, campaign: 3, crash: 1, heartbeat: 1, retry: 1 },
-    term: 5,
+    // n1 has entries of term 2 that nobody else has; n2 others, of term 3; n1 leads again.
+    prelude: [
+      { propose: 'n1', command: long('x') },
+      { propose: 'n1', command: long('y') },
+      { elect: 'n2', by: 'n3' },
+      { propose: 'n2', command: long('z') },
+      { propose: 'n2', command: 'w' },
+      { elect: 'n1', by: 'n3' },
+    ],
+    maxMessageBytes: 4096,
+    budgets: { campaign: 2, propose: 1, retry: 1, crash: 1 },
+    term: 6,
     isLed: true,
     impatient: true,
     flushesAtOnce: true,
     channel: 1,
-    states: 8_000_000,
+    states: 5_000_000,
+  },
+  {
+    name: 'divergence',
+    about: 'three logs that differ, each flush apart',
+    servers,
+    prelude: [
+      { propose: 'n1', command: 'x' },
+      { elect: 'n2', by: 'n3' },
+      { propose: 'n2', command: 'z' },
+      { elect: 'n1', by: 'n3' },
+    ],
+    budgets: { campaign: 1, heartbeat: 1, read: 1, duplicate: 1 },
+    term: 6,
+    isLed: true,
+    impatient: true,
+    channel: 2,
+    states: 4_000_000,
   },
   {
     name: 'redelivery',
@@ -37,7 +79,7 @@ export const replication: readonly Scope[] = [
     impatient: true,
     flushesAtOnce: true,
     redelivers: true,
-    states: 6_000_000,
+    states: 4_000_000,
   },
   {
     name: 'one-proposal',

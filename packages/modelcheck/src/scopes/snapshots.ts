@@ -15,7 +15,7 @@ export const snapshots: readonly Scope[] = [
     impatient: true,
     flushesAtOnce: true,
     channel: 1,
-    states: 6_000_000,
+    states: 4_000_000,
   },
   {
     name: 'snapshots-and-crashes',
@@ -28,6 +28,6 @@ export const snapshots: readonly Scope[] = [
     isLed: true,
     impatient: true,
     channel: 1,
-    states: 6_000_000,
+    states: 4_000_000,
   },
 ]

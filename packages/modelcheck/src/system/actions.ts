@@ -92,7 +92,7 @@ export function describe({ type, arg, what }: Action, scope: Scope): string {
     case 'restart':
       return 'starts again'
     case 'propose':
-      return `a client proposes “${what}”`
+      return `a client proposes “${what?.slice(0, 8)}”`
     case 'read':
       return `a client reads (${arg + 1})`
     case 'change':

@@ -47,6 +47,8 @@ export interface Scope {
   readonly last?: number
   readonly membership?: Membership<never>
   readonly limits?: Limits
+  /** Of the transport. Default 64 KiB. */
+  readonly maxMessageBytes?: number
   /** Writes become durable at once, so that crashes lose none. Default: each flush is a step of its own. */
   readonly flushesAtOnce?: boolean
   /** A voter that is asked has not heard its leader for an election timeout: `true` saves the step of waiting that long. */
@@ -59,6 +61,8 @@ export interface Scope {
   readonly symmetric?: readonly (readonly NodeId[])[]
   /** Begin with the first server as leader of term 2, whose first entry is committed everywhere. Default: just founded, term 1, no leader. */
   readonly isLed?: boolean
+  /** What has happened before the exploration begins; all messages of it are lost but those of the last. */
+  readonly prelude?: readonly Prelude[]
   /** What is proposed, in order. Default `a`, `b`, `c` … */
   readonly commands?: readonly string[]
   /** Where things are proposed, changed and read: at servers that lead, or at any. Default: leaders. */
@@ -68,6 +72,11 @@ export interface Scope {
   /** What a budget-limited run is cut at, if the command line says nothing. */
   readonly states?: number
 }
+
+/** A proposal that no other server hears of; or an election that two servers see, and nobody else hears of. */
+export type Prelude =
+  | { readonly propose: NodeId; readonly command: string }
+  | { readonly elect: NodeId; readonly by: NodeId }
 
 /** Remembers every command. */
 export const everything: Machine = {

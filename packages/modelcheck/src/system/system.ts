@@ -257,7 +257,9 @@ export class System implements Model {
     const { slot, life } = this.server(process)
     const { log, disk } = this.#views[process]!
     const id = this.scope.servers[slot]
-    const entries = log.entries.map(({ term, command }, i) => `${log.first + i}:${term}${command && `“${command}”`}`)
+    const entries = log.entries.map(
+      ({ term, command }, i) => `${log.first + i}:${term}${command && `“${command.slice(0, 8)}”`}`,
+    )
     if (life === undefined) return `${id} is down; its disk: term ${disk.term}, log ${entries.join(' ')}`
     const { role, term, commit, durable } = life.protocol.status()
     return `${id}: ${role} of term ${term}, log ${entries.join(' ')}, durable ${durable}, commit ${commit}, disk: term ${disk.term} vote ${disk.vote?.id ?? '-'}${life.writes.length > 0 ? `, ${life.writes.length} writes under way` : ''}`
@@ -392,7 +394,7 @@ export class System implements Model {
       incarnation,
       found: foundIn(content),
       seed: 1,
-      maxMessageBytes: 65_536,
+      maxMessageBytes: scope.maxMessageBytes ?? 65_536,
       timing: {
         electionTimeout: clock.election,
         heartbeatInterval: clock.heartbeat,
@@ -572,7 +574,36 @@ export class System implements Model {
       })
       settle(heartbeat.map((outgoing) => ({ slot: 0, outgoing })))
     }
-    return { processes: servers.map((server) => this.#intern(server)), watcher: this.#known(known[0]!), messages: [] }
+    let last: { slot: number; sent: Outgoing<Message>[] } | undefined
+    scope.prelude?.forEach((event, at) => {
+      if ('propose' in event) {
+        const slot = scope.servers.indexOf(event.propose)
+        const data = new TextEncoder().encode(event.command)
+        last = {
+          slot,
+          sent: run(slot, (turn) => turn.do({ type: 'propose', id: 90 + at, data, time: 0, seed: 90 + at })),
+        }
+        return
+      }
+      const slot = scope.servers.indexOf(event.elect)
+      const voter = scope.servers.indexOf(event.by)
+      const hears = (to: number, from: number, outgoing: Outgoing<Message>): Outgoing<Message>[] => {
+        const { self, state } = servers[from]!.life!.protocol
+        return run(to, (turn) => {
+          turn.wait(4 * clock.retry)
+          turn.do({ type: 'message', from: self, genesis: state.genesis, message: outgoing.message })
+        })
+      }
+      // Its term may have to pass the voter's first.
+      for (let tries = 0; servers[slot]!.life!.protocol.role.type !== 'leader' && tries < 9; tries++) {
+        const asked = run(slot, (turn) => turn.do({ type: 'campaign' })).filter(({ to }) => to === event.by)
+        const votes = asked.flatMap((request) => hears(voter, slot, request))
+        last = { slot, sent: votes.flatMap((vote) => hears(slot, voter, vote)) }
+      }
+    })
+    const processes = servers.map((server) => this.#intern(server))
+    const messages = (last?.sent ?? []).map((outgoing) => this.#packet(servers[last!.slot]!.life!.protocol, outgoing))
+    return { processes, watcher: this.#known(known[0]!), messages }
   }
 }
 
