@@ -1,6 +1,6 @@
 import type { Config, Effects } from '@raftkit/contract'
 import type { Message } from '@raftkit/core'
-import { sameConfig, shown } from './encoding.ts'
+import { keyOf, sameConfig, shown } from './encoding.ts'
 import { Invariant, type Written } from './invariant.ts'
 import { disjointQuorums } from './quorum.ts'
 import type { View } from './view.ts'
@@ -109,12 +109,18 @@ export class OnlyListed extends Invariant {
   readonly says =
     'A leader keeps progress, and a candidate votes, only for members of its configuration under exactly their incarnation.'
   readonly source = 'design rule 6; thesis §4.1; hazards M13, M16'
+  readonly #keys = new WeakMap<Config, Set<string>>()
 
   took(view: View): void {
     const { role } = view.raft
     if (role.type === 'follower') return
-    const { members } = view.memory.config.config
-    const listed = (key: string): boolean => members.some(({ id, incarnation }) => `${id}/${incarnation}` === key)
+    const { config } = view.memory.config
+    let keys = this.#keys.get(config)
+    if (keys === undefined) {
+      keys = new Set(config.members.map((member) => keyOf(member)))
+      this.#keys.set(config, keys)
+    }
+    const listed = (key: string): boolean => keys.has(key)
     if (role.type === 'leader') {
       for (const key of role.progress.keys())
         if (!listed(key)) this.broken(`${view.key} keeps count of ${key}, which its configuration does not list`)

@@ -1,3 +1,5 @@
+import { readFileSync, writeFileSync } from 'node:fs'
+import { fileURLToPath } from 'node:url'
 import { describe, expect, test } from 'vitest'
 import { invariantNames, invariants } from '../../src/invariants/index.ts'
 import './clients.ts'
@@ -5,7 +7,10 @@ import './commits.ts'
 import './elections.ts'
 import './logs.ts'
 import './machines.ts'
+import { between } from '../page.ts'
 import { fired } from './lie.ts'
+
+const page = fileURLToPath(new URL('../../../../docs/internals/invariants.md', import.meta.url))
 
 describe('all of them', () => {
   test('each was seen to fire', () => {
@@ -20,5 +25,14 @@ describe('all of them', () => {
       expect(says).toMatch(/^[A-Z].*\.$/)
       expect(source.length).toBeGreaterThan(5)
     }
+  })
+
+  test('the page lists them', () => {
+    const rows = invariants().map(({ name, says, source }) => `| ${name} | ${says} | ${source} |`)
+    const table = ['| Invariant | What it says | From |', '|---|---|---|', ...rows].join('\n')
+    const text = readFileSync(page, 'utf8')
+    const filled = between(text, 'invariants', table)
+    if (process.env.RAFTKIT_WRITE_DOCS !== undefined) writeFileSync(page, filled)
+    else expect(text).toBe(filled)
   })
 })

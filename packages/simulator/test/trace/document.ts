@@ -1,4 +1,5 @@
 import { commonFields, type Field, headerFields, lineTypes, messageKinds } from '../../src/trace/schema.ts'
+import { between } from '../page.ts'
 
 /** The tables of docs/reference/trace-format.md, made from the schema that the reader goes by. */
 export function tables(): Record<string, string> {
@@ -24,16 +25,6 @@ function fieldTable(fields: readonly Field[]): string {
   return ['| Field | Holds | |', '|---|---|---|', ...rows].join('\n')
 }
 
-const marker = (name: string, end = ''): string => `<!-- ${end}${name} -->`
-
 /** The page with its tables made anew. */
-export function fill(page: string): string {
-  let filled = page
-  for (const [name, table] of Object.entries(tables())) {
-    const from = filled.indexOf(marker(name))
-    const to = filled.indexOf(marker(name, 'end of '))
-    if (from < 0 || to < from) throw new Error(`the page has no place for ${name}`)
-    filled = `${filled.slice(0, from)}${marker(name)}\n\n${table}\n\n${filled.slice(to)}`
-  }
-  return filled
-}
+export const fill = (page: string): string =>
+  Object.entries(tables()).reduce((filled, [name, table]) => between(filled, name, table), page)
