@@ -1,4 +1,4 @@
-import type { Config, Index, Outgoing, Term } from '@raftkit/contract'
+import type { Index, Outgoing, Term } from '@raftkit/contract'
 import type { Message } from '@raftkit/core'
 import { shown } from './encoding.ts'
 import { Invariant } from './invariant.ts'
@@ -73,16 +73,6 @@ export class CommittedByQuorum extends Invariant {
   readonly says =
     'When a leader commits an entry, the disks of a quorum of the configuration in its log, by each half of a joint one, hold that entry.'
   readonly source = 'Raft paper §5.3, §6; thesis §10.2.1; hazards M2, M13, R5, R8, R13'
-  /** The configuration in force after the last take: in force when the batch began that commits. */
-  readonly #before = new Map<View, Config>()
-
-  booted(view: View): void {
-    this.#before.set(view, view.memory.config.config)
-  }
-
-  took(view: View): void {
-    this.#before.set(view, view.memory.config.config)
-  }
 
   decides(view: View, to: Index): void {
     const { log } = view.memory
@@ -93,7 +83,7 @@ export class CommittedByQuorum extends Invariant {
     const has = (key: string): boolean => holders.includes(key)
     // A batch that commits may also append the configuration that follows; what it was counted by is one of those in force meanwhile.
     const now = view.memory.config.config
-    const before = this.#before.get(view) ?? now
+    const before = view.configBefore
     if (isQuorum(before, has)) return
     if (now !== before) {
       for (const { config } of log.configs.slice(-3)) if (config !== undefined && isQuorum(config, has)) return

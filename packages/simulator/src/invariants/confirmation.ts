@@ -44,6 +44,10 @@ class Reign {
   }
 }
 
+/** What the batch may have counted by: what was in force before it, and what it appended. */
+const inForce = ({ configBefore, memory }: View): readonly Config[] =>
+  memory.config.config === configBefore ? [configBefore] : [configBefore, memory.config.config]
+
 /** Follows the rounds of every leader, by its messages alone. */
 abstract class OfReigns extends Invariant {
   protected order = 0
@@ -56,7 +60,7 @@ abstract class OfReigns extends Invariant {
 
   /** By the leader alone, without asking anybody. */
   protected decidesAlone(view: View): boolean {
-    return isQuorum(view.memory.config.config, (key) => key === view.key)
+    return inForce(view).some((config) => isQuorum(config, (key) => key === view.key))
   }
 
   booted(view: View): void {
@@ -151,7 +155,8 @@ export class ReadIsConfirmed extends OfReigns {
     const committed = view.memory.log.termAt(view.commit)
     if (committed !== undefined && committed >= 0 && committed !== view.term)
       this.broken(`${view.key} answers ${what} in term ${view.term}, in which it has committed nothing`)
-    if (!reign.isConfirmedSince(began, view.memory.config.config, view.key) && !this.decidesAlone(view))
+    if (this.decidesAlone(view)) return
+    if (!inForce(view).some((config) => reign.isConfirmedSince(began, config, view.key)))
       this.broken(`${view.key} answers ${what}, though no quorum has heard of it since the read began`)
   }
 }
@@ -171,11 +176,13 @@ export class LeaseIsEarned extends OfReigns {
       if (committed !== undefined && committed >= 0 && committed !== view.term)
         this.broken(`${view.key} answers by a lease in term ${view.term}, in which it has committed nothing`)
       if (this.decidesAlone(view)) continue
-      const since = reign.confirmedAt(view.memory.config.config, view.key)
+      const since = inForce(view)
+        .map((config) => reign.confirmedAt(config, view.key))
+        .find((at) => at !== undefined && outcome.until! <= at + view.raft.settings.electionTimeout)
       const { electionTimeout } = view.raft.settings
-      if (since === undefined || outcome.until > since + electionTimeout)
+      if (since === undefined)
         this.broken(
-          `${view.key} answers by a lease until ${outcome.until}; what a quorum has echoed was emitted at ${since ?? 'no time'}, and an election timeout is ${electionTimeout} ms`,
+          `${view.key} answers by a lease until ${outcome.until}, more than an election timeout (${electionTimeout} ms) after what a quorum has echoed`,
         )
     }
     super.took(view, effects, now)

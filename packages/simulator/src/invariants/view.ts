@@ -69,6 +69,8 @@ export class View {
   commitBefore: Index = 0
   ledTo: Index = 0
   ledTerm: Term = 0
+  /** The configuration that was in force when it was taken last: a batch may count by it, and then append the next. */
+  configBefore: Config = nothing.config
 
   constructor(server: Server) {
     this.server = server
@@ -103,6 +105,7 @@ export class View {
 
   endBatch(): void {
     this.commitBefore = this.commit
+    this.configBefore = this.memory.config.config
     this.ledTo = 0
     this.ledTerm = 0
   }

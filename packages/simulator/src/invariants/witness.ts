@@ -81,8 +81,8 @@ export class Witness implements Watcher {
     if (view.ledTo > this.cluster.frontier) this.#decide(view)
     if (view.commit > view.commitBefore)
       for (const each of this.#told.committed) each.committed(view, view.commitBefore)
-    view.endBatch()
     for (const each of this.#told.took) each.took(view, effects, now)
+    view.endBatch()
   }
 
   left(server: Server, outgoing: Outgoing<Message>): void {
