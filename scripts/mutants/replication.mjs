@@ -102,8 +102,8 @@ export const replication = [
     'openraft#1802',
     [
       'quorum',
-      'for (const index of [...new Set(matches)].sort((a, b) => b - a)) {',
-      'if (matches.length > 0) return [...matches].sort((a, b) => b - a)[(matches.length - 1) >> 1]!\n  for (const index of [...new Set(matches)].sort((a, b) => b - a)) {',
+      'let largest = 0\n',
+      'let largest = 0\n  if (matches.length > 0) return [...matches].sort((a, b) => b - a)[(matches.length - 1) >> 1]!\n',
     ],
   ),
   plant(

@@ -22,9 +22,11 @@ export const fixedMajority: Membership = {
 
 /** The largest index that a quorum holds (§5.3), whatever shape a quorum has: 0 if none does. */
 export function quorumIndex(isQuorum: QuorumOf, config: Config, matchOf: (member: Member) => Index): Index {
-  const matches = config.members.map(matchOf)
-  for (const index of [...new Set(matches)].sort((a, b) => b - a)) {
-    if (isQuorum(config, (member) => matches[config.members.indexOf(member)]! >= index)) return index
+  const { members } = config
+  const matches = members.map(matchOf)
+  let largest = 0
+  for (const index of matches) {
+    if (index > largest && isQuorum(config, (member) => matches[members.indexOf(member)]! >= index)) largest = index
   }
-  return 0
+  return largest
 }
