@@ -105,7 +105,7 @@ export class ReadIsConfirmed extends OfReigns {
     'A leader answers a read without a lease only when it has committed in its term and a quorum has echoed a round that began after the read.'
   readonly source = 'thesis §6.4; hazards Q1, Q2, Q3'
   readonly #own = new Map<View, Map<number, number>>()
-  readonly #asked = new Map<View, Map<string, number>>()
+  readonly #asked = new Map<View, Map<string, number[]>>()
   #relayed = new Set<View>()
 
   override booted(view: View): void {
@@ -120,10 +120,12 @@ export class ReadIsConfirmed extends OfReigns {
     if (event.type !== 'message') return
     const { message, from } = event
     if (message.type === 'readIndex') {
-      // A message that comes twice asks twice, and the first answer is to the first.
+      // A message that comes again asks again; answers come in the order of the questions.
       const asked = this.#asked.get(view)
       const name = `${keyOf(from)} ${message.id}`
-      if (asked !== undefined && !asked.has(name)) asked.set(name, this.order)
+      const times = asked?.get(name)
+      if (times === undefined) asked?.set(name, [this.order])
+      else times.push(this.order)
     } else if (message.type === 'readIndexResult') this.#relayed.add(view)
   }
 
@@ -141,8 +143,9 @@ export class ReadIsConfirmed extends OfReigns {
     for (const { message, to, incarnation } of effects.messages) {
       if (message.type !== 'readIndexResult') continue
       const name = `${keyOf({ id: to, incarnation })} ${message.id}`
-      const began = asked?.get(name)
-      asked?.delete(name)
+      const times = asked?.get(name)
+      const began = times?.shift()
+      if (times?.length === 0) asked?.delete(name)
       if (began !== undefined && message.index !== undefined) this.#check(view, began, `a read of ${to}`)
     }
     this.#relayed.delete(view)
