@@ -231,11 +231,9 @@ export class Host implements ReplicaHost, Receiver {
     if (this.#closing) return
     this.#backlog = 0
     const now = this.#parts.environment.now()
-    const turned: Replica[] = []
     for (const replica of this.replicas.values()) {
       const time = this.#time(replica, now)
       if (!replica.dirty && !time) continue
-      turned.push(replica)
       this.#guard(replica, () => {
         for (const message of replica.turn(now, time)) this.#post(replica, message)
       })
@@ -246,7 +244,7 @@ export class Host implements ReplicaHost, Receiver {
       this.sentBytes.set(to, bytes)
       this.#parts.transport.send(to, frame, lane)
     })
-    for (const replica of turned) this.#guard(replica, () => replica.settle())
+    for (const replica of this.replicas.values()) if (replica.unsettled) this.#guard(replica, () => replica.settle())
     this.#arm()
   }
 

@@ -159,6 +159,11 @@ export class Replica {
     return this.#dirty && !this.#error
   }
 
+  /** A turn was had whose outcome is not settled. */
+  get unsettled(): boolean {
+    return this.#effects !== undefined
+  }
+
   status(): Status {
     return this.#protocol.status()
   }
