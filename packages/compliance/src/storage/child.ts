@@ -43,6 +43,7 @@ await Promise.all(writes.map(async ({ group, changes }, i) => {
     underWay.push(log.write(change).then(() => say('done ' + i + ' ' + n)))
   }
   await Promise.all(underWay)
+  await log.close()
 }))
 if (snapshot) {
   const writer = await (await storage.snapshots('main')).create(snapshot.name)

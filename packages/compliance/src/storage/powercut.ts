@@ -13,18 +13,20 @@ import type { Script } from './child.ts'
 import { Disk } from './disk.ts'
 import { Model } from './model.ts'
 import { inPlace, Place } from './place.ts'
-import { append, contents, text } from './records.ts'
+import { append, blob, contents, text } from './records.ts'
 import type { StorageSubject } from './subject.ts'
 import { saidIn } from './trace.ts'
 import { runTraced, untraceable } from './traced.ts'
 
 const cuts = 60
+const cutsAtEnd = 5
 const lives = 2
 const groups = ['a', 'b']
 const writesPerLife = 40
 
 const names = {
   log: 'a power cut at any moment leaves a prefix of the writes, with every resolved one, and a log that goes on',
+  destroyed: 'a power cut at any moment leaves a group or takes it, and a destroyed one stays gone',
   snapshot:
     'a power cut at any moment leaves a committed snapshot whole, and an unfinished one with an intact beginning',
 }
@@ -99,6 +101,39 @@ export function powerCutPromises(suite: Suite, subject: StorageSubject): void {
     })
   })
 
+  suite.test(names.destroyed, async () => {
+    const changes = Array.from({ length: 6 }, (_, i): LogWrite => ({ ...append(i + 1, 1, i), state: blob(`${i + 1}`) }))
+    const writes = ['main', 'kept'].map((group) => ({ group, changes }))
+    const bytes = bytesOf(5000)
+    let kept = 0
+    let destroyed = false
+    await withCuts(subject, program, [{ writes, snapshot: { name: 's', chunks: [bytes] }, destroy: 'main' }], {
+      said: (line) => {
+        if (line.startsWith('done 1')) kept++
+        destroyed ||= line === 'destroyed'
+      },
+      check: async (place, when) => {
+        const other = await place.log('kept')
+        assert.ok(
+          other.found.last >= kept,
+          `${when}: the group that was kept holds ${other.found.last} of ${kept} records`,
+        )
+        if (destroyed) assert.deepEqual(await (await place.storage()).groups(), ['kept'], when)
+        const { found } = await place.log('main')
+        // As a prefix of its writes, the state always names the last record.
+        assert.equal(text(found.state) ?? '0', `${found.last}`, when)
+        await (await place.snapshots('main')).open('s').then(
+          async (reader) => {
+            assert.ok(!destroyed, `${when}: a destroyed snapshot is back`)
+            sameBytes(await readAll(reader), bytes, when)
+            await reader.close()
+          },
+          (error: unknown) => assert.ok(isRaftkitError(error, 'MISSING'), `${when}: ${String(error)}`),
+        )
+      },
+    })
+  })
+
   suite.test(names.snapshot, async () => {
     const whole = bytesOf(200_000, seed)
     const chunks = Array.from({ length: 10 }, (_, i) => whole.slice(i * 20_000, (i + 1) * 20_000))
@@ -158,28 +193,40 @@ async function withCuts(
 
     const below = random(seed * 1009)
     const disk = new Disk(directory)
-    const parent = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
     let number = 0
-    for (const trace of traces)
+    for (const trace of traces) {
       await disk.replay(trace, async (step) => {
         const line = saidIn(step)
         if (line !== undefined) said(line)
         if (!concerns(step)) return
         number++
-        if (below(total) >= cuts) return
-        const left = new Place(subject, await mkdtemp(join(parent, 'raftkit-powercut-')))
-        try {
-          await disk.cut(left.directory, below)
-          const when = `power cut after call ${number} of ${total} (${step.call.name}), seed ${seed}`
-          await check(left, when).catch((error: unknown) => {
-            if (error instanceof assert.AssertionError) throw error
-            throw new assert.AssertionError({ message: `${when}: ${String(error)}`, actual: error })
-          })
-          await left.close()
-        } finally {
-          await left.close().catch(() => undefined)
-          await rm(left.directory, { recursive: true, force: true })
-        }
+        const when = `power cut after call ${number} of ${total} (${step.call.name}), seed ${seed}`
+        if (below(total) < cuts) await cut(disk, subject, when, below, check)
       })
+      // The end of a process flushes nothing.
+      for (let i = 0; i < cutsAtEnd; i++) await cut(disk, subject, `power cut at the end, seed ${seed}`, below, check)
+    }
   })
+}
+
+async function cut(
+  disk: Disk,
+  subject: StorageSubject,
+  when: string,
+  below: (n: number) => number,
+  check: Cutting['check'],
+): Promise<void> {
+  const parent = existsSync('/dev/shm') ? '/dev/shm' : tmpdir()
+  const left = new Place(subject, await mkdtemp(join(parent, 'raftkit-powercut-')))
+  try {
+    await disk.cut(left.directory, below)
+    await check(left, when).catch((error: unknown) => {
+      if (error instanceof assert.AssertionError) throw error
+      throw new assert.AssertionError({ message: `${when}: ${String(error)}`, actual: error })
+    })
+    await left.close()
+  } finally {
+    await left.close().catch(() => undefined)
+    await rm(left.directory, { recursive: true, force: true })
+  }
 }

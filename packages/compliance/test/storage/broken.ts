@@ -206,6 +206,12 @@ export const brokenLogs: readonly Broken[] = [
     'if (false)',
   ]),
   broken(
+    'a group that is destroyed in a folder that is not flushed',
+    'a power cut at any moment leaves a group or takes it, and a destroyed one stays gone',
+    'storage.js',
+    ['await syncDirectory(this.#groups)\n', '\n'],
+  ),
+  broken(
     'a destroyed group whose snapshots stay',
     'a destroyed group is gone, log and snapshots, and the others are not',
     'storage.js',
