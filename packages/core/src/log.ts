@@ -85,12 +85,13 @@ export class Log {
   /** The largest index up to `index` whose term is at most `term`: where two logs may still agree. 0 if there is none. */
   agreeUpTo(index: Index, term: Term): Index {
     const from = Math.min(index, this.last)
-    if (from < this.first) return Math.min(from, this.first - 1)
-    for (let at = this.#runAt(from); at >= 0; at--) {
+    if (from < this.first - 1) return from
+    for (let at = from < this.first ? -1 : this.#runAt(from); at >= 0; at--) {
       const run = this.#runs[at]!
       if (run.term <= term) return at === this.#runs.length - 1 ? from : Math.min(from, this.#runs[at + 1]!.index - 1)
     }
-    return this.first - 1
+    // The entry before the log may be of a later term, too: then they agree somewhere below it, if at all.
+    return (this.#baseTerm ?? 0) <= term ? this.first - 1 : this.first - 2
   }
 
   /** Whether a log that ends with (index, term) is at least as up-to-date as this one (§5.4.1). */

@@ -432,6 +432,25 @@ describe('what the leader sends', () => {
     expect(peer(subject, 'b')).toMatchObject({ state: 'snapshot', match: 2 })
   })
 
+  test('who contradicts the very entry that the log was compacted to is sent the snapshot (found by the simulator, seed 1158)', () => {
+    const stage = new Stage(['a', 'b', 'c'], { limits: { trailingEntries: 0 } })
+    const { subject } = stage
+    stage.lead()
+    for (let n = 0; n < 5; n++) subject.propose(`${n}`)
+    stage.acknowledge('b', 7)
+    subject.snapshot()
+    stage.say('b', stage.requestVote(9, [99, 9]))
+    stage.lead()
+    expect(subject.raft.log.first).toBe(8)
+    expect(peer(subject, 'c').next).toBe(8)
+    stage.heard('appendEntries')
+    // It has another entry at 7, of an older term: the logs agree below, where this one does not reach any more.
+    stage.reject('c', 7, [7, 1])
+    stage.pass(200)
+    expect(stage.heard('offerSnapshot').map(({ to }) => to)).toContain('c')
+    expect(peer(subject, 'c').state).toBe('snapshot')
+  })
+
   test('B31: an idle leader whose log is compacted to its end sends the snapshot to who has nothing (databendlabs/openraft#1828)', () => {
     const { world, leader, slow } = behind({ count: 5, trailing: 0 })
     leader.snapshot()
