@@ -131,7 +131,7 @@ async function fill(place: Place, filler: string): Promise<Filled> {
     const outcome = await Promise.race([write, wait(stuckMs, 'stuck')])
     if (outcome !== undefined) return { log, resolved: index - 1, stuck: write }
     // What an adapter gives back meanwhile is taken, too.
-    if (index % 10 === 0) await fillUp(filler, 512 << 10)
+    if (index % 10 === 0) await fillUp(filler, 128 << 10)
   }
   throw new Error('the disk did not become full')
 }

@@ -236,7 +236,7 @@ export const brokenLogs: readonly Broken[] = [
       'journal.js',
       ['if (!isFull(error) || this.#full.signal.aborted) throw error', 'if (isFull(error)) return'],
     ),
-    says: /DAMAGED/,
+    says: /DAMAGED|no whole record|Expected values/,
   },
   {
     ...broken('a storage that waits for room for ever', 'a storage that waits for room closes', 'journal.js', [
