@@ -1,6 +1,9 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { explore } from '../src/explore/explore.ts'
 import { type Model, Violation, type Words } from '../src/explore/model.ts'
+
+// Much to compute, on a machine that may be busy.
+vi.setConfig({ testTimeout: 120_000 })
 
 /** `count` counters that go up to `top`, each on its own; every step of one sends a message to the next, whose delivery does nothing. */
 function counters(

@@ -11,7 +11,7 @@ import {
   logsMatch,
   type Reopened,
 } from '../src/invariants.ts'
-import { type Log, Logs } from '../src/system/logs.ts'
+import { type Log, Logs, type Voter } from '../src/system/logs.ts'
 import { everything } from '../src/system/scope.ts'
 import { System } from '../src/system/system.ts'
 import { type Known, type News, nothing, told } from '../src/system/watcher.ts'
@@ -78,8 +78,7 @@ describe('logs', () => {
 describe('quorums', () => {
   const members = (...roles: readonly ('voter' | 'incoming' | 'outgoing' | 'demoted' | 'learner')[]) =>
     roles.map((role, at) => ({ id: `n${at + 1}`, incarnation: '', role }))
-  const of = (joint: ReturnType<typeof members>, ...ids: readonly string[]): boolean =>
-    isQuorum(joint, (id) => ids.includes(id))
+  const of = (joint: readonly Voter[], ...ids: readonly string[]): boolean => isQuorum(joint, (id) => ids.includes(id))
 
   test('are majorities of the voters, before and after', () => {
     expect(of(members('voter', 'voter', 'voter'), 'n1', 'n2')).toBe(true)

@@ -9,6 +9,8 @@ export interface ExploreOptions {
    * an arbitrary part is followed, so that the rest goes into long runs. Default: none.
    */
   readonly states?: number
+  /** Take at most so many steps. Default: any number. */
+  readonly depth?: number
   /** Asked now and then: whether to stop. */
   readonly isOver?: () => boolean
   /** Told now and then how far it is. */
@@ -108,14 +110,14 @@ class Explorer {
   }
 
   #explore(): Exploration {
-    const { states = Number.POSITIVE_INFINITY, isOver, progress } = this.#options
+    const { states = Number.POSITIVE_INFINITY, depth = Number.POSITIVE_INFINITY, isOver, progress } = this.#options
     this.#begin()
     this.#seen.add(this.#high, this.#low, -1)
     this.#check()
     this.#push()
     for (let level = 1, looked = 0; this.#frontier.size > 0; level--, looked++) {
       if (level === 0) level = this.#beginLevel(states)
-      if (this.#seen.size >= states) return this.#figures(false)
+      if (this.#seen.size >= states || this.#deepest >= depth) return this.#figures(false)
       if ((looked & 0xfff) === 0xfff) {
         progress?.({ ...this.#figures(false), waiting: this.#frontier.size })
         if (isOver?.() === true) return this.#figures(false)

@@ -1,6 +1,6 @@
 import { hash128, Writer } from '@raftkit/bytes'
-import { isRaftkitError, type NodeId, type Outgoing, type ProtocolInit, type Sender } from '@raftkit/contract'
-import { type Message, type Raft, raft } from '@raftkit/core'
+import { isRaftkitError, type NodeId, type Outgoing, type Sender } from '@raftkit/contract'
+import type { Message, Raft } from '@raftkit/core'
 import { type LocalAction, type Model, type Transition, Violation } from '../explore/model.ts'
 import {
   afterJoint,
@@ -14,30 +14,23 @@ import {
   membersOf,
   type Reopened,
 } from '../invariants.ts'
-import { type Action, actionsOf, budgetNames, describe, leaderStands } from './actions.ts'
-import { type Content, contentKey, emptyContent, foundIn } from './content.ts'
+import { type Action, actionsOf, budgetNames, describe } from './actions.ts'
+import { beginning } from './beginning.ts'
+import { cannotMatter } from './dead.ts'
+import { clock, crashed, incarnation, Lives } from './lives.ts'
 import { type Log, Logs } from './logs.ts'
+import { newsOf } from './news.ts'
 import { Registry } from './registry.ts'
 import { everything, type Machine, type Scope } from './scope.ts'
-import { endToEnd, type Life, type Server, Turn } from './server.ts'
-import { type Known, type News, nothing, told } from './watcher.ts'
-
-/** Far apart, so that no number of steps that pass a little time adds up to one that passes more. */
-const clock = { step: 1, heartbeat: 2 ** 12, retry: 2 ** 25, election: 2 ** 26, disk: 2 ** 50 } as const
-
-const incarnation = '0'.repeat(32)
+import { endToEnd, type Server, type Turn } from './server.ts'
+import { type Rename, renamed, renamesOf } from './symmetry.ts'
+import { type Known, type News, told } from './watcher.ts'
 
 interface Packet {
   readonly from: Sender
   readonly genesis: string
   readonly outgoing: Outgoing<Message>
   readonly slot: number
-}
-
-/** What the disk would bring back, and its digests, computed once. */
-interface Disk {
-  readonly reopened: Reopened
-  readonly digests: Uint8Array[]
 }
 
 interface View {
@@ -70,7 +63,7 @@ export class System implements Model {
 
   readonly #machine: Machine
   readonly #reduce: boolean
-  readonly #renames: readonly ((id: NodeId) => NodeId)[]
+  readonly #renames: readonly Rename[]
   readonly #servers: Registry<Server>
   readonly #packets: Registry<Packet>
   readonly #knowns: Registry<Known>
@@ -80,7 +73,7 @@ export class System implements Model {
   readonly #actions: (readonly LocalAction[])[] = []
   readonly #all: Action[] = []
   readonly #actionIds = new Map<string, number>()
-  readonly #disks = new Map<string, Disk>()
+  readonly #lives: Lives
   readonly #matching = new Map<number, boolean>()
   readonly #held = new Map<number, boolean>()
 
@@ -101,7 +94,13 @@ export class System implements Model {
     this.#packets = new Registry(this.permutations)
     this.#knowns = new Registry(this.permutations)
     this.hashes = { process: this.#servers, message: this.#packets, watcher: this.#knowns }
-    this.initial = this.#begin()
+    this.#lives = new Lives(scope, this.#machine, this.#renames, this.logs)
+    const { servers, known, sender, sent } = beginning(scope, this.#lives, this.logs, this.#machine)
+    this.initial = {
+      processes: servers.map((server) => this.#intern(server)),
+      watcher: this.#known(known),
+      messages: sent.map((outgoing) => this.#packet(servers[sender]!.life!.protocol, outgoing)),
+    }
   }
 
   get localStates(): number {
@@ -143,11 +142,11 @@ export class System implements Model {
     const action = this.#all[actionId]!
     if (action.type === 'crash') {
       const down = crashed(server, action.arg)
-      return this.#transition(process, this.#reduce ? () => this.#restarted(down) : () => ({ server: down }))
+      return this.#transition(process, this.#reduce ? () => this.#lives.restarted(down) : () => ({ server: down }))
     }
-    if (action.type === 'restart') return this.#transition(process, () => this.#restarted(server))
+    if (action.type === 'restart') return this.#transition(process, () => this.#lives.restarted(server))
     return this.#transition(process, () => {
-      const turn = this.#turn(server)
+      const turn = this.#lives.turn(server)
       const news: News[] = []
       turn.wait(clock.step)
       switch (action.type) {
@@ -212,7 +211,7 @@ export class System implements Model {
     if (life === undefined || (outgoing.incarnation !== '' && outgoing.incarnation !== incarnation))
       return { next: process, sends: [], news: [] }
     return this.#transition(process, () => {
-      const turn = this.#turn(server)
+      const turn = this.#lives.turn(server)
       turn.wait(clock.step)
       const { message: said } = outgoing
       if (this.scope.impatient && said.type === 'requestVote' && life.protocol.role.type !== 'leader')
@@ -280,7 +279,7 @@ export class System implements Model {
     }
     const id = this.scope.servers[server.slot]!
     const memory = this.logs.of(server.contents.at(-1)!)
-    const disk = this.#disk(server.slot, server.contents[0]!).reopened
+    const disk = this.#lives.disk(server.slot, server.contents[0]!).reopened
     if (life !== undefined) {
       checkServer(life.protocol, disk, memory)
       const earlier = isNewLife ? undefined : before.life
@@ -288,10 +287,10 @@ export class System implements Model {
       for (let at = 1; at < server.contents.length; at++)
         checkDisk(
           id,
-          this.#disk(server.slot, server.contents[at - 1]!).reopened,
-          this.#disk(server.slot, server.contents[at]!).reopened,
+          this.#lives.disk(server.slot, server.contents[at - 1]!).reopened,
+          this.#lives.disk(server.slot, server.contents[at]!).reopened,
         )
-      this.#tell(news, id, earlier, server, turn, memory)
+      news.push(...newsOf(id, earlier, server, turn, memory))
     }
     const sends: number[] = []
     for (const outgoing of turn?.outcome.sent ?? []) {
@@ -299,32 +298,6 @@ export class System implements Model {
       if (this.scope.servers.includes(outgoing.to)) sends.push(this.#packet(life!.protocol, outgoing))
     }
     return { next: this.#intern(server), sends, news: news.map((item) => this.#newsId(item)) }
-  }
-
-  #tell(
-    news: News[],
-    id: NodeId,
-    earlier: Life | undefined,
-    { slot, life }: Server,
-    turn: Turn | undefined,
-    memory: Log,
-  ): void {
-    const { protocol, applied, machine } = life!
-    const { term } = protocol.state
-    if (protocol.role.type === 'leader' && leaderStands(earlier?.protocol, protocol))
-      news.push({ type: 'leads', slot, id, term, log: memory.id })
-    if (protocol.commit > (earlier?.protocol.commit ?? 0))
-      news.push({ type: 'commits', id, term, log: memory.id, index: protocol.commit })
-    if (applied !== (earlier?.applied ?? 0)) news.push({ type: 'holds', id, index: applied, state: machine })
-    for (const settled of turn?.outcome.settled ?? []) {
-      const isProposal = settled.id < 100
-      const isRead = settled.id >= 100 && settled.id < 200
-      if (settled.type === 'committed' && isProposal)
-        news.push({ type: 'acknowledged', proposal: settled.id, index: settled.index, term: settled.term })
-      if (settled.type === 'refused' && isProposal) news.push({ type: 'refused', proposal: settled.id })
-      if (isRead && settled.type !== 'read') news.push({ type: 'dropped', read: settled.id })
-    }
-    for (const { id: read, state } of turn?.outcome.answered ?? []) news.push({ type: 'answered', read, state })
   }
 
   #checkMatching(a: number, b: number): void {
@@ -375,95 +348,12 @@ export class System implements Model {
     )
   }
 
-  #turn({ life, ...server }: Server): Turn {
-    const { protocol, ...rest } = life!
-    return new Turn(
-      { ...server, life },
-      { ...rest, protocol: protocol.fork() },
-      this.#machine,
-      this.scope.flushesAtOnce === true,
-    )
-  }
-
-  #init(slot: number, content: Content): ProtocolInit {
-    const { scope } = this
-    return {
-      id: scope.servers[slot]!,
-      cluster: 'model',
-      group: 'main',
-      incarnation,
-      found: foundIn(content),
-      seed: 1,
-      maxMessageBytes: scope.maxMessageBytes ?? 65_536,
-      timing: {
-        electionTimeout: clock.election,
-        heartbeatInterval: clock.heartbeat,
-        diskTimeout: clock.disk,
-      },
-      ...(scope.membership === undefined ? {} : { membership: scope.membership as never }),
-      ...(scope.limits === undefined ? {} : { limits: scope.limits }),
-    }
-  }
-
-  #open(
-    slot: number,
-    content: Content,
-    founders?: readonly NodeId[],
-  ): { protocol: Raft; snapshot: string | undefined } {
-    const opening = raft.open({
-      ...this.#init(slot, content),
-      ...(founders === undefined ? {} : { founders: founders.map((id) => ({ id })) }),
-    })
-    if (content.records.length > 0) opening.load({ count: content.records.length, bytes: endToEnd(content.records) })
-    return { protocol: opening.start(0) as Raft, snapshot: opening.snapshot?.name }
-  }
-
-  #restarted(down: Server, founders?: readonly NodeId[]): { server: Server; turn: Turn; isNewLife: true } {
-    const { protocol, snapshot } = this.#open(down.slot, down.contents[0]!, founders)
-    const life: Life = {
-      protocol,
-      now: 0,
-      writes: [],
-      durable: 0,
-      held: [],
-      machine: this.#machine.empty,
-      applied: 0,
-      reads: [],
-    }
-    const turn = new Turn(down, life, this.#machine, this.scope.flushesAtOnce === true)
-    if (snapshot !== undefined) turn.restore(snapshot)
-    turn.take()
-    return { server: turn.server, turn, isNewLife: true }
-  }
-
-  #disk(slot: number, content: Content): Disk {
-    const key = `${slot}/${contentKey(content)}`
-    const known = this.#disks.get(key)
-    if (known !== undefined) return known
-    const { protocol } = this.#open(slot, content)
-    const { term, vote, snapshot } = protocol.state
-    const reopened = { term, vote, snapshot, log: this.logs.of(content) }
-    const digests = this.#renames.map((rename) => {
-      const writer = new Writer(512).raw(protocol.digest(rename))
-      // All of them: the protocol need not have kept them in memory.
-      for (const { term, kind, proposal, command, members } of reopened.log.entries) {
-        writer.u64(term).u8(kind).u32(proposal).text(command)
-        const voters = members?.map(({ id, incarnation: life, role }) => `${rename(id)}/${life}:${role}`).sort()
-        writer.text(voters?.join() ?? '')
-      }
-      return hash128(writer.finish())
-    })
-    const disk = { reopened, digests }
-    this.#disks.set(key, disk)
-    return disk
-  }
-
   #intern(server: Server): number {
     const { slot, contents, blobs, partial, life } = server
     const { id, isNew } = this.#servers.intern(server, (permutation) => {
       const rename = this.#renames[permutation]!
       const writer = new Writer(512).text(rename(this.scope.servers[slot]!)).u8(life === undefined ? 0 : 1)
-      for (const content of contents) writer.raw(this.#disk(slot, content).digests[permutation]!)
+      for (const content of contents) writer.raw(this.#lives.disk(slot, content).digests[permutation]!)
       for (const held of [blobs, partial]) {
         writer.u32(held.size)
         for (const [name, blob] of [...held].sort(([a], [b]) => (a < b ? -1 : 1))) writer.text(name).text(blob)
@@ -476,7 +366,8 @@ export class System implements Model {
       }
       return hash128(writer.finish())
     })
-    if (isNew) this.#views[id] = { log: this.logs.of(contents.at(-1)!), disk: this.#disk(slot, contents[0]!).reopened }
+    if (isNew)
+      this.#views[id] = { log: this.logs.of(contents.at(-1)!), disk: this.#lives.disk(slot, contents[0]!).reopened }
     return id
   }
 
@@ -523,93 +414,6 @@ export class System implements Model {
     this.#newsIds.set(key, this.#news.length)
     return this.#news.push(news) - 1
   }
-
-  /** Real founding, message by message, and if the scope says so a real election. */
-  #begin(): Model['initial'] {
-    const { scope } = this
-    const founders = scope.founders ?? scope.servers
-    let servers = scope.servers.map((id, slot): Server => {
-      const down: Server = { slot, contents: [emptyContent], blobs: new Map(), partial: new Map(), life: undefined }
-      return this.#restarted(down, founders.includes(id) ? founders : undefined).server
-    })
-    const known: Known[] = [nothing]
-    const run = (slot: number, step: (turn: Turn) => void): Outgoing<Message>[] => {
-      const before = servers[slot]!
-      const turn = this.#turn(before)
-      step(turn)
-      while (turn.server.life!.writes.length > 0) turn.flush()
-      servers[slot] = turn.server
-      const news: News[] = []
-      this.#tell(news, scope.servers[slot]!, before.life, turn.server, turn, this.logs.of(turn.server.contents.at(-1)!))
-      for (const item of news) known[0] = told(known[0]!, item, this.logs, this.#machine)
-      return turn.outcome.sent
-    }
-    const settle = (first: readonly { slot: number; outgoing: Outgoing<Message> }[]): void => {
-      const queue = [...first]
-      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-        const { slot: sender, outgoing } = next
-        const { self, state } = servers[sender]!.life!.protocol
-        const to = scope.servers.indexOf(outgoing.to)
-        const message = { type: 'message' as const, from: self, genesis: state.genesis, message: outgoing.message }
-        for (const answer of run(to, (turn) => turn.do(message))) queue.push({ slot: to, outgoing: answer })
-      }
-    }
-    const all = (step: (turn: Turn) => void): void =>
-      settle(servers.flatMap((_, slot) => run(slot, step).map((outgoing) => ({ slot, outgoing }))))
-    for (let round = 0; round < 4; round++)
-      all((turn) => {
-        turn.wait(clock.heartbeat)
-        turn.take()
-      })
-    servers = servers.map((server) => this.#restarted(crashed(server, server.contents.length - 1)).server)
-    all((turn) => {
-      turn.wait(4 * clock.retry)
-      turn.do({ type: 'applied', index: 0 })
-    })
-    if (scope.isLed) {
-      settle(run(0, (turn) => turn.do({ type: 'time' })).map((outgoing) => ({ slot: 0, outgoing })))
-      const heartbeat = run(0, (turn) => {
-        turn.wait(clock.heartbeat)
-        turn.do({ type: 'time' })
-      })
-      settle(heartbeat.map((outgoing) => ({ slot: 0, outgoing })))
-    }
-    let last: { slot: number; sent: Outgoing<Message>[] } | undefined
-    scope.prelude?.forEach((event, at) => {
-      if ('propose' in event) {
-        const slot = scope.servers.indexOf(event.propose)
-        const data = new TextEncoder().encode(event.command)
-        last = {
-          slot,
-          sent: run(slot, (turn) => turn.do({ type: 'propose', id: 90 + at, data, time: 0, seed: 90 + at })),
-        }
-        return
-      }
-      const slot = scope.servers.indexOf(event.elect)
-      const voter = scope.servers.indexOf(event.by)
-      const hears = (to: number, from: number, outgoing: Outgoing<Message>): Outgoing<Message>[] => {
-        const { self, state } = servers[from]!.life!.protocol
-        return run(to, (turn) => {
-          turn.wait(4 * clock.retry)
-          turn.do({ type: 'message', from: self, genesis: state.genesis, message: outgoing.message })
-        })
-      }
-      // Its term may have to pass the voter's first.
-      for (let tries = 0; servers[slot]!.life!.protocol.role.type !== 'leader' && tries < 9; tries++) {
-        const asked = run(slot, (turn) => turn.do({ type: 'campaign' })).filter(({ to }) => to === event.by)
-        const votes = asked.flatMap((request) => hears(voter, slot, request))
-        last = { slot, sent: votes.flatMap((vote) => hears(slot, voter, vote)) }
-      }
-    })
-    const processes = servers.map((server) => this.#intern(server))
-    const messages = (last?.sent ?? []).map((outgoing) => this.#packet(servers[last!.slot]!.life!.protocol, outgoing))
-    return { processes, watcher: this.#known(known[0]!), messages }
-  }
-}
-
-/** Of the writes under way, the first `kept` have reached the disk. */
-function crashed({ life: _, ...server }: Server, kept: number): Server {
-  return { ...server, contents: [server.contents[kept]!], life: undefined }
 }
 
 /** What the protocol throws breaks an invariant of its own. */
@@ -621,62 +425,4 @@ function guarded<T>(step: () => T): T {
     const code = isRaftkitError(error) ? error.code : 'threw'
     throw new Violation(`protocol: ${code}`, (error as Error).message, { cause: error })
   }
-}
-
-/**
- * Whether a message can have no effect on this server, now or ever after, whatever else happens: terms only rise, and the disk's own is where the
- * server would be after a crash; a ballot is never used again.
- */
-function cannotMatter(message: Message, { state, role, ballot }: Raft, durableTerm: number): boolean {
-  switch (message.type) {
-    case 'vote':
-      return (
-        message.term <= durableTerm &&
-        (message.ballot < ballot ||
-          (message.ballot === ballot && role.type !== 'candidate' && role.type !== 'preCandidate'))
-      )
-    case 'appended':
-    case 'rejected':
-      return (
-        message.term < durableTerm ||
-        (message.term === durableTerm &&
-          state.term === durableTerm &&
-          (role.type === 'follower' || role.type === 'preCandidate'))
-      )
-    default:
-      return false
-  }
-}
-
-/** All ways to exchange ids within the groups; first, none. */
-function renamesOf(servers: readonly NodeId[], groups: readonly (readonly NodeId[])[]): ((id: NodeId) => NodeId)[] {
-  let maps: Map<NodeId, NodeId>[] = [new Map(servers.map((id) => [id, id]))]
-  for (const group of groups)
-    maps = maps.flatMap((map) =>
-      orders(group).map((order) => new Map([...map, ...group.map((id, at): [NodeId, NodeId] => [id, order[at]!])])),
-    )
-  return maps.map((map) => (id) => map.get(id) ?? id)
-}
-
-function orders<T>(items: readonly T[]): T[][] {
-  if (items.length < 2) return [[...items]]
-  return items.flatMap((item, at) =>
-    orders([...items.slice(0, at), ...items.slice(at + 1)]).map((rest) => [item, ...rest]),
-  )
-}
-
-/** The bytes with every id, as a text with its length, exchanged. Ids of a scope are equally long. */
-function renamed(bytes: Uint8Array, ids: readonly NodeId[], rename: (id: NodeId) => NodeId): Uint8Array {
-  let copy: Uint8Array | undefined
-  for (const id of ids) {
-    const to = rename(id)
-    if (to === id) continue
-    const mark = [id.length, 0, 0, 0, ...new TextEncoder().encode(id)]
-    for (let at = 0; at + mark.length <= bytes.length; at++) {
-      if (!mark.every((byte, i) => bytes[at + i] === byte)) continue
-      copy ??= bytes.slice()
-      copy.set(new TextEncoder().encode(to), at + 4)
-    }
-  }
-  return copy ?? bytes
 }

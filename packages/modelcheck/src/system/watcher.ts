@@ -149,7 +149,7 @@ function commits(known: Known, { id, term, log: logId, index }: News & { type: '
 }
 
 /** The machine after the committed entries up to `index`, from the empty one on. */
-export function replayed(known: Known, index: number, logs: Logs, machine: Machine): string {
+function replayed(known: Known, index: number, logs: Logs, machine: Machine): string {
   let state = machine.empty
   known.committed.slice(0, index).forEach(({ entry: id }, at) => {
     const entry = logs.entries[id]!
