@@ -20,6 +20,7 @@ const usage = `Simulates clusters of real nodes in virtual time, with faults, an
   --seeds N      default 100
   --save FILE    writes the plan of the seed
   --trace FILE   writes the trace of the one run (docs/reference/trace-format.md)
+  --first        ends with the first seed that fails
   --no-shrink    a seed that fails is not made smaller
   --json         no progress: the last line only
   --verbose      with --seed: what was done, and what became of it`
@@ -33,6 +34,7 @@ const options = {
   save: { type: 'string' },
   trace: { type: 'string' },
   workers: { type: 'string' },
+  first: { type: 'boolean', default: false },
   shrink: { type: 'boolean', default: true },
   json: { type: 'boolean', default: false },
   verbose: { type: 'boolean', default: false },
@@ -88,6 +90,7 @@ async function main(): Promise<void> {
             `seed ${outcome.seed}: ${outcome.violation?.message ?? `did not exercise ${outcome.uncovered.join(', ')}`}`,
           )
         }
+        if (values.first && failures.length > 0) return 'enough'
         const now = performance.now()
         if (now - shown < 2000) return
         shown = now

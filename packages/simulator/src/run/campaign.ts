@@ -94,7 +94,8 @@ export interface CampaignOptions {
   readonly workers?: number | undefined
   /** The file that a worker runs: it must call `serveCampaign` when it is not the main thread. */
   readonly entry: URL
-  readonly ended: (outcome: Outcome) => void
+  /** `'enough'`: no other seed is begun. */
+  readonly ended: (outcome: Outcome) => 'enough' | undefined
 }
 
 /** Many seeds, on one thread per core. Resolves when all are through; a seed that fails does not end it. */
@@ -109,7 +110,7 @@ export async function campaign({ from, seeds, events, entry, ended, ...options }
         else void worker.terminate().then(() => resolve())
       }
       worker.on('message', (outcome: Outcome) => {
-        ended(outcome)
+        if (ended(outcome) === 'enough') next = from + seeds
         more()
       })
       worker.on('error', reject)

@@ -8,6 +8,7 @@ export class Total {
   #busyMs = 0
   #checked = 0
   #violations = 0
+  #first: { readonly invariant: string; readonly seed: number; readonly events: number } | undefined
   #uncovered = 0
   readonly #faults = new Map<string, number>()
   readonly #counts = new Map<string, number>()
@@ -20,8 +21,10 @@ export class Total {
     this.#simulatedMs += outcome.simulatedMs
     this.#busyMs += outcome.tookMs
     this.#checked += outcome.checked
-    if (outcome.violation) this.#violations++
-    else if (failed(outcome)) this.#uncovered++
+    if (outcome.violation) {
+      this.#violations++
+      this.#first ??= { invariant: outcome.violation.invariant, seed: outcome.seed, events: outcome.events }
+    } else if (failed(outcome)) this.#uncovered++
     if (outcome.convergence !== undefined) this.#convergences.push(outcome.convergence)
     for (const [kind, count] of Object.entries(outcome.faults)) addTo(this.#faults, kind, count)
     for (const [what, count] of Object.entries(outcome.counts)) addTo(this.#counts, what, count)
@@ -36,6 +39,7 @@ export class Total {
       seeds: this.seeds,
       events: this.events,
       violations: this.#violations,
+      ...(this.#first && { first: this.#first }),
       uncovered: this.#uncovered,
       eventsPerSecond: Math.round(this.events / seconds),
       eventsPerSecondPerCore: Math.round(this.events / (this.#busyMs / 1000)),
