@@ -38,6 +38,8 @@ export class Progress {
   contact: number
   /** When a message last left for it. */
   sent: number = Number.NEGATIVE_INFINITY
+  /** When a heartbeat last left for it: unlike records, which may queue on a slow link, it shows in time that the leader leads. */
+  beat: number
   /** When something last arrived that shows what was sent did arrive. */
   moved: number
   /** The commit index it was last told. */
@@ -56,6 +58,7 @@ export class Progress {
     this.firstRound = round
     this.matchRound = round
     this.contact = now
+    this.beat = now
     this.moved = now
   }
 

@@ -32,8 +32,10 @@ function sendTo(raft: Raft, leader: Leader, progress: Progress): boolean {
   let sent = false
   if (progress.link === 'up' && (progress.state === 'replicate' || due)) sent = sendRecords(raft, leader, progress)
   if (sent) {
-    // Records are answered once they are durable; whoever waits for the round shall not wait for a disk.
-    if (leader.wantsRound && isVoter(progress.member)) heartbeat(raft, leader, progress)
+    // Records are answered once they are durable; whoever waits for the round shall not wait for a disk. And they may queue on a slow
+    // link, where nobody shall take the leader for silent.
+    const silent = now >= progress.beat + settings.heartbeatInterval
+    if (silent || (leader.wantsRound && isVoter(progress.member))) heartbeat(raft, leader, progress)
     return true
   }
   // Commit news travels with records; alone it leaves only when nothing is in flight whose acknowledgement would bring the next message.
@@ -127,6 +129,7 @@ export function onLogRead(
 function heartbeat(raft: Raft, leader: Leader, progress: Progress): void {
   const at = progress.state === 'probe' ? progress.next - 1 : progress.match
   const prevTerm = raft.log.termAt(at)
+  progress.beat = raft.now
   send(raft, leader, progress, prevTerm === undefined ? 0 : at, prevTerm ?? 0, { count: 0, byteLength: 0, parts: [] })
 }
 

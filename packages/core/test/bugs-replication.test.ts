@@ -451,6 +451,26 @@ describe('what the leader sends', () => {
     expect(peer(subject, 'c').state).toBe('snapshot')
   })
 
+  test('a peer for whom there are records hears heartbeats all the same: records may queue on a slow link (found by the simulator, seed 1007)', () => {
+    const stage = new Stage()
+    const { subject } = stage
+    stage.lead()
+    stage.heard('appendEntries')
+    for (let n = 0; n < 5; n++) stage.pass(100)
+    const probing = stage.heard('appendEntries').filter(({ to }) => to === 'b')
+    expect(probing.filter(({ count }) => count > 0).length).toBeGreaterThan(2)
+    expect(probing.filter(({ count }) => count === 0).length).toBeGreaterThan(2)
+    stage.acknowledge('b', 2)
+    expect(peer(subject, 'b').state).toBe('replicate')
+    for (let n = 0; n < 20; n++) {
+      stage.world.now += 25
+      subject.propose(`${n}`)
+    }
+    const replicating = stage.heard('appendEntries').filter(({ to }) => to === 'b')
+    expect(replicating.filter(({ count }) => count > 0).length).toBeGreaterThan(15)
+    expect(replicating.filter(({ count }) => count === 0).length).toBeGreaterThan(2)
+  })
+
   test('B31: an idle leader whose log is compacted to its end sends the snapshot to who has nothing (databendlabs/openraft#1828)', () => {
     const { world, leader, slow } = behind({ count: 5, trailing: 0 })
     leader.snapshot()
