@@ -55,6 +55,6 @@ export const elections: readonly Scope[] = [
     impatient: true,
     flushesAtOnce: true,
     channel: 1,
-    states: 4_000_000,
+    states: 8_000_000,
   },
 ]

@@ -53,4 +53,18 @@ export const joint: readonly Scope[] = [
     symmetric: [],
     states: 4_000_000,
   },
+  {
+    name: 'one-change',
+    about: '{n1} becomes {n2}, once; a crash comes between',
+    servers: ['n1', 'n2'],
+    founders: ['n1'],
+    membership: jointConsensus() as never,
+    changes: [{ type: 'change', voters: [newcomer('n2')] }],
+    budgets: { change: 1, crash: 1, heartbeat: 1, retry: 1 },
+    term: 3,
+    isLed: true,
+    impatient: true,
+    channel: 1,
+    symmetric: [],
+  },
 ]

@@ -27,6 +27,17 @@ export const reads: readonly Scope[] = [
     impatient: true,
     flushesAtOnce: true,
     channel: 1,
-    states: 4_000_000,
+    states: 8_000_000,
+  },
+  {
+    name: 'one-read',
+    about: 'one proposal, one read, one rival',
+    servers,
+    budgets: { propose: 1, read: 1, campaign: 1 },
+    term: 3,
+    isLed: true,
+    impatient: true,
+    flushesAtOnce: true,
+    channel: 1,
   },
 ]

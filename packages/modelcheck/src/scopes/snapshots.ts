@@ -30,4 +30,17 @@ export const snapshots: readonly Scope[] = [
     channel: 1,
     states: 4_000_000,
   },
+  {
+    name: 'one-snapshot',
+    about: 'one snapshot, and one server that needs it',
+    servers,
+    prelude: [{ propose: 'n1', command: 'x' }],
+    budgets: { snapshot: 1, retry: 1, heartbeat: 1 },
+    limits: { trailingEntries: 0, cacheBytes: 0 },
+    term: 2,
+    isLed: true,
+    impatient: true,
+    flushesAtOnce: true,
+    channel: 1,
+  },
 ]
