@@ -2,10 +2,19 @@
 const traced =
   '?open,openat,?creat,?mkdir,?mkdirat,?rename,?renameat,?renameat2,?unlink,?unlinkat,?rmdir,?link,?linkat,write,?pwrite64,?writev,?pwritev,?pwritev2,?truncate,ftruncate,?fallocate,fsync,fdatasync'
 
+/** One flush that is to fail: the n-th of that name, in its thread. */
+export interface Failing {
+  readonly name: string
+  readonly ordinal: number
+}
+
 /** Runs a command under strace; the trace goes to `output`, with every string whole and in hex. */
-export const strace = (output: string): string[] => [
+export const strace = (output: string, failing?: Failing): string[] => [
   'strace',
   ...['-f', '-y', '-xx', '-s', '8000000', '-o', output, '-e', `trace=${traced}`],
+  // One thread for files, so that the ordinals of two runs are the same.
+  ...['-E', 'UV_THREADPOOL_SIZE=1'],
+  ...(failing ? ['-e', `inject=${failing.name}:error=EIO:when=${failing.ordinal}`] : []),
 ]
 
 /** A system call. It takes effect somewhere between its begin and its end. */
@@ -25,7 +34,9 @@ export interface Call {
 
 export type Step = { readonly type: 'begin' | 'end'; readonly thread: string; readonly call: Call }
 
-/** The calls of a trace as they began and ended, those that failed left out of the ends. */
+export const isFlush = ({ name }: Call): boolean => name === 'fsync' || name === 'fdatasync'
+
+/** The calls of a trace as they began and ended. Those that failed do not end, flushes apart. */
 export function* steps(trace: string): Generator<Step> {
   const unfinished = new Map<string, string>()
   for (const line of trace.split('\n')) {
@@ -42,7 +53,7 @@ export function* steps(trace: string): Generator<Step> {
     }
     const call = parse(text)
     if (begins) yield { type: 'begin', thread, call }
-    if (ends && call.result && call.result.value >= 0) yield { type: 'end', thread, call }
+    if (ends && call.result && (call.result.value >= 0 || isFlush(call))) yield { type: 'end', thread, call }
   }
 }
 

@@ -22,7 +22,7 @@ export interface Script {
 }
 
 /**
- * Says with one write(2) per line: `open`, then `done <i> <n>` once write n of the i-th group has resolved, `chunk <n>`, `committed`, `destroyed`, `held`, `end`.
+ * Says with one write(2) per line: `open`, then `done <i> <n>` once write n of the i-th group has resolved, `failed <i> <n> <code>` once it was rejected, `chunk <n>`, `committed`, `destroyed`, `held`, `end`.
  * Plain JavaScript for `node --eval`, since neither a bundler nor a test runner stands between it and the kernel.
  */
 const program = `
@@ -40,7 +40,8 @@ await Promise.all(writes.map(async ({ group, changes }, i) => {
   const underWay = []
   for (const [n, change] of changes.entries()) {
     if (underWay.length >= ahead) await underWay.shift()
-    underWay.push(log.write(change).then(() => say('done ' + i + ' ' + n)))
+    const told = (word, error) => say(word + ' ' + i + ' ' + n + (error ? ' ' + error.code : ''))
+    underWay.push(log.write(change).then(() => told('done'), (error) => told('failed', error)))
   }
   await Promise.all(underWay)
   await log.close()
@@ -62,7 +63,7 @@ if (hold) {
   await storage.log('main')
   say('held')
 } else {
-  await storage.close()
+  await storage.close().catch((error) => say('closed with ' + error.code))
   say('end')
   process.exit(0)
 }

@@ -1,6 +1,6 @@
 import { mkdir, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { type Call, type Step, steps } from './calls.ts'
+import { type Call, isFlush, type Step, steps } from './calls.ts'
 
 /** What a write or truncation does to a file's bytes. */
 type Edit = { readonly at: number; readonly bytes: Uint8Array } | { readonly size: number }
@@ -52,12 +52,12 @@ export class Disk {
   }
 
   #take({ type, thread, call }: Step): void {
-    const { name, fd } = call
-    if (name === 'fsync' || name === 'fdatasync') {
+    const { fd, result } = call
+    if (isFlush(call)) {
       const open = fd && this.#open.get(fd.number)
       if (type === 'begin' && open) this.#flushing.set(thread, this.#flush(open.node, open.path))
       else {
-        this.#flushing.get(thread)?.()
+        if (result?.value === 0) this.#flushing.get(thread)?.()
         this.#flushing.delete(thread)
       }
     } else if (type === 'end') this.#end(call)

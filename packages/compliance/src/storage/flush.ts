@@ -1,11 +1,12 @@
 import assert from 'node:assert/strict'
 import type { LogWrite } from '@raftkit/contract'
 import type { Suite } from '../runner.ts'
+import { type Failing, isFlush, steps } from './calls.ts'
 import type { Script } from './child.ts'
 import { inPlace } from './place.ts'
 import { append, blob } from './records.ts'
 import type { StorageSubject } from './subject.ts'
-import { Trace } from './trace.ts'
+import { saidIn, Trace } from './trace.ts'
 import { runTraced, type Traced, untraceable } from './traced.ts'
 
 const writes = 12
@@ -14,6 +15,7 @@ const together = 200
 const names = {
   record: 'before a write resolves, its bytes are flushed, and the name of the file that holds them',
   commit: 'before a commit resolves, the snapshot is flushed, and its name',
+  failed: 'after a flush that failed nothing more resolves, and all that had resolved is found',
   shared: 'writes that wait together share a flush',
 }
 
@@ -50,6 +52,42 @@ export function flushPromises(suite: Suite, subject: StorageSubject): void {
     assert.ok(lines.includes('committed'))
   })
 
+  suite.test(names.failed, async () => {
+    const script: Script = {
+      writes: [{ group: 'main', changes: Array.from({ length: writes }, (_, i) => marked(i)) }],
+    }
+    const sound = await tracedAlone(subject, program, script)
+    let rejected = 0
+    for (const failing of flushesAfter(sound.trace, [2, 5, 8]))
+      await inPlace(subject, async (place) => {
+        const { trace, lines } = await runTraced(program, place.directory, script, failing)
+        assert.match(trace, /EIO .*INJECTED/, `${failing.name} ${failing.ordinal} was to fail`)
+        const outcomes = lines.filter((line) => /^(done|failed)/.test(line))
+        assert.equal(outcomes.length, writes, `every write settles when flush ${failing.ordinal} fails`)
+        const first = outcomes.findIndex((line) => line.startsWith('failed'))
+        const resolved = first < 0 ? writes : first
+        rejected += writes - resolved
+        for (const line of outcomes.slice(resolved))
+          assert.match(line, /^failed \d+ \d+ STORAGE_FAILED$/, `after flush ${failing.ordinal} failed`)
+        const failed = new Trace()
+        failed.replay(trace, (line) => {
+          const n = /^done 0 (\d+)$/.exec(line)?.[1]
+          if (n !== undefined)
+            assert.equal(
+              failed.lost(`mark-${n}`),
+              undefined,
+              `write ${n} resolved when flush ${failing.ordinal} had failed`,
+            )
+        })
+        const { found } = await place.log()
+        assert.ok(
+          found.last >= resolved && found.last <= writes,
+          `${resolved} writes had resolved, ${found.last} are found`,
+        )
+      })
+    assert.ok(rejected > 0, 'flushes failed, and no write was rejected')
+  })
+
   suite.test(names.shared, async () => {
     const changes = Array.from({ length: together }, (_, i) => append(i + 1, 1, i))
     const { trace } = await tracedAlone(subject, program, { writes: [{ group: 'main', changes }], ahead: together })
@@ -77,4 +115,21 @@ async function tracedAlone(subject: StorageSubject, program: string | URL, scrip
     found = await runTraced(program, directory, script)
   })
   return found!
+}
+
+/** The first flush that begins after each of these writes has resolved. */
+function flushesAfter(trace: string, resolved: readonly number[]): Failing[] {
+  const found: Failing[] = []
+  const counts = new Map<string, number>()
+  let wanted = false
+  for (const step of steps(trace)) {
+    const n = /^done 0 (\d+)$/.exec(saidIn(step) ?? '')?.[1]
+    if (n !== undefined && resolved.includes(Number(n))) wanted = true
+    if (step.type === 'end' || !isFlush(step.call)) continue
+    const key = `${step.thread} ${step.call.name}`
+    counts.set(key, (counts.get(key) ?? 0) + 1)
+    if (wanted) found.push({ name: step.call.name, ordinal: counts.get(key)! })
+    wanted = false
+  }
+  return found
 }

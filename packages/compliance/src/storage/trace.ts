@@ -1,11 +1,13 @@
 import { dirname } from 'node:path'
-import { type Call, type Step, steps } from './calls.ts'
+import { type Call, isFlush, type Step, steps } from './calls.ts'
 
 /** What the kernel was told of one file. */
 interface Known {
   /** Marks that were written, and of those the ones that were flushed since. */
   readonly written: Set<string>
   readonly flushed: Set<string>
+  /** What a flush failed for: nobody knows whether it is on the disk, and the next flush may call it a success. */
+  readonly failed: Set<string>
   /** Its folder was flushed since it got this name. */
   named: boolean
   /** Opened so that every write is a flush. */
@@ -21,7 +23,7 @@ export class Trace {
   readonly #files = new Map<string, Known>()
   readonly #folders = new Map<string, { named: boolean }>()
   /** What a flush under way will have flushed, by thread: no more than was there when it began. */
-  readonly #beginning = new Map<string, () => void>()
+  readonly #beginning = new Map<string, (succeeded: boolean) => void>()
 
   /** `said`: each line that the program wrote to standard output, at the moment it begins to. */
   replay(trace: string, said: (line: string) => void): void {
@@ -29,9 +31,9 @@ export class Trace {
       const line = saidIn(step)
       if (line !== undefined) said(line)
       const { call, thread } = step
-      if (call.name === 'fsync' || call.name === 'fdatasync') {
+      if (isFlush(call)) {
         if (step.type === 'begin') this.#beginning.set(thread, this.#flush(call.fd?.path ?? ''))
-        else this.#beginning.get(thread)?.()
+        else this.#beginning.get(thread)?.(call.result?.value === 0)
       } else if (step.type === 'end') this.#end(call)
     }
   }
@@ -41,7 +43,9 @@ export class Trace {
     const holders = [...this.#files].filter(([, { written }]) => written.has(mark))
     if (holders.length === 0) return `${mark} was written to no file`
     const flushed = holders.filter(([, file]) => file.through || file.flushed.has(mark))
-    if (flushed.length === 0) return `${mark} is in ${holders[0]![0]}, which was not flushed since`
+    const [[path, { failed }]] = holders as [(typeof holders)[number]]
+    if (flushed.length === 0)
+      return `${mark} is in ${path}, ${failed.has(mark) ? 'for which a flush failed' : 'which was not flushed since'}`
     if (flushed.some(([path, { named }]) => named && this.#foldersNamed(path))) return undefined
     return `${mark} is in ${flushed[0]![0]}, but a folder above it was not flushed since that name was made`
   }
@@ -52,14 +56,17 @@ export class Trace {
     return true
   }
 
-  #flush(path: string): () => void {
+  #flush(path: string): (succeeded: boolean) => void {
     const file = this.#files.get(path)
     const marks = [...(file?.written ?? [])]
     const below = [...this.#files, ...this.#folders].filter(([name]) => dirname(name) === path)
-    return () => {
+    return (succeeded) => {
       this.flushes++
-      for (const mark of marks) file?.flushed.add(mark)
-      for (const [, known] of below) known.named = true
+      for (const mark of marks) {
+        if (!succeeded) file?.failed.add(mark)
+        else if (!file?.failed.has(mark)) file?.flushed.add(mark)
+      }
+      if (succeeded) for (const [, known] of below) known.named = true
     }
   }
 
@@ -68,7 +75,7 @@ export class Trace {
       const path = result?.path ?? ''
       if (this.#files.has(path) || !/O_CREAT|^creat/.test(text)) return
       const through = /O_D?SYNC/.test(text)
-      this.#files.set(path, { written: new Set(), flushed: new Set(), named: false, through })
+      this.#files.set(path, { written: new Set(), flushed: new Set(), failed: new Set(), named: false, through })
     } else if (name.startsWith('mkdir')) this.#folders.set(paths[0] ?? '', { named: false })
     else if (name.startsWith('rename')) this.#rename(paths)
     else if (name.startsWith('unlink')) this.#files.delete(paths[0] ?? '')

@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { readFile, rm } from 'node:fs/promises'
-import { strace } from './calls.ts'
+import { type Failing, strace } from './calls.ts'
 import { Child, type Script } from './child.ts'
 import type { StorageSubject } from './subject.ts'
 
@@ -10,11 +10,16 @@ export interface Traced {
   readonly lines: readonly string[]
 }
 
-/** Runs the script in a process under strace, to its end. */
-export async function runTraced(program: string | URL, directory: string, script: Script): Promise<Traced> {
+/** Runs the script in a process under strace, to its end. `failing`: which flush fails. */
+export async function runTraced(
+  program: string | URL,
+  directory: string,
+  script: Script,
+  failing?: Failing,
+): Promise<Traced> {
   const output = `${directory}.trace`
   try {
-    const child = await Child.start(program, directory, script, strace(output))
+    const child = await Child.start(program, directory, script, strace(output, failing))
     await child.end()
     return { trace: await readFile(output, 'latin1'), lines: child.lines }
   } finally {

@@ -59,6 +59,28 @@ export const brokenLogs: readonly Broken[] = [
     '  } catch',
   ]),
   broken('a flush that is left out', logCut, 'journal.js', ['await this.#file.datasync()', '']),
+  broken(
+    'a flush that failed and is passed over',
+    'after a flush that failed nothing more resolves, and all that had resolved is found',
+    'journal.js',
+    ['await this.#file.datasync()', 'await this.#file.datasync().catch(() => undefined)'],
+  ),
+  broken(
+    'a flush that failed and is tried again',
+    'after a flush that failed nothing more resolves, and all that had resolved is found',
+    'journal.js',
+    ['await this.#file.datasync()', 'await this.#file.datasync().catch(() => this.#file.datasync())'],
+  ),
+  broken(
+    'a log that goes on after a failed flush',
+    'after a flush that failed nothing more resolves, and all that had resolved is found',
+    'journal.js',
+    ['this.#failed = failed(`a write to the log of', 'const failure = failed(`a write to the log of'],
+    [
+      'for (const { reject } of [...batch, ...this.#waiting]) reject(this.#failed)',
+      'for (const { reject } of [...batch, ...this.#waiting]) reject(failure)',
+    ],
+  ),
   broken('a mark that runs ahead of the flush', logCut, 'journal.js', [
     'if (this.#end < this.#rewriteAt',
     'await this.#mark.advance(this.#generation, this.#end + 50)\n        if (this.#end < this.#rewriteAt',
