@@ -1,6 +1,7 @@
 // @ts-check
 // Publishing without publishing: packs every public package, checks each tarball, and uses them all from an empty project
-// as a stranger would. `--nodes 20,22` chooses the versions of Node that run the programs, `--keep` leaves the project there.
+// as a stranger would; so are the templates of adapters, which must pass the compliance suites there. `--nodes 20,22` chooses the versions
+// of Node that run the programs, `--keep` leaves the project there.
 import { cpSync, mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -8,6 +9,7 @@ import { parseArgs } from 'node:util'
 import { checkTypes, compile, installConsumer } from './publish/consumer.mjs'
 import { findNode, runCounters, runThreeNodes } from './publish/runs.mjs'
 import { attw, inspect, pack, publint } from './publish/tarballs.mjs'
+import { runTemplate } from './publish/templates.mjs'
 import { readWorkspace, root } from './workspace.mjs'
 
 const { values } = parseArgs({
@@ -41,8 +43,16 @@ try {
       console.log(`run      Node ${finished.node}, ${finished.program}, ${finished.milliseconds} ms`)
     }
   }
+
+  const templates = []
+  for (const template of ['storage', 'transport'])
+    for (const passed of await runTemplate(template, consumer, join(work, template), tarballs)) {
+      templates.push(passed)
+      const { runner, passed: tests, skipped, milliseconds } = passed
+      console.log(`template ${template} under ${runner}, ${tests} tests, ${skipped} skipped, ${milliseconds} ms`)
+    }
   const checked = tarballs.length
-  console.log(JSON.stringify({ packages: packages.length, publint: checked, attw: checked, types, runs }))
+  console.log(JSON.stringify({ packages: packages.length, publint: checked, attw: checked, types, runs, templates }))
 } finally {
   if (values.keep) console.log(`left in ${work}`)
   else rmSync(work, { recursive: true, force: true })
