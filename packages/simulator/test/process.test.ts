@@ -1,3 +1,6 @@
+import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setFlagsFromString } from 'node:v8'
+import { runInNewContext } from 'node:vm'
 import { expect, test } from 'vitest'
 import type { Watcher } from '../src/index.ts'
 import { cluster, converged } from './cluster.ts'
@@ -119,5 +122,28 @@ test('clocks run apart, and wall clocks jump', async () => {
   }
   await until(() => converged(world))
   expect(await add(0)).toBe(20)
+  world.close()
+})
+
+test('dead processes do not stay in memory', async () => {
+  setFlagsFromString('--expose-gc')
+  const collect = runInNewContext('gc') as () => void
+  const lives: WeakRef<object>[] = []
+  const { world, until } = await cluster(10)
+  world.watchers.add({ booted: (server) => lives.push(new WeakRef(server.process!), new WeakRef(server.protocol!)) })
+  for (let i = 0; i < 10; i++) {
+    const { leader } = world
+    leader!.kill()
+    leader!.start()
+    await until(() => world.leader !== undefined && converged(world))
+  }
+  // What was due for them, long timeouts of calls among it, goes as its time comes.
+  await world.run({ until: world.now + 60_000 })
+  for (let i = 0; i < 20 && lives.some((life, at) => at < 14 && life.deref()); i++) {
+    await nextTurn()
+    collect()
+  }
+  expect(lives.length).toBe(20)
+  expect(lives.slice(0, 14).map((life) => life.deref() === undefined)).toEqual(lives.slice(0, 14).map(() => true))
   world.close()
 })

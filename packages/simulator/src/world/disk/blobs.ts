@@ -1,4 +1,10 @@
-import { RaftkitError, type SnapshotReader, type SnapshotStore, type SnapshotWriter } from '@raftkit/contract'
+import {
+  isRaftkitError,
+  RaftkitError,
+  type SnapshotReader,
+  type SnapshotStore,
+  type SnapshotWriter,
+} from '@raftkit/contract'
 import type { Process } from '../process.ts'
 import type { Disk } from './disk.ts'
 import { closed, never, throws } from './log.ts'
@@ -31,6 +37,8 @@ class BlobFile implements Blob {
 export class BlobFolder {
   readonly disk: Disk
   readonly files: Map<string, BlobFile> = new Map()
+  /** Gone for the process, and not yet for good. */
+  readonly #removing = new Set<BlobFile>()
 
   constructor(disk: Disk) {
     this.disk = disk
@@ -39,6 +47,9 @@ export class BlobFolder {
   /** Of an unfinished blob, a part from the beginning is left. */
   crash(): void {
     const { random, wear } = this.disk
+    for (const file of this.#removing)
+      if (!this.files.has(file.name) && random.chance(wear.lost)) this.files.set(file.name, file)
+    this.#removing.clear()
     for (const file of this.files.values()) {
       file.writing = false
       if (file.complete) continue
@@ -74,29 +85,30 @@ export class BlobFolder {
         done()
       })
     }
+    // The dead do nothing, not even fail.
+    const gate: Gate = (run) => (!process.alive ? never() : open() ? run() : Promise.reject(closed()))
     return {
-      open: (name) =>
-        !open()
-          ? Promise.reject(closed())
-          : step(files.get(name), disk.readTime(), () => this.#open(checked(name), step, open)),
+      open: (name) => gate(() => step(files.get(name), disk.readTime(), () => this.#open(checked(name), step, gate))),
       create: (name) =>
-        !open()
-          ? Promise.reject(closed())
-          : step(files.get(name), disk.readTime(), () => this.#create(checked(name), writing, open)),
-      retain: (names) =>
-        !open() ? Promise.reject(closed()) : this.#retain(names, (done) => step(undefined, disk.flushTime(0), done)),
+        gate(() => step(files.get(name), disk.readTime(), () => this.#create(checked(name), writing, gate))),
+      retain: (names) => gate(() => this.#retain(names, (done) => step(undefined, disk.flushTime(0), done))),
     }
   }
 
-  /** What is there at the call and is not named goes. */
+  /** What is there at the call and is not named goes; whether the folder knows, a crash before the end decides. */
   #retain(names: readonly string[], step: (done: () => void) => Promise<void>): Promise<void> {
     const { files, disk } = this
-    const others = [...files.values()].filter(({ name }) => !names.includes(name))
+    const gone: BlobFile[] = []
+    for (const file of files.values()) {
+      file.dropped = file.writing && !names.includes(file.name)
+      if (!file.writing && !names.includes(file.name)) gone.push(file)
+    }
+    for (const file of gone) {
+      files.delete(file.name)
+      this.#removing.add(file)
+    }
     return step(() => {
-      for (const file of files.values()) if (names.includes(file.name)) file.dropped = false
-      for (const file of others)
-        if (file.writing) file.dropped = true
-        else if (files.get(file.name) === file) files.delete(file.name)
+      for (const file of gone) this.#removing.delete(file)
       disk.changed()
     })
   }
@@ -104,24 +116,26 @@ export class BlobFolder {
   #open(
     name: string,
     step: <T>(file: BlobFile, milliseconds: number, done: () => T) => Promise<T>,
-    opened: () => boolean,
+    gate: Gate,
   ): SnapshotReader {
     const file = this.files.get(name)
     if (!file?.complete) throw new RaftkitError('MISSING', `there is no complete snapshot ${name}`)
-    if (file.detected) throw new RaftkitError('DAMAGED', `snapshot ${name} is not what was written`)
+    const damaged = (): RaftkitError => new RaftkitError('DAMAGED', `snapshot ${name} is not what was written`)
+    if (file.detected) throw damaged()
     let open = true
     const { disk } = this
     return {
       bytes: file.bytes.length,
-      read: (offset, maxBytes) => {
-        if (!open || !opened()) return Promise.reject(closed())
-        if (!Number.isSafeInteger(offset) || offset < 0 || !(maxBytes > 0))
-          return step(file, 0, throws('INVALID_OPTION', `cannot read ${maxBytes} bytes at ${offset}`))
-        return step(file, disk.readTime(), () => {
-          if (file.detected) throw new RaftkitError('DAMAGED', `snapshot ${name} is not what was written`)
-          return file.bytes.slice(offset, offset + maxBytes)
-        })
-      },
+      read: (offset, maxBytes) =>
+        gate(() => {
+          if (!open) return Promise.reject(closed())
+          if (!Number.isSafeInteger(offset) || offset < 0 || !(maxBytes > 0))
+            return step(file, 0, throws('INVALID_OPTION', `cannot read ${maxBytes} bytes at ${offset}`))
+          return step(file, disk.readTime(), () => {
+            if (file.detected) throw damaged()
+            return file.bytes.slice(offset, offset + maxBytes)
+          })
+        }),
       close: async () => {
         open = false
       },
@@ -131,7 +145,7 @@ export class BlobFolder {
   #create(
     name: string,
     writing: (file: BlobFile, bytes: number, done: () => void) => Promise<void>,
-    opened: () => boolean,
+    gate: Gate,
   ): SnapshotWriter {
     const { files, disk } = this
     const file = files.get(name) ?? new BlobFile(name)
@@ -144,33 +158,49 @@ export class BlobFolder {
       get bytes() {
         return file.bytes.length
       },
-      write: (chunk) => {
-        if (!open || !opened()) return Promise.reject(closed())
-        return writing(file, chunk.length, () => {
-          const bytes = new Uint8Array(file.bytes.length + chunk.length)
-          bytes.set(file.bytes)
-          bytes.set(chunk, file.bytes.length)
-          file.bytes = bytes
-        })
-      },
-      commit: () => {
-        if (!open || !opened()) return Promise.reject(closed())
+      write: (chunk) =>
+        gate(() => {
+          if (!open) return Promise.reject(closed())
+          return writing(file, chunk.length, () => {
+            file.bytes = file.bytes.length === 0 ? chunk : joined([file.bytes, chunk])
+          })
+        }),
+      commit: () =>
+        gate(() => {
+          if (!open) return Promise.reject(closed())
+          open = false
+          return writing(file, 0, () => {
+            file.writing = false
+            file.complete = true
+            file.dropped = false
+            disk.changed()
+          })
+        }),
+      close: () => {
+        if (!open) return Promise.resolve()
         open = false
-        return writing(file, 0, () => {
+        return gate(async () => {
           file.writing = false
-          file.complete = true
-          file.dropped = false
-          disk.changed()
+          if (file.dropped && files.get(name) === file) files.delete(name)
+        }).catch((error) => {
+          if (!isRaftkitError(error, 'CLOSED')) throw error // the storage closed before
         })
-      },
-      close: async () => {
-        if (!open) return
-        open = false
-        file.writing = false
-        if (file.dropped && files.get(name) === file) files.delete(name)
       },
     }
   }
+}
+
+/** Lets a call through while the process lives and its storage is open. */
+type Gate = <T>(run: () => Promise<T>) => Promise<T>
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
+  let offset = 0
+  for (const part of parts) {
+    whole.set(part, offset)
+    offset += part.length
+  }
+  return whole
 }
 
 function checked(name: string): string {

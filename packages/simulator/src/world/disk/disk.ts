@@ -209,7 +209,7 @@ export class Disk {
           logs.add(opened)
           return opened
         }),
-      snapshots: (name) => io(() => this.#group(checked(name)).blobs.store(process, () => open && process.alive)),
+      snapshots: (name) => io(() => this.#group(checked(name)).blobs.store(process, () => open)),
       destroy: (name) =>
         io(() => {
           if (this.#group(checked(name)).log.owner)

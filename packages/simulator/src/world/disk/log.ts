@@ -184,6 +184,7 @@ export class OpenLog implements LogStore {
   }
 
   close(): Promise<void> {
+    if (!this.#process.alive) return never()
     this.#closing ??= this.#close()
     return this.#closing
   }
