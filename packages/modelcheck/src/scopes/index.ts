@@ -1,4 +1,5 @@
 import { type Exploration, type ExploreOptions, explore } from '../explore/explore.ts'
+import { Violation } from '../explore/model.ts'
 import { exploreBlobs } from '../storage/blobs.ts'
 import type { Scope } from '../system/scope.ts'
 import { System } from '../system/system.ts'
@@ -50,7 +51,18 @@ function raftSubject(scope: Scope): Subject {
     about,
     bounds: boundsOf(scope),
     states,
-    explore: (options) => explore(new System(scope, options), options),
+    explore: (options) => exploreScope(scope, options),
+  }
+}
+
+function exploreScope(scope: Scope, options: SubjectOptions): Exploration {
+  try {
+    return explore(new System(scope, options), options)
+  } catch (error) {
+    if (!(error instanceof Violation)) throw error
+    const { invariant, message: what } = error
+    const violation = { invariant, what, steps: ['before the exploration began'] }
+    return { distinctStates: 0, transitions: 0, depth: 0, deepest: 0, exhausted: false, violation }
   }
 }
 

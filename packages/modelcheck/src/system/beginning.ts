@@ -1,5 +1,6 @@
 import type { Outgoing } from '@raftkit/contract'
 import type { Message } from '@raftkit/core'
+import { Violation } from '../explore/model.ts'
 import { emptyContent } from './content.ts'
 import { clock, crashed, type Lives } from './lives.ts'
 import type { Logs } from './logs.ts'
@@ -92,5 +93,10 @@ export function beginning(scope: Scope, lives: Lives, logs: Logs, machine: Machi
       last = { slot, sent: votes.flatMap((vote) => hears(slot, voter, vote)) }
     }
   })
+  const leader = scope.prelude?.filter((event) => 'elect' in event).at(-1)
+  const expected = leader !== undefined ? leader.elect : scope.isLed ? scope.servers[0]! : undefined
+  const there = servers[scope.servers.indexOf(expected ?? '')]
+  if (there !== undefined && there.life!.protocol.role.type !== 'leader')
+    throw new Violation('somebody is elected', `${expected} was to lead before the exploration begins, and does not`)
   return { servers, known, sender: last?.slot ?? 0, sent: last?.sent ?? [] }
 }

@@ -47,7 +47,7 @@ export interface SystemOptions {
   readonly keepsNewest?: boolean
 }
 
-/** The servers of a scope, as a model for the explorer. */
+/** The servers of a scope, as a model for the explorer. The constructor throws `Violation` if they do not get as far as the scope begins. */
 export class System implements Model {
   readonly scope: Scope
   readonly processes: number
@@ -95,7 +95,7 @@ export class System implements Model {
     this.#knowns = new Registry(this.permutations)
     this.hashes = { process: this.#servers, message: this.#packets, watcher: this.#knowns }
     this.#lives = new Lives(scope, this.#machine, this.#renames, this.logs)
-    const { servers, known, sender, sent } = beginning(scope, this.#lives, this.logs, this.#machine)
+    const { servers, known, sender, sent } = guarded(() => beginning(scope, this.#lives, this.logs, this.#machine))
     this.initial = {
       processes: servers.map((server) => this.#intern(server)),
       watcher: this.#known(known),
@@ -416,12 +416,12 @@ export class System implements Model {
   }
 }
 
-/** What the protocol throws breaks an invariant of its own. */
+/** What the protocol throws breaks an invariant of its own; but for what shows a mistake in a program. */
 function guarded<T>(step: () => T): T {
   try {
     return step()
   } catch (error) {
-    if (error instanceof Violation) throw error
+    if (error instanceof Violation || error instanceof TypeError || error instanceof ReferenceError) throw error
     const code = isRaftkitError(error) ? error.code : 'threw'
     throw new Violation(`protocol: ${code}`, (error as Error).message, { cause: error })
   }
