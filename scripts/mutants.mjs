@@ -36,8 +36,8 @@ const { values } = parseArgs({
 /** What each engine may spend on one bug. The simulator and the model checker end with the first violation. */
 const engines = Object.entries({
   tests,
-  simulator: simulator(['--seeds', '24', '--events', '6000', '--workers', '1']),
-  modelcheck: modelChecker(['--states', '150000', '--workers', '1']),
+  simulator: simulator(['--seeds', '24', '--events', '6000', '--workers', '1', '--first', '--no-shrink', '--json']),
+  modelcheck: modelChecker(['--states', '12000', '--workers', '1', '--json']),
 }).filter(([name]) => values.engines.split(',').includes(name))
 
 /** @type {Map<string, string>} */
