@@ -44,7 +44,6 @@ import { LeaseIsSafe, OutcomesAreTrue, ReadIndexIsFresh } from './reads.ts'
 import { SnapshotIsThere, SnapshotOfCommitted, SnapshotRises, SnapshotsAgree } from './snapshots.ts'
 import { Witness } from './witness.ts'
 
-export { Invariant } from './invariant.ts'
 export { Witness } from './witness.ts'
 
 /** All of them, new: an invariant remembers one run. The order is that in which they are asked. */
