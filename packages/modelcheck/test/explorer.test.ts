@@ -28,6 +28,7 @@ function counters(
     initial: { processes: Array.from({ length: count }, (_, slot) => slot * (top + 1)), watcher: 0, messages: [] },
     budgets: [{ name: 'up', limit: 15 }],
     duplicates: -1,
+    losses: -1,
     keepsMessages: false,
     permutations: 1,
     hashes: { process: hash(size, 0x51), message: hash(100, 0x7f3a), watcher: hash(1, 0x1357) },

@@ -43,7 +43,7 @@ export function explore(model: Model, options: ExploreOptions = {}): Exploration
   return new Explorer(model, options).run()
 }
 
-/** `code`: twice the local action, or twice the message and one. `consumed`: where the message stood that is no more; -1: none. */
+/** `code`: twice the local action, or twice the message and one; -1: a message is lost. `consumed`: where the message stood that is no more; -1: none. */
 interface Step {
   readonly slot: number
   readonly code: number
@@ -184,7 +184,8 @@ class Explorer {
         this.#fire(slot, action * 2, -1, budget)
       }
     }
-    const { duplicates } = model
+    const { duplicates, losses } = model
+    const mayLose = losses >= 0 && this.#used(losses) < model.budgets[losses]!.limit
     const ways = model.ways.words
     const mayDuplicate = duplicates >= 0 && this.#used(duplicates) < model.budgets[duplicates]!.limit
     for (let at = this.#messagesAt; at < this.#fromLength; at++) {
@@ -193,6 +194,7 @@ class Explorer {
       const slot = ways[2 * message]!
       this.#fire(slot, message * 2 + 1, model.keepsMessages ? -1 : at, -1)
       if (mayDuplicate) this.#fire(slot, message * 2 + 1, -1, duplicates)
+      if (mayLose) this.#fire(slot, -1, at, losses)
     }
   }
 
@@ -208,16 +210,17 @@ class Explorer {
     }
     const from = this.#from
     const to = this.#to
-    const at = this.#transition(from[slot]!, code)
+    const isLoss = code < 0
+    const at = isLoss ? 0 : this.#transition(from[slot]!, code)
     const { words } = this.#pool
     const ways = this.#model.ways.words
-    const next = words[at]!
-    const sends = words[at + 1]!
-    const news = words[at + 2]!
+    const next = isLoss ? from[slot]! : words[at]!
+    const sends = isLoss ? 0 : words[at + 1]!
+    const news = isLoss ? 0 : words[at + 2]!
     this.#transitions++
     if (next < 0) return
     // Nothing has happened but that a message is gone: whatever comes of it comes of the state where it is never delivered, too.
-    if (next === from[slot]! && sends === 0 && news === 0 && (this.#reduce || consumed < 0)) return
+    if (next === from[slot]! && sends === 0 && news === 0 && !isLoss && (this.#reduce || consumed < 0)) return
 
     for (let word = 0; word < this.#messagesAt; word++) to[word] = from[word]!
     to[slot] = next
@@ -360,7 +363,12 @@ class Explorer {
     this.#listing = undefined
     for (const { slot, code, consumed, budget } of steps) {
       const before = this.#from[slot]!
-      const line = (code & 1) === 0 ? model.describeAction(before, code >>> 1) : model.describeMessage(code >>> 1)
+      const line =
+        code < 0
+          ? `lost: ${model.describeMessage(this.#from[consumed]!)}`
+          : (code & 1) === 0
+            ? model.describeAction(before, code >>> 1)
+            : model.describeMessage(code >>> 1)
       this.#sought = sought
       this.#isFound = false
       try {

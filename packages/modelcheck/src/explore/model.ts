@@ -14,6 +14,8 @@ export interface Model {
   readonly budgets: readonly { readonly name: string; readonly limit: number }[]
   /** Index of the budget that delivering a message without removing it takes from; -1: none. */
   readonly duplicates: number
+  /** Index of the budget that losing a message takes from; -1: none. It matters only where channels may be full. */
+  readonly losses: number
   /** Messages stay for ever and may be delivered again and again: the network is a set that only grows. */
   readonly keepsMessages: boolean
 

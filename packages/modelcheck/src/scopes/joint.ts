@@ -60,7 +60,7 @@ export const joint: readonly Scope[] = [
     founders: ['n1'],
     membership: jointConsensus() as never,
     changes: [{ type: 'change', voters: [newcomer('n2')] }],
-    budgets: { change: 1, crash: 1, heartbeat: 1, retry: 1 },
+    budgets: { change: 1, crash: 1, heartbeat: 1, retry: 1, loss: 1 },
     term: 3,
     isLed: true,
     impatient: true,

@@ -40,4 +40,16 @@ export const reads: readonly Scope[] = [
     flushesAtOnce: true,
     channel: 1,
   },
+  {
+    name: 'stale-leader',
+    about: 'a leader that does not know yet that another one leads is read, and what it hears is old',
+    servers,
+    budgets: { propose: 1, read: 1, campaign: 1, heartbeat: 1, loss: 1 },
+    term: 3,
+    isLed: true,
+    impatient: true,
+    flushesAtOnce: true,
+    channel: 1,
+    states: 4_000_000,
+  },
 ]

@@ -43,4 +43,21 @@ export const snapshots: readonly Scope[] = [
     flushesAtOnce: true,
     channel: 1,
   },
+  {
+    name: 'divergent-snapshot',
+    about: 'a snapshot for a server whose log has another entry where it ends',
+    servers,
+    prelude: [
+      { propose: 'n1', command: 'x' },
+      { elect: 'n2', by: 'n3' },
+    ],
+    budgets: { snapshot: 1, retry: 1, heartbeat: 1, loss: 2 },
+    limits: { trailingEntries: 0, cacheBytes: 0 },
+    term: 3,
+    isLed: true,
+    impatient: true,
+    flushesAtOnce: true,
+    channel: 1,
+    states: 3_000_000,
+  },
 ]

@@ -4,7 +4,7 @@ import type { Server } from './server.ts'
 
 /** What a server may do of itself, or a client with it. */
 export interface Action {
-  readonly type: Exclude<BudgetName, 'duplicate'> | 'flush' | 'elapse' | 'restart'
+  readonly type: Exclude<BudgetName, 'duplicate' | 'loss'> | 'flush' | 'elapse' | 'restart'
   /** Which proposal, change or read it is; how many of the writes under way outlive the crash; to whom leadership goes. */
   readonly arg: number
   readonly what?: string
@@ -26,12 +26,13 @@ export const budgetNames: readonly BudgetName[] = [
   'transfer',
   'snapshot',
   'duplicate',
+  'loss',
 ]
 
 export function actionsOf({ life, contents, blobs }: Server, scope: Scope, reduce: boolean): Action[] {
   const { budgets } = scope
   const actions: Action[] = []
-  const may = (type: Exclude<BudgetName, 'duplicate'>, arg = 0, rest: Partial<Action> = {}): void => {
+  const may = (type: Exclude<BudgetName, 'duplicate' | 'loss'>, arg = 0, rest: Partial<Action> = {}): void => {
     if ((budgets[type] ?? 0) > 0) actions.push({ type, arg, budget: type, ...rest })
   }
   if (life === undefined) return reduce ? [] : [{ type: 'restart', arg: 0 }]

@@ -21,6 +21,8 @@ export interface Budgets {
   readonly snapshot?: number
   /** A message is delivered, and stays to be delivered again. */
   readonly duplicate?: number
+  /** A message is lost, and makes room in its channel. Where channels hold any number, a message that is never delivered is a lost one. */
+  readonly loss?: number
 }
 
 export type BudgetName = keyof Budgets

@@ -54,6 +54,7 @@ export class System implements Model {
   readonly permutations: number
   readonly budgets: Model['budgets']
   readonly duplicates: number
+  readonly losses: number
   readonly keepsMessages: boolean
   readonly initial: Model['initial']
   readonly hashes: Model['hashes']
@@ -82,6 +83,7 @@ export class System implements Model {
     this.processes = scope.servers.length
     this.budgets = budgetNames.map((name) => ({ name, limit: scope.budgets[name] ?? 0 }))
     this.duplicates = (scope.budgets.duplicate ?? 0) > 0 ? budgetNames.indexOf('duplicate') : -1
+    this.losses = (scope.budgets.loss ?? 0) > 0 ? budgetNames.indexOf('loss') : -1
     this.keepsMessages = scope.redelivers === true
     this.capacity = scope.channel ?? Number.POSITIVE_INFINITY
     this.#machine = scope.machine ?? everything
@@ -313,38 +315,52 @@ export class System implements Model {
     if (!same) throw new Violation('log matching', `${this.describeProcess(a)}; ${this.describeProcess(b)}`)
   }
 
-  /** What was ever committed is on the disks of a quorum of some configuration that may decide now. */
+  /**
+   * What was ever committed is on the disks of a quorum: up to the newest configuration among it, of that configuration; and all of it, of that
+   * one or of one that may decide after it.
+   */
   #checkCommitted(state: Int32Array, at: number): void {
     const watcher = state[at + this.processes]!
     const { committed } = this.#knowns.values[watcher]!
     if (committed.length === 0) return
+    const has = this.#holders(state, at, watcher, committed.length)
+    if (has.size === this.processes) return
+    const members = committed.map(({ entry }) => this.logs.entries[entry]!.members)
+    let configured = members.length
+    while (configured > 0 && members[configured - 1] === undefined) configured--
+    const newest = members[configured - 1]
+    // A leader leaves a committed joint configuration as soon as it appends the new one, which nobody else need have seen.
+    const configs = newest === undefined ? [] : [newest, afterJoint(newest)]
+    for (let slot = 0; slot < this.processes; slot++) {
+      const effective = membersOf(this.#views[state[at + slot]!]!.log)
+      if (effective !== undefined) configs.push(effective)
+    }
+    const before = this.#holders(state, at, watcher, configured)
+    if (newest !== undefined && !isQuorum(newest, (id) => before.has(id))) throw this.#tooFew(configured, before)
+    if (!configs.some((config) => isQuorum(config, (id) => has.has(id)))) throw this.#tooFew(committed.length, has)
+  }
+
+  /** Whose disks hold the first so many committed entries. */
+  #holders(state: Int32Array, at: number, watcher: number, count: number): ReadonlySet<NodeId> {
     const has = new Set<NodeId>()
     for (let slot = 0; slot < this.processes; slot++) {
       const { log } = this.#views[state[at + slot]!]!.disk
-      const key = watcher * 0x100000 + log.id
+      const key = (watcher * 64 + count) * 0x100000 + log.id
       let holding = this.#held.get(key)
       if (holding === undefined) {
-        holding = holds(
-          log,
-          committed.map(({ entry }) => entry),
-        )
+        const entries = this.#knowns.values[watcher]!.committed.slice(0, count).map(({ entry }) => entry)
+        holding = holds(log, entries)
         this.#held.set(key, holding)
       }
       if (holding) has.add(this.scope.servers[slot]!)
     }
-    if (has.size === this.processes) return
-    const decided = committed.map(({ entry }) => this.logs.entries[entry]!.members)
-    const newest = decided.filter((members) => members !== undefined).at(-1)
-    // A leader leaves a committed joint configuration as soon as it appends the new one, which nobody else need have seen.
-    const configs = newest === undefined ? [] : [newest, afterJoint(newest)]
-    for (let slot = 0; slot < this.processes; slot++) {
-      const members = membersOf(this.#views[state[at + slot]!]!.log)
-      if (members !== undefined) configs.push(members)
-    }
-    if (configs.some((members) => isQuorum(members, (id) => has.has(id)))) return
-    throw new Violation(
+    return has
+  }
+
+  #tooFew(count: number, has: ReadonlySet<NodeId>): Violation {
+    return new Violation(
       'committed is durable on a quorum',
-      `${committed.length} entries are committed, and only the disks of ${[...has].join(', ') || 'nobody'} hold them`,
+      `${count} entries are committed, and only the disks of ${[...has].join(', ') || 'nobody'} hold them`,
     )
   }
 
