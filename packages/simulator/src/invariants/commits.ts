@@ -160,7 +160,8 @@ export class AcknowledgedByLeader extends Invariant {
 
 export class MatchIsTrue extends Invariant {
   readonly name = 'match is on the disk'
-  readonly says = 'What a leader counts for a peer, the disk of that peer, under that incarnation, holds.'
+  readonly says =
+    'What a leader counts for a peer, the disk of that peer, under that incarnation, holds, unless it follows a later term already.'
   readonly source = 'Raft paper Figure 2 (matchIndex); hazards R2, R5, M13'
   readonly #known = new Map<View, Map<string, Index>>()
 
@@ -181,6 +182,8 @@ export class MatchIsTrue extends Invariant {
       const term = view.memory.log.termAt(match)
       const disk = this.cluster.disks.get(key)
       if (term === undefined || term < 0) continue // compacted here: the snapshot in force speaks for it
+      // An old acknowledgement that reaches a deposed leader: what it told of may have been overwritten since, and commits nothing.
+      if (disk?.state !== undefined && disk.state.term > view.term) continue
       if (disk === undefined || !disk.holds(match, term))
         this.broken(`${view.key} counts ${key} for entry ${match}, which the disk of ${key} does not hold`)
     }

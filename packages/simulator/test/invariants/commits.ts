@@ -91,6 +91,17 @@ describe('commit', () => {
       scene.send(scene.follower, { type: 'appended', term, round: 99, match: last, received: last })
     },
   )
+  truth(
+    () => new commits.MatchIsTrue(),
+    'a deposed leader hears of what was overwritten since',
+    (scene) => {
+      scene.appends(scene.leader, [{}])
+      for (const peer of [scene.follower, scene.other]) scene.stores(peer, { term: 9 })
+      const { role } = scene.live(scene.leader)
+      if (role.type === 'leader') for (const progress of role.progress.values()) progress.match++
+      scene.took(scene.leader)
+    },
+  )
   lie(
     () => new commits.MatchIsTrue(),
     'a leader counts more than a peer holds',
