@@ -17,7 +17,7 @@ export interface Transport {
   readonly contract: 1
   /** The largest frame it carries, in bytes, the same in both directions. At least 65,536. */
   readonly maxFrameBytes: number
-  /** Resolves when this node is reachable. Called once. */
+  /** Resolves when this node is reachable. Called once. Rejects `TRANSPORT_FAILED`, or `CLOSED` if it was closed before or meanwhile. */
   start(self: Peer, receiver: Receiver): Promise<void>
   /**
    * The parts are one frame. Never blocks and never throws; may drop, duplicate and reorder; its queue per peer is bounded in bytes.

@@ -6,7 +6,6 @@ import { restoringPromises } from './restoring.ts'
 import type { MachineSubject } from './subject.ts'
 
 export interface Given {
-  readonly subject: MachineSubject
   readonly commands: readonly Command[]
   readonly seed: number
 }
@@ -18,9 +17,9 @@ export type Promises = (name: string, body: (given: Given) => Promise<void>) => 
 export function machineCompliance(runner: Runner, subject: MachineSubject): void {
   const suite = suiteOf(runner)
   const it: Promises = (name, body) =>
-    suite.test(name, async () => body({ subject, commands: check(await subject.commands()), seed: subject.seed ?? 1 }))
-  suite.describe('applying and asking', () => applyingPromises(it))
-  suite.describe('snapshots', () => restoringPromises(it))
+    suite.test(name, async () => body({ commands: check(await subject.commands()), seed: subject.seed ?? 1 }))
+  suite.describe('applying and asking', () => applyingPromises(suite, it, subject))
+  suite.describe('snapshots', () => restoringPromises(suite, it, subject))
 }
 
 function check(commands: readonly Command[]): readonly Command[] {
