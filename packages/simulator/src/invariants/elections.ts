@@ -62,12 +62,14 @@ export class ElectedByQuorum extends Invariant {
 export class OneVote extends Invariant {
   readonly name = 'one vote per term'
   readonly says =
-    'A server under one incarnation votes for one candidate per term, in memory, on its disk and in what it sends, whatever restarts it.'
+    'A server under one incarnation votes for one candidate per term, on its disk and in what it sends, whatever restarts it, and in memory until it does.'
   readonly source = 'Raft paper §5.2, Figure 2 (votedFor); hazards E2, E3, R7'
   readonly #votes = new Map<string, Map<Term, string>>()
 
-  promised(view: View): void {
-    if (view.vote !== '') this.#voted(view.key, view.term, view.vote, 'decides')
+  promised(view: View, term: Term, vote: string): void {
+    // What is neither on the disk nor told, a crash may take back; within one life it stands.
+    const known = this.#votes.get(view.key)?.get(view.term) ?? (term === view.term ? vote : '')
+    if (known !== '' && known !== view.vote) this.#twice(view.key, view.term, view.vote, known, 'decides')
   }
 
   stored(view: View, change: LogChange): void {
@@ -89,9 +91,12 @@ export class OneVote extends Invariant {
     }
     const known = votes.get(term)
     if (known === candidate) return
-    if (known !== undefined)
-      this.broken(`${voter} ${how} a vote for ${candidate} in term ${term}, in which it voted for ${known}`)
+    if (known !== undefined) this.#twice(voter, term, candidate, known, how)
     votes.set(term, candidate)
+  }
+
+  #twice(voter: string, term: Term, candidate: string, known: string, how: string): never {
+    this.broken(`${voter} ${how} a vote for ${candidate || 'nobody'} in term ${term}, in which it voted for ${known}`)
   }
 }
 

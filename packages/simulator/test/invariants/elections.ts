@@ -1,7 +1,7 @@
 import { describe } from 'vitest'
 import * as durability from '../../src/invariants/durability.ts'
 import * as elections from '../../src/invariants/elections.ts'
-import { leads, lie } from './lie.ts'
+import { leads, lie, truth } from './lie.ts'
 
 describe('elections', () => {
   lie(
@@ -26,6 +26,28 @@ describe('elections', () => {
     'it changes its mind',
     (scene) => {
       scene.claim(scene.follower, { vote: scene.live(scene.other).self })
+      scene.stepped(scene.follower)
+    },
+  )
+  lie(
+    () => new elections.OneVote(),
+    'it decides otherwise than its disk says',
+    (scene) => {
+      scene.stores(scene.follower, { term: 9, vote: 'n8/00' })
+      scene.claim(scene.follower, { term: 9, vote: scene.live(scene.other).self })
+      scene.stepped(scene.follower)
+    },
+  )
+  truth(
+    () => new elections.OneVote(),
+    'a vote that a crash took back before it was written or told',
+    (scene) => {
+      const { state } = scene.live(scene.follower)
+      scene.claim(scene.follower, { term: 9, vote: scene.live(scene.follower).self })
+      scene.stepped(scene.follower)
+      scene.claim(scene.follower, state)
+      scene.witness.booted(scene.follower)
+      scene.claim(scene.follower, { term: 9, vote: scene.live(scene.other).self })
       scene.stepped(scene.follower)
     },
   )
