@@ -117,6 +117,12 @@ export function checkServer(raft: Raft, disk: Reopened, memory: Log): void {
   if (first - 1 > base) fail('no hole', `its log begins at ${first}, its snapshot ends at ${base}`)
   if (memory.first > first || lastOf(memory) !== last)
     fail('no hole', `it has ${first} … ${last}, its writes add up to ${memory.first} … ${lastOf(memory)}`)
+  if (status.snapshot !== undefined && first - 1 <= base) {
+    const { term } = status.snapshot
+    const there = raft.log.termAt(base)
+    if (there !== term)
+      fail('log goes on from the snapshot', `term ${there} at ${base}, where the snapshot has ${term}`)
+  }
   for (let index = first; index <= last; index++) {
     const term = entryAt(memory, index)!.term
     if (raft.log.termAt(index) !== term)

@@ -14,8 +14,8 @@ export const snapshots: readonly Scope[] = [
     isLed: true,
     impatient: true,
     flushesAtOnce: true,
-    channel: 1,
-    states: 4_000_000,
+    channel: 2,
+    states: 3_000_000,
   },
   {
     name: 'snapshots-and-crashes',
@@ -27,8 +27,8 @@ export const snapshots: readonly Scope[] = [
     last: 6,
     isLed: true,
     impatient: true,
-    channel: 1,
-    states: 4_000_000,
+    channel: 2,
+    states: 3_000_000,
   },
   {
     name: 'one-snapshot',
@@ -41,7 +41,7 @@ export const snapshots: readonly Scope[] = [
     isLed: true,
     impatient: true,
     flushesAtOnce: true,
-    channel: 1,
+    channel: 2,
   },
   {
     name: 'divergent-snapshot',
@@ -57,7 +57,7 @@ export const snapshots: readonly Scope[] = [
     isLed: true,
     impatient: true,
     flushesAtOnce: true,
-    channel: 1,
+    channel: 2,
     states: 3_000_000,
   },
 ]
