@@ -50,7 +50,7 @@ async function main(): Promise<void> {
     if (!subjects.some((scope) => scope.name === name)) throw new Error(`no scope is named ${name}; see --list`)
   const limits: Limits = {
     seconds: number('seconds', values.seconds),
-    states: number('states', values.states) ?? (values.quick ? 150_000 : undefined),
+    states: number('states', values.states) ?? (values.quick ? 50_000 : undefined),
     symmetry: values['no-symmetry'] !== true,
     reduce: values['no-por'] !== true,
   }
