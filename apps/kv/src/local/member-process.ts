@@ -93,7 +93,7 @@ export class MemberProcess {
       stdio: ['pipe', 'ignore', 'pipe', 'ipc'],
     })
     const log = createWriteStream(this.log, { flags: 'a' })
-    child.stderr.pipe(log)
+    child.stderr!.pipe(log)
     this.#child = child
     this.#ended = once(child, 'close')
     for (;;) {

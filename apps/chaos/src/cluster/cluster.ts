@@ -1,0 +1,156 @@
+import { mkdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { type Call, type Exchange, exchange, freePorts, type MemberView } from '@raftkit/app-kv'
+import { Network } from '../network/network.ts'
+import type { Random } from '../random.ts'
+import { Member } from './member.ts'
+import { SmallDisk } from './small-disk.ts'
+
+/** Milliseconds. */
+const electionTimeout = 600
+const serverTimeout = 4_000
+
+/** Small, so that members compact their logs often, and one that was away is sent a snapshot. */
+const flags = [
+  ...['--cluster', 'chaos', '--snapshot-entries', '3000', '--trailing-entries', '500'],
+  ...['--election-timeout', String(electionTimeout), '--timeout', String(serverTimeout)],
+]
+
+/** Of members, how many live on a small file system of their own, which can be filled. */
+const smallDisks = 2
+
+/** A cluster of `size` real processes and one that is to spare, on a network of proxies. */
+export class Cluster {
+  readonly size: number
+  readonly members: readonly Member[]
+  readonly network: Network
+  readonly disks: ReadonlyMap<Member, SmallDisk>
+  /** Ids of those that belong to it, as its last known configuration says. */
+  roster: string[]
+  #timer: NodeJS.Timeout | undefined
+
+  private constructor(size: number, members: readonly Member[], network: Network, disks: Map<Member, SmallDisk>) {
+    this.size = size
+    this.members = members
+    this.network = network
+    this.disks = disks
+    this.roster = members.slice(0, size).map(({ id }) => id)
+  }
+
+  static async start(size: number, directory: string, random: Random): Promise<Cluster> {
+    const ids = Array.from({ length: size + 1 }, (_, at) => `n${at + 1}`)
+    const ports = await freePorts(ids.length * 2)
+    const addresses = new Map(ids.map((id, at) => [id, `127.0.0.1:${ports[at]}`]))
+    const founders = Object.fromEntries([...addresses].slice(0, size))
+    const network = new Network(addresses, random.split('network'))
+    await network.open()
+    const disks = new Map<Member, SmallDisk>()
+    const members = ids.map((id, at) => {
+      const place = join(directory, id)
+      const store = join(place, 'store')
+      mkdirSync(store, { recursive: true })
+      const small = at < smallDisks ? SmallDisk.mount(store) : undefined
+      const plan = { id, address: addresses.get(id)!, httpPort: ports[ids.length + at]!, directory: place, flags }
+      const member = new Member(id in founders ? { ...plan, founders } : plan, network.routes(id))
+      if (small) disks.set(member, small)
+      return member
+    })
+    const cluster = new Cluster(size, members, network, disks)
+    for (const member of cluster.current) member.start()
+    cluster.#timer = setInterval(() => void Promise.all(members.map((member) => member.look())), 150)
+    return cluster
+  }
+
+  /** Who belongs to it. */
+  get current(): Member[] {
+    return this.members.filter(({ id }) => this.roster.includes(id))
+  }
+
+  get endpoints(): string[] {
+    return this.current.map(({ endpoint }) => endpoint)
+  }
+
+  /** Who said lately that it leads, of the highest term. */
+  get leader(): Member | undefined {
+    const recent = performance.now() - 1_500
+    let best: Member | undefined
+    for (const member of this.current) {
+      if (member.view?.role !== 'leader' || member.seen < recent || member.paused || !member.process.running) continue
+      if (best === undefined || member.view.term > best.view!.term) best = member
+    }
+    return best
+  }
+
+  async untilLed(within: number): Promise<Member | undefined> {
+    const deadline = performance.now() + within
+    while (this.leader === undefined && performance.now() < deadline) await pause(30)
+    return this.leader
+  }
+
+  followers(): Member[] {
+    const { leader } = this
+    return this.current.filter((member) => member !== leader && member.process.running && !member.paused)
+  }
+
+  /** Asks members in turn, the leader first, as an operator would. `except`: who is not to be asked. */
+  async ask(call: Call, { within = 8_000, except }: { within?: number; except?: Member } = {}): Promise<Exchange> {
+    const deadline = performance.now() + within
+    let last: Exchange = { status: 0, body: 'nobody answered' }
+    for (let attempt = 0; performance.now() < deadline; attempt++) {
+      const order = [this.leader, ...this.followers()].filter((member) => member && member !== except) as Member[]
+      const member = order[attempt % Math.max(1, order.length)]
+      if (member) {
+        const answer = await exchange(member.endpoint, call, deadline - performance.now()).catch(() => undefined)
+        if (answer !== undefined) last = answer
+        if (answer !== undefined && answer.status > 0 && answer.status < 500) return answer
+        // It may have been done: asking again would be another change.
+        if (answer === undefined || answer.status === 504) return last
+      }
+      await pause(100)
+    }
+    return last
+  }
+
+  /** The configuration, by a leader that still was one when it had told it: a linearizable read went through it after that. */
+  async configuration(within: number): Promise<MemberView['config']['members'] | undefined> {
+    const deadline = performance.now() + within
+    while (performance.now() < deadline) {
+      const leader = await this.untilLed(deadline - performance.now())
+      if (!leader) return
+      const told = await exchange(leader.endpoint, { method: 'GET', path: '/v1/members' }, 1_000).catch(() => undefined)
+      const ready = await exchange(leader.endpoint, { method: 'GET', path: '/readyz' }, 1_500).catch(() => undefined)
+      if (told?.status === 200 && ready?.status === 200) return (told.body as MemberView['config']).members
+      await pause(100)
+    }
+    return
+  }
+
+  /** Terms that had a leader, by what the members said in their logs. */
+  ledTerms(): number {
+    const terms = new Set<string>()
+    for (const { process } of this.members) {
+      for (const [, term] of readLog(process.log).matchAll(/: leader of term (\d+):/g)) terms.add(term!)
+    }
+    return terms.size
+  }
+
+  /** Ends every process, at once, and lets go of ports and mounts. */
+  async close(): Promise<void> {
+    clearInterval(this.#timer)
+    await Promise.all(this.members.map((member) => member.down()))
+    await this.network.close()
+  }
+
+  unmount(): void {
+    for (const disk of this.disks.values()) disk.unmount()
+  }
+}
+
+function readLog(path: string): string {
+  try {
+    return readFileSync(path, 'utf8')
+  } catch {
+    return ''
+  }
+}
