@@ -30,7 +30,9 @@ export async function runTemplate(template, consumer, at, tarballs) {
   for (const runner of runners) {
     const begin = performance.now()
     const output = await run('npm', ['run', '--silent', `test:${runner}`], { cwd: at, env })
-    const { passed, skipped } = counts[runner](output)
+    const { passed, skipped } = /** @type {(output: string) => { passed: number, skipped: number }} */ (counts[runner])(
+      output,
+    )
     if (passed < 30) throw new Error(`the ${template} template under ${runner}: only ${passed} tests passed\n${output}`)
     all.push({ template, runner, passed, skipped, milliseconds: Math.round(performance.now() - begin) })
   }

@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest'
-import type { Judge } from '../../src/invariants/index.ts'
+import type { Judge } from '../../src/invariants/invariant.ts'
 import { breaks, Scene } from './scene.ts'
 
 /** Invariants that some test here saw fire. */

@@ -48,9 +48,9 @@ describe('machines', () => {
     },
   )
   const last = (scene: Scene) => {
-    const { index, time, seed, payload } = scene.witness.cluster.committed.findLast(
-      (entry) => entry?.kind === recordKind.command,
-    )!
+    const { index, time, seed, payload } = scene.witness.cluster.committed
+      .filter((entry) => entry?.kind === recordKind.command)
+      .at(-1)!
     return { index, time, seed, data: payload }
   }
   lie(

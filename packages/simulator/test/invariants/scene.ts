@@ -4,7 +4,8 @@ import type { Message, Raft } from '@raftkit/core'
 import { expect } from 'vitest'
 import { type Server, Violation } from '../../src/index.ts'
 import type { StateSeen } from '../../src/invariants/encoding.ts'
-import { type Judge, Witness } from '../../src/invariants/index.ts'
+import { Witness } from '../../src/invariants/index.ts'
+import type { Judge } from '../../src/invariants/invariant.ts'
 import type { View } from '../../src/invariants/view.ts'
 import { type Cluster, cluster } from '../cluster.ts'
 
@@ -34,7 +35,7 @@ export class Scene {
     const witness = new Witness([invariant])
     const made = await cluster(seed, {
       watchers: [witness],
-      node: { snapshots: { everyEntries: 4 }, limits: { trailingEntries: 2 }, leases: { drift: 0.1 } },
+      node: { snapshots: { everyEntries: 4, trailingEntries: 2 }, leases: { drift: 0.1 } },
     })
     for (let i = 0; i < 6; i++) await made.add(1)
     const { servers } = made.world

@@ -21,7 +21,7 @@ async function run(seed: number, written?: string[]): Promise<Tracer> {
   const tracer = new Tracer({ write: written && ((line) => written.push(line)) })
   const made = await cluster(seed, {
     watchers: [tracer],
-    node: { snapshots: { everyEntries: 4 }, limits: { trailingEntries: 2 } },
+    node: { snapshots: { everyEntries: 4, trailingEntries: 2 } },
     weather: { loss: 0.05, duplicate: 0.05 },
   })
   const { world } = made
