@@ -32,6 +32,8 @@ export class Run {
   readonly faults: Map<string, number> = new Map()
   /** Faults are over; what is left has to come together. */
   healing = false
+  /** Acts still wait for their chance: clients hold back, so that time passes for few events. */
+  waiting = false
   #operations = 0
   #quietSince: number | undefined
 
@@ -75,6 +77,7 @@ export class Run {
 
   /** Clients begin nothing in quiet parts of the safety phase. Long quiet makes no events, and so would never end by their count. */
   get quiet(): boolean {
+    if (this.waiting) return true
     const { world, plan } = this
     const share = world.events / plan.events
     const quiet = plan.workload.quiet.some(([from, to]) => from <= share && share < to)

@@ -69,10 +69,12 @@ export async function runPlan(
 const crashed = (error: unknown): Violation =>
   Object.assign(new Violation('simulator', `the simulator itself failed: ${String(error)}`), { cause: error })
 
-async function safetyPhase({ plan, world, nemesis }: Run): Promise<void> {
+async function safetyPhase(run: Run): Promise<void> {
+  const { plan, world, nemesis } = run
   const limit = 5000 * plan.node.timing.electionTimeout!
   await world.run({ events: plan.events, until: limit })
   // An act may have waited for its chance, such as a leader to isolate; it gets some more time.
+  run.waiting = true
   for (let more = 1; more <= 20 && nemesis.missing.length > 0; more++)
     await world.run({ events: Math.floor(plan.events * (1 + more / 10)), until: limit })
 }

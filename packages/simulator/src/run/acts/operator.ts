@@ -152,7 +152,7 @@ export const operatorActs: Readonly<Record<(typeof operatorKinds)[number], Deed>
     let id = operator.members.find(({ role }) => role === 'learner')?.id
     if (id === undefined) {
       const some = voters(stage)
-      if (some.length < 2) return undefined
+      if (some.length < 2) return void strengthen(stage)
       const voter = stage.random.pick(some).id
       id = voter
       void operator
@@ -166,7 +166,7 @@ export const operatorActs: Readonly<Record<(typeof operatorKinds)[number], Deed>
   }),
   demote: change((stage, on, how) => {
     const some = voters(stage)
-    if (some.length < 2) return undefined
+    if (some.length < 2) return void strengthen(stage)
     const { id } = stage.random.pick(some)
     void stage.run.operator.ask(on, 'demote', { id }, (node) => node.members.demote(id, how))
     return { id, on: on.id }
@@ -175,7 +175,7 @@ export const operatorActs: Readonly<Record<(typeof operatorKinds)[number], Deed>
     const { members } = stage.run.operator
     const { random, run } = stage
     const { id, role } = random.pick(members)
-    if (role !== 'learner' && voters(stage).length < 2) return undefined
+    if (role !== 'learner' && voters(stage).length < 2) return void strengthen(stage)
     void run.operator.ask(on, 'remove', { id }, (node) => node.members.remove(id, how))
     return { id, on: on.id }
   }),
