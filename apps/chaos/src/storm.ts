@@ -1,4 +1,4 @@
-import { createWriteStream } from 'node:fs'
+import { createWriteStream, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { exchange } from '@raftkit/app-kv'
@@ -84,6 +84,8 @@ export async function storm({ size, milliseconds, seed, directory, history, say 
     await until(() => readers.every((reader) => reader.last >= end.revision), 10_000)
     await Promise.all(readers.map((reader) => reader.stop()))
     const watches = judgeWatches(readers)
+    const told = readers.flatMap(({ name, changes }) => changes.map((change) => JSON.stringify({ name, ...change })))
+    writeFileSync(join(directory, 'watches.ndjson'), `${told.join('\n')}\n`)
     const expected = replay(watches.log)
     return {
       size,
