@@ -92,9 +92,10 @@ export class Member {
       this.paused = false
       this.view = undefined
       await starting.catch(() => {})
+      // What it said last may still be on its way into its log.
+      await pause(300)
       if (this.#wanted) this.#explain()
       this.#diskFailed = this.#full || this.#disk.kind !== 'none'
-      if (this.#wanted) await pause(300)
     }
   }
 
