@@ -140,10 +140,11 @@ export class Cluster {
     clearInterval(this.#timer)
     await Promise.all(this.members.map((member) => member.down()))
     await this.network.close()
-  }
-
-  unmount(): void {
-    for (const disk of this.disks.values()) disk.unmount()
+    // A failed run is looked at when the file systems of its members are gone.
+    for (const disk of this.disks.values()) {
+      disk.copyTo(`${disk.directory}-copy`)
+      disk.unmount()
+    }
   }
 }
 
