@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process'
 import { closeSync, cpSync, openSync, rmSync, writeSync } from 'node:fs'
-import { join } from 'node:path'
+import { basename, join } from 'node:path'
 
 /** Room for a log, a few snapshots, and LevelDB's tables. */
 const megabytes = 96
@@ -51,7 +51,7 @@ export class SmallDisk {
   /** What it holds, onto a disk that stays. */
   copyTo(directory: string): void {
     this.free()
-    cpSync(this.directory, directory, { recursive: true })
+    cpSync(this.directory, directory, { recursive: true, filter: (path) => !basename(path).startsWith('lock') }) // sockets
   }
 
   unmount(): void {
