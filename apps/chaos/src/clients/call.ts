@@ -34,7 +34,7 @@ function request(key: string, command: Command): Call {
 }
 
 /** Throws on an answer that kv's contract does not know. */
-export function interpret(command: Command, status: number, body: unknown): Answer {
+function interpret(command: Command, status: number, body: unknown): Answer {
   const { value, revision, error } = (body ?? {}) as {
     value?: string
     revision?: number

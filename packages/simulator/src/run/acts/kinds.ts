@@ -61,5 +61,10 @@ export type ActKind =
   | (typeof clockKinds)[number]
   | (typeof operatorKinds)[number]
 
-export const faultKinds: readonly ActKind[] = [...networkKinds, ...processKinds, ...diskKinds, ...clockKinds]
-export const actKinds: readonly ActKind[] = [...faultKinds, ...operatorKinds]
+export const actKinds: readonly ActKind[] = [
+  ...networkKinds,
+  ...processKinds,
+  ...diskKinds,
+  ...clockKinds,
+  ...operatorKinds,
+]
