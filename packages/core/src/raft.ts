@@ -528,6 +528,9 @@ export class Raft implements Protocol<Message, unknown> {
     this.#asks.delete(id)
     switch (purpose.type) {
       case 'replicate':
+        // Whoever needs these records could never be sent them, and asking again finds them no better.
+        if (answer.type === 'failed' && answer.code === 'DAMAGED')
+          throw this.damaged('a record of the log cannot be read')
         return onLogRead(this, id, purpose.peer, purpose.from, answer.type === 'readLog' ? answer.run : undefined)
       case 'serve':
         return sendChunk(

@@ -401,6 +401,21 @@ describe('what the leader sends', () => {
     }
   })
 
+  test('a leader whose own log is damaged where a peer needs it stops, instead of asking for ever (simulator, seed 104)', () => {
+    const { world, leader, slow } = behind({ count: 12, trailing: 100 })
+    let reads = 0
+    world.onAsk = (_server, ask) => {
+      if (ask.type !== 'readLog') return undefined
+      expect(reads++).toBe(0)
+      return { type: 'failed', code: 'DAMAGED' }
+    }
+    expect(() => {
+      slow.restart()
+      world.run(5000)
+    }).toThrow(expect.objectContaining({ code: 'DAMAGED' }))
+    expect(leader.role).toBe('leader')
+  })
+
   test('B30: below the compaction no term is made up: the follower is sent the snapshot (etcd-io/raft#31)', () => {
     const stage = new Stage(['a', 'b', 'c'], { limits: { trailingEntries: 0 } })
     const { subject } = stage
