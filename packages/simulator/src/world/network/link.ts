@@ -1,5 +1,7 @@
 import type { Lane, LinkState, NodeId } from '@raftkit/contract'
+import type { Due } from '../../timeline.ts'
 import type { Packet } from '../packet.ts'
+import type { Process } from '../process.ts'
 import type { Network } from './network.ts'
 import type { VirtualTransport } from './transport.ts'
 
@@ -36,6 +38,8 @@ export class Wire {
   readonly #arrives: Record<Lane, number> = { control: 0, bulk: 0 }
   #freeAt = 0
   #bulkBytes = 0
+  /** Bulk packets on their way over a line that is, or was, slow. */
+  readonly #slow = new Map<Packet, Due<Process>>()
   #state: LinkState = 'up'
   readonly #recent: Packet[] = []
 
@@ -62,6 +66,7 @@ export class Wire {
     if (this.#link.broken) return network.drop(packet, 'broken')
     if (network.isCut(packet.from, packet.to)) return network.drop(packet, 'cut')
     if (random.chance(weather.loss)) return network.lose(packet)
+    if (weather.bytesPerMs === Number.POSITIVE_INFINITY && this.#slow.size > 0) this.#hurry()
     // An empty queue takes any frame: what is on its way is what says `up` again.
     const queued = this.#bulkBytes
     if (packet.lane === 'bulk' && queued > 0 && queued + packet.bytes.length > network.queueBytes) {
@@ -82,18 +87,32 @@ export class Wire {
       arrives += random.between(0, weather.late)
     } else arrives = this.#arrives[packet.lane] = Math.max(arrives, this.#arrives[packet.lane])
     if (packet.lane === 'bulk') this.#bulkBytes += bytes
-    network.timeline.at(arrives, () => this.#arrive(packet))
+    const due = network.timeline.at(arrives, () => this.#arrive(packet))
+    if (packet.lane === 'bulk' && weather.bytesPerMs !== Number.POSITIVE_INFINITY) this.#slow.set(packet, due)
     if (random.chance(weather.duplicate)) this.#again(packet, random.between(0, weather.late / 10), 'duplicate')
     if (weather.replay > 0) this.#replay(packet, weather.replay, weather.late)
   }
 
   #arrive(packet: Packet): void {
     if (packet.lane === 'bulk') {
+      this.#slow.delete(packet)
       this.#bulkBytes -= packet.bytes.length
       if (this.#bulkBytes <= this.#network.queueBytes / 2) this.#tell('up')
     }
     if (this.#link.broken) this.#network.drop(packet, 'broken')
     else this.#network.arrive(packet, this.to, this.sender)
+  }
+
+  /** The line is fast again: what crept over it until now arrives at once, in its order. */
+  #hurry(): void {
+    const { timeline } = this.#network
+    for (const [packet, due] of this.#slow) {
+      timeline.cancel(due)
+      timeline.soon(() => this.#arrive(packet))
+    }
+    this.#slow.clear()
+    this.#freeAt = timeline.now
+    this.#arrives.bulk = timeline.now
   }
 
   #replay(packet: Packet, chance: number, late: number): void {
