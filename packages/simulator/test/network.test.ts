@@ -55,6 +55,19 @@ test('a thin line delays what is large, and control frames do not wait behind it
   world.close()
 })
 
+test('what crept over a line arrives once the line is fast again, and so does what comes after it', async () => {
+  const { world, add, ask } = await cluster(3)
+  world.network.setWeather({ bytesPerMs: 1 })
+  for (let i = 0; i < 4; i++) void ask(1, 'k'.repeat(50_000))
+  await world.run({ until: world.now + 1000 })
+  world.network.setWeather({ bytesPerMs: Number.POSITIVE_INFINITY })
+  const fast = world.now
+  await add(1)
+  await world.run({ when: () => converged(world) })
+  expect(world.now - fast).toBeLessThan(10_000)
+  world.close()
+})
+
 test('a connection that is reset comes back', async () => {
   const { world, until, add } = await cluster(5)
   const downs: string[] = []
