@@ -22,8 +22,8 @@ export class Member {
   /** Its disk has had a fault since its process was last started. */
   #diskFailed = false
   #full = false
-  /** It was killed, so its end needs no reason. */
-  #killed = false
+  /** Its process is ended on purpose, so that end needs no reason. Said when it is done: by the time it has ended, it may be wanted again. */
+  #meant = false
   /** How much of its log has been looked at. */
   #read = 0
   /** The latest that it said of itself, and when. */
@@ -88,37 +88,40 @@ export class Member {
       this.#tell({ routes: this.#routes, disk: this.#disk })
       // Rejects if it ends while it starts; either way it has ended next.
       starting.catch(() => {})
-      await this.process.ended
+      const [code, signal] = (await this.process.ended) as [number | null, string | null]
+      const meant = this.#meant
+      this.#meant = false
       this.paused = false
       this.view = undefined
       await starting.catch(() => {})
       // What it said last may still be on its way into its log.
       await pause(300)
-      if (this.#wanted) this.#explain()
+      this.#explain(meant, signal ?? `code ${code}`)
       this.#diskFailed = this.#full || this.#disk.kind !== 'none'
     }
   }
 
-  /** It ended although nobody wanted that. Whatever it gave as a reason must be the fault of its disk. */
-  #explain(): void {
+  /** Whatever it gave as a reason to end must be the fault of its disk, unless it was ended on purpose. */
+  #explain(meant: boolean, end: string): void {
     const log = readFileSync(this.process.log, 'utf8').slice(this.#read)
     this.#read += log.length
+    if (meant) return
     const codes = [...log.matchAll(/\b([A-Z]+(?:_[A-Z]+)*): /g)].map(([, code]) => code!)
     const last = log.match(/stopped: ([A-Z_]+)/)?.[1] ?? codes.at(-1) ?? 'no reason'
-    if (this.#killed) this.#killed = false
-    else if (!(this.#diskFailed && (ofDisks.has(last) || /ENOSPC|no space left/i.test(log))))
-      this.crashes.push(`${this.id}: ${last}`)
+    if (!(this.#diskFailed && (ofDisks.has(last) || /ENOSPC|no space left/i.test(log))))
+      this.crashes.push(`${this.id}: ${last} (${end})`)
   }
 
   /** SIGKILL; it comes back by itself unless `down` was called. */
   async kill(): Promise<void> {
-    this.#killed = this.#wanted && this.process.running
+    if (this.process.running) this.#meant = true
     await this.process.kill()
   }
 
   /** Ends it until `start`. `gently`: by SIGTERM, so that it can hand over. */
   async down({ gently = false } = {}): Promise<void> {
     this.#wanted = false
+    if (this.process.running) this.#meant = true
     if (this.paused) this.resume()
     if (gently) await this.process.stop()
     else await this.process.kill()
