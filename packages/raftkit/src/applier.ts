@@ -203,10 +203,8 @@ export class Applier {
       if (!isRaftkitError(error, 'MALFORMED')) throw error
       throw new RaftkitError(
         'DAMAGED',
-        'a record of the log is not what was written; see the node’s log for the disk',
-        {
-          cause: error,
-        },
+        'a record of the log is not what was written; wipe this node and add it again',
+        { cause: error },
       )
     }
   }
