@@ -34,15 +34,15 @@ export class Disk {
     if (this.#fault.kind === 'slow' && !givenUp.aborted) await this.#change(givenUp, this.#fault.milliseconds)
   }
 
-  #change(givenUp: AbortSignal, atMost?: number): Promise<void> {
+  /** A flush that hangs keeps its process alive, as a system call does: hence a timer in any case. */
+  #change(givenUp: AbortSignal, atMost = 2 ** 31 - 1): Promise<void> {
     return new Promise((resolve) => {
-      let timer: NodeJS.Timeout | undefined
       const wake = () => {
         clearTimeout(timer)
         givenUp.removeEventListener('abort', wake)
         resolve()
       }
-      if (atMost !== undefined) timer = setTimeout(wake, atMost)
+      const timer = setTimeout(wake, atMost)
       this.#changed.push(wake)
       givenUp.addEventListener('abort', wake)
     })
