@@ -1,0 +1,2 @@
+console.error('no part is built yet')
+process.exitCode = 2
