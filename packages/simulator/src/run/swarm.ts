@@ -149,7 +149,7 @@ function possible(kind: ActKind, { founders, spares, wander, everyEntries }: Cir
     case 'remove':
       return founders >= 3
     case 'misdirect-blob':
-      // Two snapshots must be there at once.
+      // Two snapshots must have been taken.
       return founders >= 3 && everyEntries <= 20
     case 'clock-drift':
       return wander > 0

@@ -37,6 +37,8 @@ class BlobFile implements Blob {
 export class BlobFolder {
   readonly disk: Disk
   readonly files: Map<string, BlobFile> = new Map()
+  /** What the blob removed last held: its blocks hold it still. */
+  freed: Uint8Array | undefined
   /** Gone for the process, and not yet for good. */
   readonly #removing = new Set<BlobFile>()
 
@@ -104,6 +106,7 @@ export class BlobFolder {
       if (!file.writing && !names.includes(file.name)) gone.push(file)
     }
     for (const file of gone) {
+      if (file.complete) this.freed = file.bytes
       files.delete(file.name)
       this.#removing.add(file)
     }

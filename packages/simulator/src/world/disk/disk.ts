@@ -110,9 +110,10 @@ export class Disk {
     const { log, blobs } = this.#group(main)
     if (kind === 'blob') {
       const files = random.shuffle([...blobs.files.values()].filter(({ complete }) => complete))
-      const [to, from] = files
-      if (!to || !from) return false
-      to.bytes = from.bytes
+      const to = files[0]
+      const bytes = files[1]?.bytes ?? blobs.freed
+      if (!to || !bytes) return false
+      to.bytes = bytes
     } else {
       const { first, records } = log.durable
       if (records.length < 2) return false
