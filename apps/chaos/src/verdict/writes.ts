@@ -28,7 +28,8 @@ const isQuiet = ({ input, output, ok }: KeyValueOperation): boolean =>
 
 /**
  * Every item is written by one operation, so each change in the log has one author, and each acknowledged write one change. Deletions
- * carry no item: they are matched by revision, or by key if their outcome is unknown.
+ * carry no item: they are matched by revision, or by key if their outcome is unknown, and then in the order of their calls: whoever
+ * called first may have deleted at any place where another may have.
  */
 export function judgeWrites(operations: readonly KeyValueOperation[], log: ReadonlyMap<number, Change>): WriteReport {
   const findings: string[] = []
@@ -52,6 +53,7 @@ export function judgeWrites(operations: readonly KeyValueOperation[], log: Reado
     lost++
     findings.push(`acknowledged, but revision ${index} is ${JSON.stringify(change)}: ${key} ${JSON.stringify(input)}`)
   }
+  for (const waiting of doubtful.values()) waiting.sort((a, b) => a.call - b.call)
   const seen = new Map<string, number>()
   for (const [revision, change] of [...log].sort(([a], [b]) => a - b)) {
     const author =
