@@ -1,2 +1,12 @@
-console.error('no part is built yet')
-process.exitCode = 2
+import { runCase } from './harness/case.ts'
+import { command } from './harness/command.ts'
+import { parts } from './parts.ts'
+
+// A case's process loads its own part alone.
+if (process.argv[2] === '--case') {
+  await runCase(async (name) => parts[name]!())
+} else {
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(130))
+  const all = await Promise.all(Object.values(parts).map((load) => load()))
+  process.exitCode = await command(process.argv.slice(2), all, () => 'no report is built yet')
+}

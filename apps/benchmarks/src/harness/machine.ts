@@ -1,0 +1,69 @@
+import { execFileSync } from 'node:child_process'
+import { readFileSync, statfsSync } from 'node:fs'
+import { arch, cpus, release, totalmem, type } from 'node:os'
+
+/** What a result was measured on. Nothing in it tells whose machine it is. */
+export interface Machine {
+  readonly processor: string
+  readonly cores: number
+  readonly memoryGiB: number
+  readonly system: string
+  readonly node: string
+  readonly fileSystem: string
+}
+
+const fileSystems: Readonly<Record<number, string>> = {
+  61267: 'ext4',
+  1481003842: 'xfs',
+  2435016766: 'btrfs',
+  16914836: 'tmpfs',
+  2035054128: 'overlayfs',
+}
+
+export function machine(directory: string): Machine {
+  const type_ = statfsSync(directory).type
+  return {
+    processor: cpus()[0]?.model.trim() ?? 'unknown',
+    cores: cpus().length,
+    memoryGiB: Math.round(totalmem() / 2 ** 30),
+    system: `${type()} ${release().split('-')[0]} ${arch()}`,
+    node: process.version,
+    fileSystem: fileSystems[type_] ?? `type 0x${type_.toString(16)}`,
+  }
+}
+
+/** CPU time of a living process, threads included, in microseconds. The kernel counts it in ticks of 10 ms. */
+export function cpuOf(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
+  // The command's name, in brackets, may hold spaces.
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
+  return (Number(fields[11]) + Number(fields[12])) * 10_000
+}
+
+export interface Written {
+  /** Bytes handed to `write` and its kin, pipes and sockets too. */
+  readonly handed: number
+  /** Bytes of pages that were made to go to a disk. */
+  readonly toDisk: number
+}
+
+export function writtenBy(pid: number | 'self'): Written {
+  const io = readFileSync(`/proc/${pid}/io`, 'utf8')
+  const field = (name: string) => Number(new RegExp(`^${name}: (\\d+)`, 'm').exec(io)?.[1])
+  return { handed: field('wchar'), toDisk: field('write_bytes') }
+}
+
+/** Resident memory of a living process, in bytes. */
+export function memoryOf(pid: number): number {
+  return Number(/^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]) * 1024
+}
+
+/** Whether a program is there to be run. */
+export function isInstalled(program: string, ...version: string[]): boolean {
+  try {
+    execFileSync(program, version.length > 0 ? version : ['--version'], { stdio: 'ignore' })
+    return true
+  } catch {
+    return false
+  }
+}

@@ -1,0 +1,67 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { join, resolve } from 'node:path'
+import { startCase } from './case.ts'
+import { machine } from './machine.ts'
+import { interleave, label } from './pairs.ts'
+import type { Bench, Part } from './part.ts'
+import { flatten, type Result, resultsDirectory } from './result.ts'
+
+export interface Order {
+  readonly seconds?: number
+  readonly pairs?: number
+  readonly quick: boolean
+  readonly flags: Bench['flags']
+}
+
+/** Runs one part to its result, which says `ok: false` and why if it fails. */
+export async function run(part: Part, order: Order, say: (line: string) => void): Promise<Result> {
+  const { quick, flags } = order
+  const seconds = order.seconds ?? (quick ? Math.min(part.seconds, 0.2) : part.seconds)
+  const pairs = order.pairs ?? (quick ? 1 : (part.pairs ?? 5))
+  const started = new Date()
+  mkdirSync(resultsDirectory, { recursive: true })
+  const directory = mkdtempSync(join(resolve(resultsDirectory), 'scratch-'))
+  const remove = () => rmSync(directory, { recursive: true, force: true })
+  process.on('exit', remove)
+
+  const bench: Bench = {
+    seconds,
+    pairs,
+    quick,
+    flags,
+    directory,
+    say,
+    interleave: (subjects, rounds = pairs) =>
+      interleave(subjects, rounds, async (subject, round) => {
+        const { key, case: name, input, execArgv } = subject
+        const span = subject.seconds ?? seconds
+        const warmUp = quick ? span / 2 : Math.min(span / 2, 2)
+        const about = { part: part.name, name, input, seconds: span, warmUp, quick, parent: directory }
+        const sample = await startCase({ ...about, ...(execArgv && { execArgv }) }).result
+        const { perSecond } = sample
+        const rate = perSecond === undefined ? '' : `  ${Math.round(perSecond).toLocaleString('en')}/s`
+        say(`${part.name}  pair ${round} of ${rounds}  ${label(key)}${rate}`)
+        return sample
+      }),
+  }
+
+  const about = () => ({
+    part: part.name,
+    at: started.toISOString(),
+    took: Math.round((Date.now() - started.getTime()) / 100) / 10,
+    quick,
+    seconds,
+    pairs,
+    machine: machine(directory),
+  })
+  try {
+    const found = flatten(await part.run(bench))
+    return { ...about(), ok: true, ...found }
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error)
+    return { ...about(), ok: false, error: reason, rows: [], tables: [], figures: [], charts: [], notes: [] }
+  } finally {
+    remove()
+    process.off('exit', remove)
+  }
+}
