@@ -7,17 +7,21 @@ import { isMainThread } from 'node:worker_threads'
 import { campaign, carryOut, failed, type Outcome, serveCampaign } from './run/campaign.ts'
 import { type Plan, readPlan } from './run/plan.ts'
 import { shrink } from './run/shrink.ts'
-import { drawPlan } from './run/swarm.ts'
 import { Total } from './run/total.ts'
+import { leaveOut, planFor, type Wishes } from './run/wishes.ts'
 
 const usage = `Simulates clusters of real nodes in virtual time, with faults, and checks every invariant after every event.
 
   simulate [--seeds N] [--from N] [--events E] [--workers N]   many seeds, from N on
   simulate --seed N [--events E]                               one seed: the same run, each time
+  simulate --blackouts N                                       as many seeds as N power cuts of all members take
   simulate --plan FILE                                         a run that was written down
 
   --events E     how long the phase with faults is, per seed. Default 20000
   --seeds N      default 100
+  --without A,B  leaves out these kinds of faults and changes, or families of them:
+                 network, weather, process, disk, clock, operator
+  --blackouts N  with --seed: so many in the one run
   --save FILE    writes the plan of the seed
   --trace FILE   writes the trace of the one run (docs/reference/trace-format.md)
   --first        ends with the first seed that fails
@@ -30,6 +34,8 @@ const options = {
   seed: { type: 'string' },
   from: { type: 'string' },
   events: { type: 'string' },
+  without: { type: 'string' },
+  blackouts: { type: 'string' },
   plan: { type: 'string' },
   save: { type: 'string' },
   trace: { type: 'string' },
@@ -47,13 +53,31 @@ const folder = '.tmp/simulate'
 async function main(): Promise<void> {
   const { values } = parseArgs({ options, allowNegative: true })
   if (values.help) return console.log(usage)
-  const whole = (name: 'seeds' | 'seed' | 'from' | 'events' | 'workers', otherwise: number, least: number): number => {
+  const whole = (
+    name: 'seeds' | 'seed' | 'from' | 'events' | 'workers' | 'blackouts',
+    otherwise: number,
+    least: number,
+  ): number => {
     const value = values[name] === undefined ? otherwise : Number(values[name])
     if (!Number.isSafeInteger(value) || value < least)
       throw new Error(`--${name} is ${values[name]}; give a whole number from ${least} on`)
     return value
   }
   const events = whole('events', 20_000, 1)
+  const without = values.without?.split(',').filter((kind) => kind !== '')
+  const blackouts = whole('blackouts', 0, 0)
+  const one = values.seed !== undefined || values.plan !== undefined
+  const wishes: Wishes = {
+    events,
+    ...(without && { without }),
+    ...(blackouts > 0 && { blackouts: one ? blackouts : Math.max(1, Math.floor(events / 500)) }),
+  }
+  planFor(0, wishes) // what can not be wished for is refused before anything begins
+  const replay = [
+    `--events ${events}`,
+    ...(without ? [`--without ${without.join(',')}`] : []),
+    ...(wishes.blackouts ? [`--blackouts ${wishes.blackouts}`] : []),
+  ].join(' ')
   const say = (line: string): void => {
     if (!values.json) console.error(line)
   }
@@ -61,25 +85,27 @@ async function main(): Promise<void> {
   const failures: Outcome[] = []
   const began = performance.now()
 
-  if (values.seed !== undefined || values.plan !== undefined) {
+  if (one) {
     const plan =
-      values.plan !== undefined ? readPlan(readFileSync(values.plan, 'utf8')) : drawPlan(whole('seed', 0, 0), events)
+      values.plan !== undefined
+        ? leaveOut(readPlan(readFileSync(values.plan, 'utf8')), without ?? [])
+        : planFor(whole('seed', 0, 0), wishes)
     if (values.save !== undefined) writeFileSync(values.save, `${JSON.stringify(plan, undefined, 1)}\n`)
     const outcome = values.trace === undefined ? await carryOut(plan) : await traced(plan, values.trace)
     total.add(outcome)
     if (values.verbose) say(JSON.stringify({ faults: outcome.faults, counts: outcome.counts }, undefined, 1))
     if (failed(outcome)) {
       failures.push(outcome)
-      await report(plan, outcome, say, values.shrink && values.plan === undefined)
+      await report(plan, outcome, replay, say, values.shrink && values.plan === undefined)
     }
   } else {
-    const seeds = whole('seeds', 100, 1)
+    const seeds = blackouts > 0 && values.seeds === undefined ? Number.MAX_SAFE_INTEGER : whole('seeds', 100, 1)
     const from = whole('from', 1, 0)
     let shown = began
     await campaign({
       from,
       seeds,
-      events,
+      wishes,
       workers: whole('workers', availableParallelism(), 1),
       entry: new URL(import.meta.url),
       ended: (outcome) => {
@@ -91,16 +117,20 @@ async function main(): Promise<void> {
           )
         }
         if (values.first && failures.length > 0) return 'enough'
+        if (blackouts > 0 && total.blackouts >= blackouts) return 'enough'
         const now = performance.now()
         if (now - shown < 2000) return
         shown = now
         const { seeds: done, events: so } = total
-        say(`${done}/${seeds} seeds, ${so} events, ${Math.round((so / (now - began)) * 1000)} per second`)
+        const goal =
+          blackouts > 0 ? `${done} seeds, ${total.blackouts}/${blackouts} blackouts` : `${done}/${seeds} seeds`
+        say(`${goal}, ${so} events, ${Math.round((so / (now - began)) * 1000)} per second`)
       },
     })
     const broken = failures.filter(({ violation }) => violation)
-    for (const outcome of broken.slice(0, 3)) await report(drawPlan(outcome.seed, events), outcome, say, values.shrink)
-    if (failures.length > 3) say(`${failures.length} seeds failed; replay any with --seed N --events ${events}`)
+    for (const outcome of broken.slice(0, 3))
+      await report(planFor(outcome.seed, wishes), outcome, replay, say, values.shrink)
+    if (failures.length > 3) say(`${failures.length} seeds failed; replay any with --seed N ${replay}`)
   }
   const seconds = (performance.now() - began) / 1000
   console.log(JSON.stringify(total.figures(seconds)))
@@ -126,11 +156,17 @@ async function traced(plan: Plan, file: string): Promise<Outcome> {
 }
 
 /** What a person needs to look into it: the violation, the command that replays it, and the smallest plan that breaks the same. */
-async function report(plan: Plan, outcome: Outcome, say: (line: string) => void, smaller: boolean): Promise<void> {
+async function report(
+  plan: Plan,
+  outcome: Outcome,
+  how: string,
+  say: (line: string) => void,
+  smaller: boolean,
+): Promise<void> {
   const { seed, violation } = outcome
   if (!violation) return
   say(`\nseed ${seed}: ${violation.message}\n${violation.details}\n${violation.stack}`)
-  say(`replay: npm run simulate -- --seed ${seed} --events ${plan.events}`)
+  say(`replay: npm run simulate -- --seed ${seed} ${how}`)
   mkdirSync(folder, { recursive: true })
   let last = plan
   if (smaller) {

@@ -34,8 +34,8 @@ export interface Watcher {
   restored?(server: Server): void
   /** What the node's observer was told. */
   told?(server: Server, event: NodeEvent): void
-  /** The process is gone. `wipe`: its disk, too. `exit`: it stopped by itself (`server.failure`) or was closed. */
-  crashed?(server: Server, how: 'kill' | 'wipe' | 'exit'): void
+  /** The process is gone. `wipe`: its disk, too. `exit`: it stopped by itself (`server.failure`) or was closed. `power`: with the whole machine. */
+  crashed?(server: Server, how: Ending): void
   /** A schedule of faults acts, or network, disk and process injected one by themselves. */
   fault?(fault: Fault): void
   /** A client's operation has begun, or has ended (`outcome` set). */
@@ -43,6 +43,8 @@ export interface Watcher {
   /** After heal and convergence. */
   ended?(world: World): void
 }
+
+export type Ending = 'kill' | 'wipe' | 'exit' | 'power'
 
 export interface Fault {
   readonly kind: string

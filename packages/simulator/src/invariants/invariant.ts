@@ -1,7 +1,7 @@
 import type { Command, Effects, Index, LogWrite, Outgoing, ProtocolEvent, Term } from '@raftkit/contract'
 import type { Message } from '@raftkit/core'
 import type { NodeEvent } from 'raftkit'
-import { type Operation, Violation } from '../watcher.ts'
+import { type Ending, type Operation, Violation } from '../watcher.ts'
 import type { World } from '../world/world.ts'
 import type { Cluster } from './cluster.ts'
 import type { StateSeen } from './encoding.ts'
@@ -56,7 +56,7 @@ export interface Hooks {
   ran?(view: View, commands: readonly Command[], results: readonly Uint8Array[]): void
   restored?(view: View): void
   told?(view: View, event: NodeEvent): void
-  crashed?(view: View, how: 'kill' | 'wipe' | 'exit'): void
+  crashed?(view: View, how: Ending): void
   operation?(operation: Operation): void
   ended?(world: World): void
 }

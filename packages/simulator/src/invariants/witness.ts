@@ -1,7 +1,7 @@
 import type { Command, Effects, LogWrite, Outgoing, ProtocolEvent } from '@raftkit/contract'
 import type { Message } from '@raftkit/core'
 import type { NodeEvent } from 'raftkit'
-import type { Operation, Watcher } from '../watcher.ts'
+import type { Ending, Operation, Watcher } from '../watcher.ts'
 import type { Server } from '../world/server.ts'
 import type { World } from '../world/world.ts'
 import { Cluster } from './cluster.ts'
@@ -114,7 +114,7 @@ export class Witness implements Watcher {
     for (const each of this.#told.told) each.told(view, event)
   }
 
-  crashed(server: Server, how: 'kill' | 'wipe' | 'exit'): void {
+  crashed(server: Server, how: Ending): void {
     const view = this.cluster.view(server)
     view.up = false
     for (const each of this.#told.crashed) each.crashed(view, how)

@@ -5,7 +5,7 @@ import { Tracer } from '../trace/index.ts'
 import type { Violation } from '../watcher.ts'
 import type { Plan } from './plan.ts'
 import { runPlan } from './simulate.ts'
-import { drawPlan } from './swarm.ts'
+import { planFor, type Wishes } from './wishes.ts'
 
 /** What is left of a run, fit to be sent between threads. */
 export interface Outcome {
@@ -25,6 +25,10 @@ export interface Outcome {
   readonly faults: Readonly<Record<string, number>>
   readonly counts: Readonly<Record<string, number>>
   readonly checked: number
+  readonly acknowledged: number
+  readonly lost: number
+  /** How many operations each client began. */
+  readonly begun: readonly number[]
   /** Election timeouts from the end of all faults until all members were equal. */
   readonly convergence?: number
 }
@@ -77,20 +81,20 @@ function shown(details: unknown): string {
 
 interface Job {
   readonly seed: number
-  readonly events: number
+  readonly wishes: Wishes
 }
 
 /** In a worker of `campaign`: carries out what it is sent. */
 export function serveCampaign(): void {
-  parentPort!.on('message', ({ seed, events }: Job) => {
-    void carryOut(drawPlan(seed, events)).then((outcome) => parentPort!.postMessage(outcome))
+  parentPort!.on('message', ({ seed, wishes }: Job) => {
+    void carryOut(planFor(seed, wishes)).then((outcome) => parentPort!.postMessage(outcome))
   })
 }
 
 export interface CampaignOptions {
   readonly from: number
   readonly seeds: number
-  readonly events: number
+  readonly wishes: Wishes
   readonly workers?: number | undefined
   /** The file that a worker runs: it must call `serveCampaign` when it is not the main thread. */
   readonly entry: URL
@@ -99,14 +103,14 @@ export interface CampaignOptions {
 }
 
 /** Many seeds, on one thread per core. Resolves when all are through; a seed that fails does not end it. */
-export async function campaign({ from, seeds, events, entry, ended, ...options }: CampaignOptions): Promise<void> {
+export async function campaign({ from, seeds, wishes, entry, ended, ...options }: CampaignOptions): Promise<void> {
   const workers = Math.min(options.workers ?? availableParallelism(), seeds)
   let next = from
   const work = (): Promise<void> =>
     new Promise((resolve, reject) => {
       const worker = new Worker(entry)
       const more = (): void => {
-        if (next < from + seeds) worker.postMessage({ seed: next++, events } satisfies Job)
+        if (next < from + seeds) worker.postMessage({ seed: next++, wishes } satisfies Job)
         else void worker.terminate().then(() => resolve())
       }
       worker.on('message', (outcome: Outcome) => {

@@ -1,5 +1,5 @@
 import { isRaftkitError, type Member } from '@raftkit/contract'
-import { Violation } from '../watcher.ts'
+import { type Ending, Violation } from '../watcher.ts'
 import type { Server } from '../world/server.ts'
 import type { Run } from './run.ts'
 
@@ -47,7 +47,7 @@ export class Caretaker {
   }
 
   /** A process ended. `exit`: by itself. */
-  crashed(server: Server, how: 'kill' | 'wipe' | 'exit'): void {
+  crashed(server: Server, how: Ending): void {
     const { failure } = server
     if (how === 'exit' && failure !== undefined) {
       const code = isRaftkitError(failure) ? failure.code : undefined

@@ -10,8 +10,8 @@ export interface Shrunk {
 }
 
 /**
- * A smaller plan that breaks the same invariant: fewer acts first, then fewer clients and operations, then fewer servers, then calmer weather and
- * disks. Delta debugging: halves, then quarters, as long as something goes. `budget`: runs at most.
+ * A smaller plan that breaks the same invariant: fewer acts first, then fewer clients and operations, fewer servers, calmer weather and
+ * disks, and in the end without single operations. Delta debugging: halves, then quarters, as long as something goes. `budget`: runs at most.
  */
 export async function shrink(plan: Plan, broken: Outcome, budget = 200): Promise<Shrunk> {
   const wanted = broken.violation?.invariant
@@ -28,11 +28,24 @@ export async function shrink(plan: Plan, broken: Outcome, budget = 200): Promise
   // It need not go on after the violation.
   const { events } = broken
   if (events < plan.events) await better({ ...plan, events })
-  for (let size = Math.ceil(best.plan.acts.length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2))
-    for (let at = 0; at < best.plan.acts.length; ) {
-      const { acts } = best.plan
-      if (!(await better({ ...best.plan, acts: [...acts.slice(0, at), ...acts.slice(at + size)] }))) at += size
-    }
+  /** Leaves out halves of what a plan lists, then quarters, down to single ones. */
+  const thin = async <T>(
+    list: (plan: Plan) => readonly T[],
+    rebuilt: (plan: Plan, kept: readonly T[]) => Plan,
+  ): Promise<void> => {
+    let { length } = list(best.plan)
+    for (let size = Math.ceil(length / 2); size >= 1; size = size === 1 ? 0 : Math.ceil(size / 2))
+      for (let at = 0; at < length; ) {
+        const all = list(best.plan)
+        if (await better(rebuilt(best.plan, [...all.slice(0, at), ...all.slice(at + size)])))
+          length = list(best.plan).length
+        else at += size
+      }
+  }
+  await thin(
+    ({ acts }) => acts,
+    (smaller, acts) => ({ ...smaller, acts }),
+  )
   for (const make of simpler) {
     for (let last: Plan | undefined; last !== best.plan; ) {
       last = best.plan
@@ -40,6 +53,15 @@ export async function shrink(plan: Plan, broken: Outcome, budget = 200): Promise
       if (smaller) await better(smaller)
     }
   }
+  const begun = (): string[] =>
+    best.outcome.begun.flatMap((count, i) => Array.from({ length: count }, (_, k) => `c${i + 1}:${k}`))
+  await thin(
+    ({ workload: { without = [] } }) => begun().filter((name) => !without.includes(name)),
+    ({ workload, ...smaller }, kept) => ({
+      ...smaller,
+      workload: { ...workload, without: begun().filter((name) => !kept.includes(name)) },
+    }),
+  )
   return { ...best, runs }
 }
 

@@ -157,6 +157,7 @@ function possible(kind: ActKind, { founders, spares, wander, everyEntries }: Cir
     case 'kill-leader':
     case 'kill-between-effects':
     case 'kill-all':
+    case 'blackout':
     case 'restart':
     case 'snapshot':
     case 'pause':

@@ -7,6 +7,8 @@ export class Total {
   #simulatedMs = 0
   #busyMs = 0
   #checked = 0
+  #acknowledged = 0
+  #lost = 0
   #violations = 0
   #first: { readonly invariant: string; readonly seed: number; readonly events: number } | undefined
   #uncovered = 0
@@ -21,6 +23,8 @@ export class Total {
     this.#simulatedMs += outcome.simulatedMs
     this.#busyMs += outcome.tookMs
     this.#checked += outcome.checked
+    this.#acknowledged += outcome.acknowledged
+    this.#lost += outcome.lost
     if (outcome.violation) {
       this.#violations++
       this.#first ??= { invariant: outcome.violation.invariant, seed: outcome.seed, events: outcome.events }
@@ -29,6 +33,10 @@ export class Total {
     for (const [kind, count] of Object.entries(outcome.faults)) addTo(this.#faults, kind, count)
     for (const [what, count] of Object.entries(outcome.counts)) addTo(this.#counts, what, count)
     this.#hashes.push([outcome.seed, outcome.traceHash])
+  }
+
+  get blackouts(): number {
+    return this.#faults.get('blackout') ?? 0
   }
 
   /** `seconds`: of the clock on the wall. */
@@ -46,6 +54,9 @@ export class Total {
       seconds: Math.round(seconds * 10) / 10,
       simulatedSeconds: Math.round(this.#simulatedMs / 1000),
       operations: { done: sum('done'), refused: sum('refused'), unknown: sum('unknown') },
+      blackouts: this.blackouts,
+      acknowledged: this.#acknowledged,
+      lost: this.#lost,
       historiesChecked: this.#checked,
       convergence: { median: this.#convergence(0.5), p99: this.#convergence(0.99), most: this.#convergence(1) },
       faults: Object.fromEntries([...this.#faults].sort()),

@@ -98,7 +98,7 @@ export const lineTypes: readonly LineType[] = [
   line(
     'crashed',
     'The process is gone.',
-    ['how: text `kill`, `wipe` (its disk, too) or `exit` (by itself)'],
+    ['how: text `kill`, `wipe` (its disk, too), `exit` (by itself) or `power` (the whole machine)'],
     'simulation',
   ),
   line('stalled', 'The process stood still.', ['milliseconds: milliseconds about how long']),

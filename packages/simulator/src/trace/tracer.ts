@@ -2,7 +2,7 @@ import { hash128, toHex } from '@raftkit/bytes'
 import type { LogWrite, NodeId } from '@raftkit/contract'
 import { describe } from '@raftkit/core'
 import { type NodeEvent, type TraceLine, traceLine } from 'raftkit'
-import type { Fault, Operation, Violation, Watcher } from '../watcher.ts'
+import type { Ending, Fault, Operation, Violation, Watcher } from '../watcher.ts'
 import type { Packet } from '../world/packet.ts'
 import type { Server } from '../world/server.ts'
 import type { World } from '../world/world.ts'
@@ -75,7 +75,7 @@ export class Tracer implements Watcher {
     this.#line(traceLine(event))
   }
 
-  crashed({ id: node }: Server, how: 'kill' | 'wipe' | 'exit'): void {
+  crashed({ id: node }: Server, how: Ending): void {
     this.#line({ node, type: 'crashed', how })
   }
 

@@ -9,6 +9,7 @@ import {
 import { type Raft, raft } from '@raftkit/core'
 import { type AnyMachine, createNode, isRefusal, type Node, type NodeEvent } from 'raftkit'
 import type { Random } from '../random.ts'
+import type { Ending } from '../watcher.ts'
 import { Clock } from './clock.ts'
 import { Disk } from './disk/disk.ts'
 import { environmentOf } from './environment.ts'
@@ -126,6 +127,12 @@ export class Server {
     if (this.#process) this.#end(this.#process, 'kill')
   }
 
+  /** The whole machine stops: what its disk has not flushed may be lost even if no process runs. */
+  cutPower(): void {
+    if (this.#process) this.#end(this.#process, 'power')
+    else this.disk.crash(true)
+  }
+
   /** Kill, in the middle of whatever turn does so many more things that others can notice: frames, writes, reads, steps on blobs, what is applied. */
   killAfter(effects: number): void {
     this.#process?.killAfter(effects)
@@ -211,7 +218,7 @@ export class Server {
     this.#end(process, 'exit')
   }
 
-  #end(process: Process, how: 'kill' | 'wipe' | 'exit'): void {
+  #end(process: Process, how: Ending): void {
     this.#process = undefined
     this.node = undefined
     this.protocol = undefined
@@ -220,6 +227,6 @@ export class Server {
     process.die()
     network.died(process)
     watchers.crashed(this, how)
-    this.disk.crash()
+    this.disk.crash(how === 'power')
   }
 }

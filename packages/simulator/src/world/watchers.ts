@@ -1,7 +1,7 @@
 import type { Command, Effects, LogWrite, Outgoing, ProtocolEvent } from '@raftkit/contract'
 import type { Message } from '@raftkit/core'
 import type { NodeEvent } from 'raftkit'
-import { type Fault, type Operation, Violation, type Watcher } from '../watcher.ts'
+import { type Ending, type Fault, type Operation, Violation, type Watcher } from '../watcher.ts'
 import type { Packet } from './packet.ts'
 import type { Server } from './server.ts'
 import type { World } from './world.ts'
@@ -157,7 +157,7 @@ export class Watchers implements Required<Watcher> {
     }
   }
 
-  crashed(server: Server, how: 'kill' | 'wipe' | 'exit'): void {
+  crashed(server: Server, how: Ending): void {
     try {
       for (const watcher of this.#listeners.crashed) watcher.crashed!(server, how)
     } catch (error) {

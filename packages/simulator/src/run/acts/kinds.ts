@@ -19,6 +19,7 @@ export const processKinds = [
   'kill-leader',
   'kill-between-effects',
   'kill-all',
+  'blackout',
   'restart',
   'pause',
   'pause-leader',

@@ -42,11 +42,23 @@ export const processActs: Readonly<Record<(typeof processKinds)[number], Deed>> 
     stage.run.caretaker.reviveAfter(server, stage.lasts)
     return { server: server.id, effects }
   },
-  /** The power fails for all at once. */
+  /** All processes end at once. */
   'kill-all'(stage) {
     const servers = running(stage)
     if (servers.length === 0) return undefined
     for (const server of servers) kill({ ...stage, lasts: stage.random.next() * stage.lasts }, server)
+    return {}
+  },
+  /** The power fails for all members at once, those included that stand still or are off: of each disk, what was not flushed may be gone. */
+  blackout(stage) {
+    const { run, random, world, lasts } = stage
+    if (world.leader?.state !== 'up') return undefined
+    for (const server of run.servers) {
+      if (server.boots === 0) continue
+      const { alive } = server
+      server.cutPower()
+      if (alive) run.caretaker.reviveAfter(server, random.next() * lasts)
+    }
     return {}
   },
   /** A clean close, then a new start. */

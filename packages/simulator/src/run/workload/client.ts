@@ -17,15 +17,20 @@ export class Client {
   readonly #plan: Plan
   readonly #orders: (number: number) => Order | undefined
   readonly #session: ClientSession | undefined
+  readonly #only: Server | undefined
   /** The value it saw last, by key: what a comparison expects. */
   readonly #seen = new Map<string, number>()
   /** Set while an operation is under way. */
   busy: Operation | undefined
+  /** How many orders it has come to. */
+  begun = 0
   #stopped = false
 
-  constructor(run: Run, name: string) {
+  /** `only`: every call goes to this server. */
+  constructor(run: Run, name: string, only?: Server) {
     this.name = name
     this.#run = run
+    this.#only = only
     this.#plan = run.plan
     this.#orders = orders(run.plan, name)
     if (run.plan.workload.sessions === 'client') this.#session = this.#ownSession()
@@ -34,6 +39,7 @@ export class Client {
   async start(): Promise<void> {
     const { world, plan } = this.#run
     for (let number = 0; !this.#stopped && number < plan.workload.operations; number++) {
+      this.begun = number + 1
       const order = this.#orders(number)
       if (!order) continue
       if (order.pause > 0) await world.sleep(order.pause)
@@ -54,6 +60,7 @@ export class Client {
 
   #choose(where: number, leader: boolean): Server | undefined {
     const { world } = this.#run
+    if (this.#only) return this.#only
     if (leader && world.leader?.state === 'up') return world.leader
     const up = this.#run.servers.filter((server) => server.state === 'up')
     return up[Math.floor(where * up.length)]

@@ -30,6 +30,11 @@ export class Ledger {
   readonly #executed = new Map<number, Execution>()
   readonly #at = new Map<Index, Execution>()
   readonly #versions = new Map<string, Version[]>()
+  /** Acknowledged writes by key: where each stands. */
+  readonly #acknowledged = new Map<string, Index[]>()
+  /** Acknowledged writes that were looked for in the end, and those that some member had not. */
+  lookedFor = 0
+  lost = 0
   #last: Index = 0
   /** Of all answers so far, linearizable ones. */
   #told: Index = 0
@@ -105,6 +110,10 @@ export class Ledger {
         },
       )
     this.#told = Math.max(this.#told, output.index)
+    const { key } = operation.input as WriteInput
+    const acknowledged = this.#acknowledged.get(key)
+    if (acknowledged) acknowledged.push(output.index)
+    else this.#acknowledged.set(key, [output.index])
   }
 
   refused(operation: Operation): void {
@@ -146,6 +155,7 @@ export class Ledger {
 
   /** All that a replica holds in the end. */
   final(replica: string, last: Index, cells: ReadonlyMap<string, Cell>): void {
+    this.#count(last, cells)
     if (last !== this.#last)
       throw new Violation('nothing is lost', `${replica} ends at ${last}, though ${this.#last} was executed`)
     for (const [key, versions] of this.#versions) {
@@ -154,6 +164,19 @@ export class Ledger {
       if (there?.value !== cell.value || there.writes !== cell.writes || there.chain !== cell.chain)
         throw new Violation('nothing is lost', `${replica} ends with another ${key}`, { expected: cell, there })
     }
+  }
+
+  #count(last: Index, cells: ReadonlyMap<string, Cell>): void {
+    let lost = 0
+    this.lookedFor = 0
+    for (const [key, indexes] of this.#acknowledged) {
+      this.lookedFor += indexes.length
+      const expected = this.#versions.get(key)?.at(-1)?.cell ?? absent
+      const same = (cells.get(key) ?? absent).chain === expected.chain
+      // Of a key that is not as it should be, none can be told to be there.
+      lost += same ? indexes.filter((index) => index > last).length : indexes.length
+    }
+    this.lost = Math.max(this.lost, lost)
   }
 
   #cellAt(key: string, index: Index): Readonly<Cell> {

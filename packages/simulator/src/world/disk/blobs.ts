@@ -47,15 +47,15 @@ export class BlobFolder {
   }
 
   /** Of an unfinished blob, a part from the beginning is left. */
-  crash(): void {
-    const { random, wear } = this.disk
+  crash(lost: number): void {
+    const { random } = this.disk
     for (const file of this.#removing)
-      if (!this.files.has(file.name) && random.chance(wear.lost)) this.files.set(file.name, file)
+      if (!this.files.has(file.name) && random.chance(lost)) this.files.set(file.name, file)
     this.#removing.clear()
     for (const file of this.files.values()) {
       file.writing = false
       if (file.complete) continue
-      if (random.chance(wear.lost)) file.bytes = file.bytes.slice(0, random.below(file.bytes.length + 1))
+      if (random.chance(lost)) file.bytes = file.bytes.slice(0, random.below(file.bytes.length + 1))
       file.dropped = false
     }
   }

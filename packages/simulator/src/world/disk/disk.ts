@@ -129,11 +129,12 @@ export class Disk {
 
   // —— what the world calls
 
-  /** The process is gone. */
-  crash(): void {
+  /** The process is gone, or `power` is. Either way, some of what was not flushed may be there; now and then, a power cut leaves nothing of it. */
+  crash(power = false): void {
+    const lost = power && this.random.chance(0.5) ? 1 : this.wear.lost
     for (const { log, blobs } of this.#groups.values()) {
-      log.crash()
-      blobs.crash()
+      log.crash(lost)
+      blobs.crash(lost)
     }
     this.#waitingForRoom = []
     this.#failing = false

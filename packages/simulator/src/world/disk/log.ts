@@ -71,11 +71,11 @@ export class LogFile {
     })
   }
 
-  /** Power or process is gone: of the writes that were not flushed, a prefix happens to be there. */
-  crash(): void {
-    const { random, wear } = this.disk
+  /** Power or process is gone: of the writes that were not flushed, a prefix happens to be there; each ends it with this `chance`. */
+  crash(chance: number): void {
+    const { random } = this.disk
     let kept = 0
-    while (kept < this.#waiting.length && !random.chance(wear.lost)) kept++
+    while (kept < this.#waiting.length && !random.chance(chance)) kept++
     for (let i = 0; i < kept; i++) this.durable.apply(this.#waiting[i]!.change)
     const lost = this.#waiting.length - kept
     if (lost > 0) this.disk.injected('lost-writes', { count: lost, torn: kept < this.#flushing })
