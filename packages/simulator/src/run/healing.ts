@@ -34,6 +34,7 @@ export function converged({ world }: Run): boolean {
       there?.leader === leader.id &&
       there.term === status.term &&
       there.commit === status.commit &&
+      there.durable === status.last &&
       there.applied === status.commit
     )
   })

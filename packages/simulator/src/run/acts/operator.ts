@@ -21,6 +21,12 @@ export class Operator {
     return this.#changes > 0 || this.#run.world.now < this.#calmFrom
   }
 
+  /** A change is decided upon, and asked for later: from now on, busy. Call what it returns then. */
+  intend(): () => void {
+    this.#changes++
+    return () => void this.#changes--
+  }
+
   /** Of the leader's effective configuration. */
   get members(): readonly Member[] {
     return this.#run.world.leader?.protocol?.status().config.members ?? []
@@ -77,7 +83,9 @@ function newcomer(stage: Stage): Server | undefined {
   if (members.size === 0) return undefined
   const outside = run.servers.filter((server) => !members.has(server.id))
   // One may wait already, whom an earlier request did not get in.
-  const waiting = outside.find((server) => server.state === 'up' && run.caretaker.awaits(server))
+  const waiting = outside.find(
+    (server) => server.state === 'up' && run.caretaker.awaits(server) && !server.disk.damaged,
+  )
   if (waiting) return waiting
   const free = outside.filter((server) => !server.alive && !run.caretaker.expects(server))
   if (free.length === 0) {
@@ -196,7 +204,9 @@ export const operatorActs: Readonly<Record<(typeof operatorKinds)[number], Deed>
     const one = newcomer(stage)
     if (!one) return undefined
     const staying = random.shuffle(members).slice(random.below(Math.min(2, members.length)))
+    const asking = run.operator.intend()
     void stage.world.sleep(stage.run.plan.node.timing.electionTimeout!).then(() => {
+      asking()
       if (one.incarnation === undefined || on.state !== 'up') return
       const { id, address, incarnation } = one
       const listed = staying.map((member) => ({ id: member.id, role: random.chance(0.8) }))
