@@ -1,0 +1,167 @@
+import { crc32 } from '@raftkit/bytes'
+import type { Effects, Outgoing, Peer, ProtocolEvent, Sender } from '@raftkit/contract'
+import { type Message, type Raft, raft } from '@raftkit/core'
+
+/**
+ * How messages get from one server to the next: `wire` encodes each, lays its parts end to end in one piece of memory, as a socket's
+ * reader does, and decodes that; `direct` hands over the message as it is, as one does who drives etcd-io/raft's RawNode.
+ */
+export type Carriage = 'wire' | 'direct'
+
+interface Packet {
+  readonly from: Sender
+  readonly genesis: string
+  readonly message: Message | Uint8Array
+}
+
+/** One server, and what it committed since it was last asked. Its disk is done at once with whatever it is given. */
+class Server {
+  readonly id: string
+  readonly raft: Raft
+  readonly sender: Sender
+  inbox: Packet[] = []
+  /** Records that were committed, in pieces, still to be summed. */
+  committed: (readonly Uint8Array[])[] = []
+  commit = 0
+  settled = 0
+  #sum = 0
+
+  constructor(id: string, founders: readonly Peer[], seed: number) {
+    this.id = id
+    const incarnation = seed.toString(16).padStart(32, '0')
+    this.sender = { id, incarnation }
+    const opening = raft.open({
+      id,
+      cluster: 'bench',
+      group: 'main',
+      incarnation,
+      founders,
+      found: { first: 1, last: 0 },
+      seed,
+      maxMessageBytes: 4 * 1024 * 1024,
+    })
+    this.raft = opening.start(0) as Raft
+  }
+
+  /** Checksum of every record committed here, in order. Outside the measured time: a server's own work does not include it. */
+  get digest(): string {
+    for (const parts of this.committed) for (const part of parts) this.#sum = crc32(part, this.#sum)
+    this.committed = []
+    return `${this.commit}:${this.#sum.toString(16).padStart(8, '0')}`
+  }
+}
+
+/**
+ * Three servers in one thread, in lock step: some entries are proposed at the leader, and every message is delivered in the order it was
+ * sent until nobody has anything to say. A turn of a server is what the runtime makes of it: it steps all that arrived, takes, and
+ * writes; here the write is durable at once.
+ */
+export class LockStep {
+  readonly #servers: Server[]
+  readonly #leader: Server
+  readonly #carriage: Carriage
+  #now = 0
+  #id = 0
+  messages = 0
+
+  constructor(carriage: Carriage) {
+    this.#carriage = carriage
+    const founders = ['a', 'b', 'c'].map((id) => ({ id }))
+    this.#servers = founders.map(({ id }, at) => new Server(id, founders, at + 1))
+    this.#leader = this.#servers[0]!
+    for (const server of this.#servers) this.#turn(server)
+    this.#untilQuiet()
+    while (this.#leader.raft.status().genesis === '') this.#passTime()
+    this.#do(this.#leader, { type: 'campaign' })
+    this.#untilQuiet()
+    if (this.#leader.raft.status().role !== 'leader') throw new Error('the first server was not elected')
+  }
+
+  /** Proposes so many entries at the leader, and delivers until all three have committed them. */
+  round(payloads: readonly Uint8Array[], batch: number): void {
+    this.#now += 0.02
+    const leader = this.#leader
+    for (let at = 0; at < batch; at++) {
+      const id = ++this.#id
+      leader.raft.step(
+        { type: 'propose', id, data: payloads[id % payloads.length]!, time: id, seed: id >>> 0 },
+        this.#now,
+      )
+    }
+    this.#turn(leader)
+    this.#untilQuiet()
+  }
+
+  /** What each server has committed, as its last index and a checksum of every record; all must be equal. */
+  digests(): string[] {
+    if (this.#leader.settled !== this.#id) throw new Error(`${this.#leader.settled} of ${this.#id} proposals settled`)
+    return this.#servers.map((server) => server.digest)
+  }
+
+  #untilQuiet(): void {
+    for (let busy = true; busy; ) {
+      busy = false
+      for (const server of this.#servers) {
+        if (server.inbox.length === 0) continue
+        busy = true
+        this.#turn(server)
+      }
+    }
+  }
+
+  #passTime(): void {
+    this.#now += 10
+    for (const server of this.#servers) this.#do(server, { type: 'time' })
+    this.#untilQuiet()
+  }
+
+  #do(server: Server, event: ProtocolEvent<Message, unknown>): void {
+    server.raft.step(event, this.#now)
+    this.#turn(server)
+  }
+
+  #turn(server: Server): void {
+    const { raft, inbox } = server
+    server.inbox = []
+    for (const { from, genesis, message } of inbox) {
+      const event = message instanceof Uint8Array ? raft.decode(message) : message
+      raft.step({ type: 'message', from, genesis, message: event }, this.#now)
+    }
+    for (;;) {
+      const { write, messages, apply, settled } = raft.take(this.#now) as Effects<Message>
+      for (const message of messages) this.#send(server, message)
+      for (const { type } of settled) if (type === 'committed') server.settled++
+      if (apply !== undefined) {
+        if (apply.records === undefined) throw new Error('committed records were not in memory')
+        server.committed.push(apply.records)
+        server.commit = apply.to
+        raft.step({ type: 'applied', index: apply.to }, this.#now)
+      }
+      if (write === undefined) return
+      raft.step({ type: 'durable', write: write.id }, this.#now)
+    }
+  }
+
+  #send(from: Server, { to, message }: Outgoing<Message>): void {
+    this.messages++
+    const receiver = this.#servers.find(({ id }) => id === to)!
+    const { genesis } = from.raft.state
+    receiver.inbox.push({
+      from: from.sender,
+      genesis,
+      message: this.#carriage === 'wire' ? endToEnd(from.raft.encode(message)) : message,
+    })
+  }
+}
+
+function endToEnd(parts: readonly Uint8Array[]): Uint8Array {
+  let length = 0
+  for (const part of parts) length += part.length
+  const whole = new Uint8Array(length)
+  let at = 0
+  for (const part of parts) {
+    whole.set(part, at)
+    at += part.length
+  }
+  return whole
+}
