@@ -21,9 +21,6 @@ function method(path: string) {
 
 export const definition: ServiceDefinition = { control: method(paths.control), bulk: method(paths.bulk) }
 
-/** A connection that is not admitted by then is closed, and an attempt to connect given up. */
-export const handshakeMs = 5000
-
 /** Nothing heard for 2 s: ask; no answer within 4 s: gone. An election is long over by then; this only finds half-open connections. */
 const keepalive: ChannelOptions = {
   'grpc.keepalive_time_ms': 2000,

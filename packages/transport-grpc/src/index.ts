@@ -1,3 +1,16 @@
 /** Frames between nodes over gRPC streams. The wire contract is proto/raftkit/transport/v1/transport.proto. */
-export type { TransportReport } from './reports.ts'
-export { type GrpcTransport, type GrpcTransportOptions, grpcTransport } from './transport.ts'
+import { type LinkOptions, type LinkTransport, linkTransport } from '@raftkit/links'
+import { dial } from './dialler.ts'
+import { GrpcListener } from './listener.ts'
+
+export type { TransportReport } from '@raftkit/links'
+export type GrpcTransportOptions = LinkOptions
+export type GrpcTransport = LinkTransport
+
+/** Frames over gRPC streams: one TCP connection per lane and peer. Throws `INVALID_OPTION`. */
+export function grpcTransport(options: GrpcTransportOptions = {}): GrpcTransport {
+  return linkTransport(options, (limits) => ({
+    dial: (attempt) => dial(attempt, limits.maxFrameBytes),
+    listener: (reception) => new GrpcListener(reception, limits),
+  }))
+}

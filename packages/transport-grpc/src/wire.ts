@@ -1,14 +1,9 @@
+import type { Hello } from '@raftkit/links'
+
 /**
  * The two messages of transport.proto, by hand: what is on the wire is protobuf, but a schema is never loaded at run time,
  * and a frame is copied once on its way out and not at all on its way in.
  */
-
-export interface Hello {
-  readonly hello: Uint8Array
-  /** Eight random bytes, as hexadecimal digits. */
-  readonly life: string
-  readonly maxFrameBytes: number
-}
 
 /** Of an encoded Hello. */
 export const maxHelloBytes = 8192

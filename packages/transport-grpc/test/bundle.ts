@@ -27,7 +27,10 @@ export async function bundle(entry: string): Promise<Program> {
     external: ['@grpc/grpc-js'],
     esbuildOptions: (options) => {
       options.alias = Object.fromEntries(
-        ['contract', 'transport-grpc'].map((name) => [`@raftkit/${name}`, join(here, `../../${name}/src/index.ts`)]),
+        ['contract', 'links', 'transport-grpc'].map((name) => [
+          `@raftkit/${name}`,
+          join(here, `../../${name}/src/index.ts`),
+        ]),
       )
     },
   })

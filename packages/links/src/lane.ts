@@ -1,20 +1,24 @@
 import type { Lane, NodeId } from '@raftkit/contract'
-import type { Address } from './address.ts'
+import { type Address, formatAddress } from './address.ts'
+import { attempt, type Failure } from './attempt.ts'
+import type { Carrier } from './carrier.ts'
 import type { Connection } from './connection.ts'
-import { dial, type Failure } from './dialler.ts'
 import type { Handshake } from './handshake.ts'
 import { Outbox } from './outbox.ts'
 
-/** Bytes handed to gRPC and not yet taken by the connection; beyond, frames gather in the outbox. gRPC itself has no such bound. */
+/** Bytes handed to a connection that it has not yet taken; beyond, frames gather in the outbox. What is below us may have no bound. */
 const windowBytes = 512 * 1024
 const leastWaitMs = 50
 const mostWaitMs = 1000
 
+/** The end of this turn of the event loop. */
+const atEndOfTurn: (then: () => void) => void = globalThis.process?.nextTick ?? queueMicrotask
+
 /** What a lane needs of the transport it belongs to. */
 export interface Surroundings {
   readonly self: NodeId
+  readonly carrier: Carrier
   readonly handshake: Handshake
-  readonly maxFrameBytes: number
   readonly queueBytes: number
   frame(from: NodeId, frame: Uint8Array): void
   report(kind: 'unreachable' | 'refused' | 'malformed', remote: string, reason: string, peer: NodeId): void
@@ -75,22 +79,24 @@ export class PeerLane {
     }
     if (outbox.fits(bytes)) outbox.add(parts, bytes)
     if (this.#flushing) return
-    // All that is sent in this turn goes as one message.
+    // All that is sent in this turn goes as one batch.
     this.#flushing = true
-    process.nextTick(() => {
-      this.#flushing = false
-      this.#flush()
-    })
+    atEndOfTurn(this.#endTurn)
+  }
+
+  readonly #endTurn = (): void => {
+    this.#flushing = false
+    this.#flush()
   }
 
   #flush(): void {
     const connection = this.#connection
     while (connection && this.#inFlight < windowBytes && !this.#outbox.empty) {
-      const message = this.#outbox.takeMessage()
-      this.#inFlight += message.length
-      connection.write(message, () => {
+      const batch = this.#outbox.take()
+      this.#inFlight += batch.weight
+      connection.write(batch, () => {
         if (this.#connection !== connection) return
-        this.#inFlight -= message.length
+        this.#inFlight -= batch.weight
         this.#flush()
       })
     }
@@ -126,19 +132,22 @@ export class PeerLane {
   }
 
   #dialNow(): void {
-    const { handshake, maxFrameBytes, report } = this.#around
     const address = this.#address!
-    const attempt = { peer: this.#peer, address, lane: this.#lane, maxFrameBytes, handshake }
-    const failed = (kind: Failure, reason: string) => {
-      this.#giveUp = undefined
-      this.#dialAfter(this.#backOff())
-      if (kind !== 'connected') report(kind, `${address.host}:${address.port}`, reason, this.#peer)
-    }
-    try {
-      this.#giveUp = dial({ ...attempt, failed, opened: (connection) => this.adopt(connection) })
-    } catch (error) {
-      failed('unreachable', String(error))
-    }
+    let failed = false
+    const giveUp = attempt(this.#around.carrier, {
+      peer: this.#peer,
+      address,
+      lane: this.#lane,
+      handshake: this.#around.handshake,
+      opened: (connection) => this.adopt(connection),
+      failed: (kind: Failure, reason) => {
+        failed = true
+        this.#giveUp = undefined
+        this.#dialAfter(this.#backOff())
+        if (kind !== 'connected') this.#around.report(kind, formatAddress(address), reason, this.#peer)
+      },
+    })
+    if (!failed) this.#giveUp = giveUp
   }
 
   /** Doubles from failure to failure; half of it is left to chance, so that nodes which lost each other do not collide again. */
@@ -189,7 +198,7 @@ export class PeerLane {
     this.#around.connections.add(connection)
     connection.listen({
       frame: (frame) => this.#around.frame(this.#peer, frame),
-      malformed: () => this.#around.report('malformed', connection.remote, 'its bytes are no frames', this.#peer),
+      malformed: (reason) => this.#around.report('malformed', connection.remote, reason, this.#peer),
       over: () => {
         this.#around.connections.delete(connection)
         if (this.#connection === connection) this.#lost()
@@ -211,7 +220,7 @@ export class PeerLane {
   finish(): void {
     this.#address = undefined
     this.#stopDialling()
-    while (this.#connection && !this.#outbox.empty) this.#connection.write(this.#outbox.takeMessage(), () => {})
+    while (this.#connection && !this.#outbox.empty) this.#connection.write(this.#outbox.take(), () => {})
     this.#connection?.end()
   }
 }

@@ -1,17 +1,28 @@
-import { encodeFrames, frameOverhead } from './wire.ts'
+/** Frames gather into one batch up to this size: large enough that the cost per batch vanishes, small enough to flow. */
+const batchBytes = 256 * 1024
 
-/** Frames gather into one message up to this size: large enough that the cost per message vanishes, small enough to flow. */
-const messageBytes = 256 * 1024
+/** What a frame may cost on the wire beyond its bytes. */
+const frameOverhead = 8
 
 /** What a waiting frame costs beyond its bytes: an empty one is not free. */
 const bookkeeping = 64
+
+/** Frames that are written at once. */
+export interface Batch {
+  /** Each given by its parts. */
+  readonly frames: readonly (readonly Uint8Array[])[]
+  /** The sum of all parts. */
+  readonly bytes: number
+  /** Never 0: an empty frame takes room, too. */
+  readonly weight: number
+}
 
 interface Waiting {
   readonly parts: readonly Uint8Array[]
   readonly bytes: number
 }
 
-/** Frames that wait for their stream, bounded in bytes. */
+/** Frames that wait for their connection, bounded in bytes. */
 export class Outbox {
   readonly #limit: number
   #waiting: (Waiting | undefined)[] = []
@@ -50,18 +61,20 @@ export class Outbox {
     this.#bytes = 0
   }
 
-  /** One message of the frames that wait longest. A frame larger than a usual message goes by itself. */
-  takeMessage(): Buffer {
+  /** The frames that wait longest. One that is larger than a usual batch goes by itself. */
+  take(): Batch {
     const frames: (readonly Uint8Array[])[] = []
     let bytes = 0
+    let weight = 0
     while (!this.empty) {
       const size = this.#waiting[this.#first]!.bytes + frameOverhead
-      if (frames.length > 0 && bytes + size + frames.length * frameOverhead > messageBytes) break
-      const { parts, bytes: length } = this.#next()
-      frames.push(parts)
-      bytes += length
+      if (frames.length > 0 && weight + size > batchBytes) break
+      const next = this.#next()
+      frames.push(next.parts)
+      bytes += next.bytes
+      weight += size
     }
-    return encodeFrames(frames, bytes)
+    return { frames, bytes, weight }
   }
 
   #next(): Waiting {

@@ -1,16 +1,15 @@
-import { randomBytes } from 'node:crypto'
-import { status } from '@grpc/grpc-js'
 import type { Lane, NodeId, Peer, Receiver, Transport } from '@raftkit/contract'
 import { isRaftkitError, RaftkitError } from '@raftkit/contract'
 import { type Address, formatAddress, isLoopback, parseAddress } from './address.ts'
+import type { Carrier, Limits, Listener } from './carrier.ts'
 import type { Connection } from './connection.ts'
-import { Handshake, Refusal } from './handshake.ts'
+import { Handshake, Refusal, reasonOf } from './handshake.ts'
 import type { Surroundings } from './lane.ts'
 import { Link } from './link.ts'
-import { Listener } from './listener.ts'
 import { Reports, type TransportReport } from './reports.ts'
 
-export interface GrpcTransportOptions {
+/** What every transport of connections can be told. */
+export interface LinkOptions {
   /** Where to listen, `host:port`; port 0 takes a free one. Default: the node's own address. A node without either only dials. */
   readonly listen?: string
   /**
@@ -28,24 +27,24 @@ export interface GrpcTransportOptions {
   readonly onReport?: (report: TransportReport) => void
 }
 
-export interface GrpcTransport extends Transport {
+export interface LinkTransport extends Transport {
   /** Where it listens, `host:port`, with the port that was given to it. Undefined before `start`, and if it only dials. */
   readonly address: string | undefined
 }
 
-/** Frames over gRPC streams: one TCP connection per lane and peer. Throws `INVALID_OPTION`. */
-export function grpcTransport(options: GrpcTransportOptions = {}): GrpcTransport {
-  return new Grpc(options)
+/** A transport whose connections come from `carrier`: one per lane and peer. Throws `INVALID_OPTION`. */
+export function linkTransport(options: LinkOptions, carrier: (limits: Limits) => Carrier): LinkTransport {
+  return new Links(options, carrier)
 }
 
 /** How long `close` waits for what was sent before it cuts the connections. */
 const farewellMs = 500
 
-class Grpc implements GrpcTransport {
+class Links implements LinkTransport {
   readonly contract = 1
   readonly maxFrameBytes: number
   readonly #queueBytes: number
-  readonly #maxConnections: number
+  readonly #carrier: Carrier
   readonly #insecure: boolean
   readonly #listenAt: Address | undefined
   readonly #reports: Reports
@@ -59,13 +58,14 @@ class Grpc implements GrpcTransport {
   #started = false
   #closing: Promise<void> | undefined
 
-  constructor(options: GrpcTransportOptions) {
+  constructor(options: LinkOptions, carrier: (limits: Limits) => Carrier) {
     this.maxFrameBytes = bounded('maxFrameBytes', options.maxFrameBytes ?? 4 * 1024 * 1024, 65_536, 256 * 1024 * 1024)
     this.#queueBytes = bounded('queueBytes', options.queueBytes ?? 4 * this.maxFrameBytes, 2 * this.maxFrameBytes)
-    this.#maxConnections = bounded('maxConnections', options.maxConnections ?? 1024, 1)
+    const maxConnections = bounded('maxConnections', options.maxConnections ?? 1024, 1)
     this.#insecure = options.insecure ?? false
     this.#listenAt = options.listen === undefined ? undefined : parseAddress(options.listen, 0)
     this.#reports = new Reports(options.onReport)
+    this.#carrier = carrier({ maxFrameBytes: this.maxFrameBytes, maxConnections })
   }
 
   get address(): string | undefined {
@@ -80,19 +80,24 @@ class Grpc implements GrpcTransport {
     const at = this.#listenAt ?? (self.address === undefined ? undefined : parseAddress(self.address, 0))
     if (at && !this.#allowed(at))
       throw new RaftkitError('INVALID_OPTION', `${formatAddress(at)} is open to the network, ${inTheClear}`)
-    const handshake = new Handshake(self.id, receiver, randomBytes(8).toString('hex'), this.maxFrameBytes)
+    const handshake = new Handshake(self.id, receiver, newLife(), this.maxFrameBytes)
     const around = this.#surroundings(self.id, handshake)
     if (at) {
-      this.#listener = new Listener({
-        maxFrameBytes: this.maxFrameBytes,
-        maxConnections: this.#maxConnections,
-        handshake,
-        wanted: ({ peer, life }, lane) => {
-          if (this.#links.get(peer)?.lanes[lane].holdsAgainst(life))
-            throw new Refusal(status.ALREADY_EXISTS, 'we are connected already')
+      if (!this.#carrier.listener)
+        throw new RaftkitError('INVALID_OPTION', 'this platform cannot listen: start the node without an address')
+      this.#listener = this.#carrier.listener({
+        hello: () => handshake.hello(),
+        check: (hello, lane, proven) => {
+          const caller = handshake.check(hello, proven)
+          if (this.#links.get(caller.peer)?.lanes[lane].holdsAgainst(caller.life))
+            throw new Refusal('connected', 'we are connected already')
+          return caller
         },
         opened: (connection) => this.#accept(connection),
-        refused: (remote, reason) => this.#reports.report('refused', remote, reason),
+        refused: (remote, error) => {
+          if (!(error instanceof Refusal && error.kind === 'connected'))
+            this.#reports.report('refused', remote, reasonOf(error))
+        },
       })
       const bound = await this.#listener.listen(at)
       if (this.#closing) throw new RaftkitError('CLOSED', 'this transport was closed while it started')
@@ -108,8 +113,8 @@ class Grpc implements GrpcTransport {
   #surroundings(self: NodeId, handshake: Handshake): Surroundings {
     return {
       self,
+      carrier: this.#carrier,
       handshake,
-      maxFrameBytes: this.maxFrameBytes,
       queueBytes: this.#queueBytes,
       connections: new Set(),
       frame: (from, frame) => this.#receiver?.frame(from, frame),
@@ -208,6 +213,11 @@ class Grpc implements GrpcTransport {
 
 const inTheClear =
   'and frames would go in the clear: keep to loopback, or pass `insecure: true` if you trust that network'
+
+function newLife(): string {
+  const bytes = crypto.getRandomValues(new Uint8Array(8))
+  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, '0')).join('')
+}
 
 function bounded(name: string, value: number, least: number, most: number = Number.MAX_SAFE_INTEGER): number {
   if (Number.isInteger(value) && value >= least && value <= most) return value

@@ -1,0 +1,10 @@
+/** What transports that hold connections have in common. An adapter brings a `Carrier`; the rest is here. */
+export { type Address, formatAddress } from './address.ts'
+export type { Attempt, Failure } from './attempt.ts'
+export type { Carrier, Limits, Listener, Reception } from './carrier.ts'
+export { Connection, type Listening, type Pipe } from './connection.ts'
+export { Door, type Guest } from './door.ts'
+export { type Caller, type Hello, maxHelloBytes, Refusal, type RefusalKind, reasonOf } from './handshake.ts'
+export type { Batch } from './outbox.ts'
+export type { TransportReport } from './reports.ts'
+export { type LinkOptions, type LinkTransport, linkTransport } from './transport.ts'
