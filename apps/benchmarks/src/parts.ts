@@ -3,4 +3,5 @@ import type { Part } from './harness/part.ts'
 /** In the order of `bench all`. A new part is a folder and a line here. */
 export const parts: Readonly<Record<string, () => Promise<Part>>> = {
   calibrate: async () => (await import('./calibrate/part.ts')).calibrate,
+  storage: async () => (await import('./storage/part.ts')).storage,
 }

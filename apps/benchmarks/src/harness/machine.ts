@@ -1,5 +1,5 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync, statfsSync } from 'node:fs'
+import { readFileSync, statfsSync, statSync } from 'node:fs'
 import { arch, cpus, release, totalmem, type } from 'node:os'
 
 /** What a result was measured on. Nothing in it tells whose machine it is. */
@@ -43,7 +43,10 @@ export function cpuOf(pid: number): number {
 export interface Written {
   /** Bytes handed to `write` and its kin, pipes and sockets too. */
   readonly handed: number
-  /** Bytes of pages that were made to go to a disk. */
+  /**
+   * Bytes of pages that were made dirty. Too many by far where a file was filled by large writes: a byte in it then counts as the
+   * whole of a large folio (a MiB), although one block goes to the disk. `diskOf` sees what does.
+   */
   readonly toDisk: number
 }
 
@@ -51,6 +54,26 @@ export function writtenBy(pid: number | 'self'): Written {
   const io = readFileSync(`/proc/${pid}/io`, 'utf8')
   const field = (name: string) => Number(new RegExp(`^${name}: (\\d+)`, 'm').exec(io)?.[1])
   return { handed: field('wchar'), toDisk: field('write_bytes') }
+}
+
+export interface Disk {
+  /** Since the machine started, by everybody: a difference means something on a machine that does nothing else. */
+  readonly bytes: number
+  readonly flushes: number
+}
+
+/** The disk that a directory is on; undefined where there is none (tmpfs) or the kernel does not tell. */
+export function diskOf(directory: string): Disk | undefined {
+  const { dev } = statSync(directory)
+  try {
+    const stat = readFileSync(`/sys/dev/block/${dev >> 8}:${dev & 0xff}/stat`, 'utf8')
+      .trim()
+      .split(/ +/)
+      .map(Number)
+    return { bytes: stat[6]! * 512, flushes: stat[15]! }
+  } catch {
+    return undefined
+  }
 }
 
 /** Resident memory of a living process, in bytes. */

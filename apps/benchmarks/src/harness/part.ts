@@ -1,4 +1,4 @@
-import type { CaseContext } from './case.ts'
+import type { CaseContext, Helper } from './case.ts'
 import type { Series } from './pairs.ts'
 
 /** One measurement: named numbers, as flat as the JSON they end in. `NaN` is a mistake and fails the part. */
@@ -44,6 +44,8 @@ export interface Bench {
    * Rejects if a child fails, with its last words.
    */
   interleave(subjects: readonly Subject[], rounds?: number): Promise<Series[]>
+  /** One case alone, in a process to talk with: for what is counted and not timed. */
+  start(name: string, input: unknown): Helper
 }
 
 export interface Subject {

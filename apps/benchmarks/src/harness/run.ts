@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { startCase } from './case.ts'
+import { type Start, startCase } from './case.ts'
 import { machine } from './machine.ts'
 import { interleave, label } from './pairs.ts'
 import type { Bench, Part } from './part.ts'
@@ -24,23 +24,24 @@ export async function run(part: Part, order: Order, say: (line: string) => void)
   const remove = () => rmSync(directory, { recursive: true, force: true })
   process.on('exit', remove)
 
+  const span = (name: string, input: unknown, of = seconds): Start => {
+    const warmUp = Math.min(of / 2, 2)
+    return { part: part.name, name, input, seconds: of, warmUp, quick, parent: directory }
+  }
   const bench: Bench = {
     seconds,
     pairs,
     quick,
     flags,
     directory,
-    say,
+    say: (line) => say(`${part.name}  ${line}`),
+    start: (name, input) => startCase(span(name, input)),
     interleave: (subjects, rounds = pairs) =>
-      interleave(subjects, rounds, async (subject, round) => {
-        const { key, case: name, input, execArgv } = subject
-        const span = subject.seconds ?? seconds
-        const warmUp = quick ? span / 2 : Math.min(span / 2, 2)
-        const about = { part: part.name, name, input, seconds: span, warmUp, quick, parent: directory }
-        const sample = await startCase({ ...about, ...(execArgv && { execArgv }) }).result
+      interleave(subjects, rounds, async ({ key, case: name, input, execArgv = [], seconds: own }, round) => {
+        const sample = await startCase({ ...span(name, input, own), execArgv }).result
         const { perSecond } = sample
         const rate = perSecond === undefined ? '' : `  ${Math.round(perSecond).toLocaleString('en')}/s`
-        say(`${part.name}  pair ${round} of ${rounds}  ${label(key)}${rate}`)
+        bench.say(`pair ${round} of ${rounds}  ${label(key)}${rate}`)
         return sample
       }),
   }

@@ -1,0 +1,11 @@
+import type { Storage } from '@raftkit/contract'
+import { levelStorage } from '@raftkit/storage-level'
+import { memoryStorage } from '@raftkit/storage-memory'
+
+/** The adapters under test, as a program would use them: with their defaults. */
+export const adapters = {
+  level: levelStorage,
+  memory: () => memoryStorage(),
+} satisfies Record<string, (directory: string) => Storage>
+
+export type Adapter = keyof typeof adapters
