@@ -2,11 +2,11 @@ import { randomBytes } from 'node:crypto'
 import { constants } from 'node:fs'
 import { open, readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { connect, createServer, type Server } from 'node:net'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setTimeout as wait } from 'node:timers/promises'
 import { RaftkitError } from '@raftkit/contract'
-import { createDirectory } from './durable.ts'
 import { onDisk, systemCode } from './failure.ts'
+import { createFolder } from './folders.ts'
 
 /** A folder held by this owner alone. */
 export interface FolderLock {
@@ -23,7 +23,7 @@ export interface FolderLock {
  * process lives. The holder is seen from other containers that mount the folder, but not from other machines (a network file system).
  */
 export async function lockFolder(directory: string): Promise<FolderLock> {
-  await createDirectory(directory)
+  await onDisk(`create the folder ${directory}`, () => createFolder(resolve(directory)))
   const flag = lockOnOpen()
   return onDisk(`lock the folder ${directory}`, () =>
     flag === undefined ? lockBySocket(directory) : lockByOpen(directory, flag),

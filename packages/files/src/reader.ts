@@ -1,4 +1,3 @@
-import type { FileHandle } from 'node:fs/promises'
 import { RaftkitError, type SnapshotReader } from '@raftkit/contract'
 import {
   blockBytes,
@@ -11,6 +10,7 @@ import {
   startsWith,
   trailerBytes,
 } from './blob.ts'
+import type { DiskFile } from './disk.ts'
 import { onDisk, systemCode } from './failure.ts'
 
 /** Blocks read at once: a call answers with at most so much, whatever it asks for. */
@@ -18,12 +18,12 @@ const blocksPerRead = 16
 
 /** Takes over the file of a complete snapshot. Rejects `DAMAGED` when header, trailer and size do not belong together. */
 export async function openReader(
-  file: FileHandle,
+  file: DiskFile,
   name: string,
   seed: number,
   released: () => void,
 ): Promise<FileReader> {
-  const { size } = await file.stat()
+  const size = await file.size()
   const end = await readExactly(file, Math.max(0, size - trailerBytes), trailerBytes)
   const bytes = readTrailer(end, seed)
   if (bytes === undefined || size !== fileBytes(bytes)) throw damaged(name, 'its end is missing or altered')
@@ -33,13 +33,13 @@ export async function openReader(
 
 export class FileReader implements SnapshotReader {
   readonly bytes: number
-  readonly #file: FileHandle
+  readonly #file: DiskFile
   readonly #name: string
   readonly #seed: number
   readonly #released: () => void
   #closing: Promise<void> | undefined
 
-  constructor(file: FileHandle, name: string, seed: number, bytes: number, released: () => void) {
+  constructor(file: DiskFile, name: string, seed: number, bytes: number, released: () => void) {
     this.#file = file
     this.#name = name
     this.#seed = seed
@@ -84,15 +84,9 @@ export class FileReader implements SnapshotReader {
 }
 
 /** Up to `length` bytes; fewer only at the end of the file. */
-export async function readExactly(file: FileHandle, position: number, length: number): Promise<Uint8Array> {
+export async function readExactly(file: DiskFile, position: number, length: number): Promise<Uint8Array> {
   const bytes = new Uint8Array(length)
-  let held = 0
-  while (held < length) {
-    const { bytesRead } = await file.read(bytes, held, length - held, position + held)
-    if (bytesRead === 0) break
-    held += bytesRead
-  }
-  return bytes.subarray(0, held)
+  return bytes.subarray(0, await file.read(bytes, position))
 }
 
 const damaged = (name: string, what: string, cause?: unknown): RaftkitError =>

@@ -1,11 +1,10 @@
-import { constants } from 'node:fs'
-import { access, open, readdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { RaftkitError, type SnapshotReader, type SnapshotStore, type SnapshotWriter } from '@raftkit/contract'
 import { nameSeed } from './blob.ts'
-import { createDirectory, replace, syncDirectory } from './durable.ts'
+import type { Disk } from './disk.ts'
 import { onDisk, systemCode } from './failure.ts'
 import { toFileName } from './names.ts'
+import { nodeDisk } from './node-disk.ts'
 import { type FileReader, openReader } from './reader.ts'
 import { openWriter } from './writer.ts'
 
@@ -21,10 +20,13 @@ const unfinished = '.partial'
  * Snapshots as the files `<name>.snapshot` of a folder, unfinished ones as `<name>.partial`; other files there are left alone.
  * The folder is made when it is first needed. One store per folder at a time: hold the folder's lock.
  */
-export async function fileSnapshots(directory: string): Promise<FileSnapshots> {
+export async function fileSnapshots(
+  directory: string,
+  { disk = nodeDisk }: { readonly disk?: Disk } = {},
+): Promise<FileSnapshots> {
   if (typeof directory !== 'string' || directory === '')
     throw new RaftkitError('INVALID_OPTION', 'the folder of the snapshots is missing')
-  return new Store(directory)
+  return new Store(directory, disk)
 }
 
 /** An unfinished blob whose writer is open. */
@@ -36,20 +38,22 @@ interface Writing {
 
 class Store implements FileSnapshots {
   readonly #directory: string
+  readonly #disk: Disk
   readonly #writing = new Map<string, Writing>()
   readonly #readers = new Set<FileReader>()
   /** Names change in the folder one call at a time, so that a retain judges what it was called upon. */
   #turn: Promise<unknown> = Promise.resolve()
   #closing: Promise<void> | undefined
 
-  constructor(directory: string) {
+  constructor(directory: string, disk: Disk) {
     this.#directory = directory
+    this.#disk = disk
   }
 
   async open(name: string): Promise<SnapshotReader> {
     const path = this.#path(name, complete)
     return onDisk(`open snapshot ${name}`, async () => {
-      const file = await open(path, 'r').catch((cause: unknown) => {
+      const file = await this.#disk.open(path, 'read').catch((cause: unknown) => {
         if (systemCode(cause) !== 'ENOENT') throw cause
         throw new RaftkitError('MISSING', `there is no complete snapshot ${name}`)
       })
@@ -75,22 +79,22 @@ class Store implements FileSnapshots {
     this.#writing.set(name, entry)
     try {
       entry.writer = await this.#inTurn(`create snapshot ${name}`, async () => {
-        if (await exists(to)) throw new RaftkitError('REFUSED', `snapshot ${name} is complete already; open it`)
-        await createDirectory(this.#directory)
-        const file = await open(from, constants.O_RDWR | constants.O_CREAT, 0o600)
+        if (await this.#exists(to)) throw new RaftkitError('REFUSED', `snapshot ${name} is complete already; open it`)
+        await this.#disk.createDirectory(this.#directory)
+        const file = await this.#disk.open(from, 'write')
         try {
           return await openWriter(file, name, nameSeed(name), {
             commit: () =>
               this.#inTurn(`commit snapshot ${name}`, async () => {
-                await replace(from, to)
-                await syncDirectory(this.#directory)
+                await this.#disk.rename(from, to)
+                await this.#disk.syncDirectory(this.#directory)
                 this.#writing.delete(name)
               }),
             close: () =>
               this.#inTurn(`close snapshot ${name}`, async () => {
                 if (this.#writing.get(name) !== entry) return
                 this.#writing.delete(name)
-                if (entry.dropped) await rm(from, { force: true })
+                if (entry.dropped) await this.#disk.remove(from)
               }),
           })
         } catch (error) {
@@ -111,9 +115,9 @@ class Store implements FileSnapshots {
     await this.#inTurn('remove snapshots', async () => {
       for (const [name, entry] of this.#writing) entry.dropped = !names.includes(name)
       const open = new Set([...this.#writing.keys()].map((name) => toFileName(name) + unfinished))
-      for (const file of await list(this.#directory)) {
+      for (const file of await this.#disk.list(this.#directory)) {
         const ours = file.endsWith(complete) || file.endsWith(unfinished)
-        if (ours && !kept.has(file) && !open.has(file)) await rm(join(this.#directory, file), { force: true })
+        if (ours && !kept.has(file) && !open.has(file)) await this.#disk.remove(join(this.#directory, file))
       }
     })
   }
@@ -135,6 +139,16 @@ class Store implements FileSnapshots {
     return join(this.#directory, toFileName(name) + suffix)
   }
 
+  async #exists(path: string): Promise<boolean> {
+    try {
+      await (await this.#disk.open(path, 'read')).close()
+      return true
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return false
+      throw error
+    }
+  }
+
   #check(): void {
     if (this.#closing) throw new RaftkitError('CLOSED', 'the snapshots were closed; open them again')
   }
@@ -143,24 +157,5 @@ class Store implements FileSnapshots {
     const done = this.#turn.then(() => onDisk(what, work))
     this.#turn = done.catch(() => undefined)
     return done
-  }
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await access(path)
-    return true
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return false
-    throw error
-  }
-}
-
-async function list(directory: string): Promise<readonly string[]> {
-  try {
-    return await readdir(directory)
-  } catch (error) {
-    if (systemCode(error) === 'ENOENT') return []
-    throw error
   }
 }

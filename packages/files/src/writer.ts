@@ -1,6 +1,6 @@
-import type { FileHandle } from 'node:fs/promises'
 import { RaftkitError, type SnapshotWriter } from '@raftkit/contract'
 import { blockBytes, fileBytes, frameAt, frameBytes, header, intact, seal, startsWith, trailer } from './blob.ts'
+import type { DiskFile } from './disk.ts'
 import { onDisk } from './failure.ts'
 import { readExactly } from './reader.ts'
 
@@ -14,13 +14,13 @@ export interface Ending {
  * Takes over an unfinished file and goes on where its blocks stop being intact: what a crash tore off there is cut,
  * and everything before it has been read and checked again.
  */
-export async function openWriter(file: FileHandle, name: string, seed: number, ending: Ending): Promise<FileWriter> {
+export async function openWriter(file: DiskFile, name: string, seed: number, ending: Ending): Promise<FileWriter> {
   const frame = new Uint8Array(frameBytes)
   let blocks = 0
   let filled = 0
   if (!startsWith(await readExactly(file, 0, header.length), header)) {
     await file.truncate(0)
-    await writeFully(file, header, 0)
+    await file.write([header], 0)
   }
   for (;;) {
     const held = await readExactly(file, frameAt(blocks), frameBytes)
@@ -39,7 +39,7 @@ export async function openWriter(file: FileHandle, name: string, seed: number, e
 }
 
 interface Start {
-  readonly file: FileHandle
+  readonly file: DiskFile
   readonly name: string
   readonly seed: number
   readonly ending: Ending
@@ -80,7 +80,7 @@ export class FileWriter implements SnapshotWriter {
         at += part.length
         if (this.#filled < blockBytes) break
         seal(frame, seed, this.#blocks)
-        await writeFully(file, frame, frameAt(this.#blocks))
+        await file.write([frame], frameAt(this.#blocks))
         this.#blocks++
         this.#filled = 0
       }
@@ -92,7 +92,7 @@ export class FileWriter implements SnapshotWriter {
     const { file, seed, ending } = this.#start
     const done = this.#next(async () => {
       await this.#writeRest()
-      await writeFully(file, trailer(this.#bytes, seed), fileBytes(this.#bytes) - trailer(0, 0).length)
+      await file.write([trailer(this.#bytes, seed)], fileBytes(this.#bytes) - trailer(0, 0).length)
       await file.sync()
       await file.close()
       await ending.commit()
@@ -122,7 +122,7 @@ export class FileWriter implements SnapshotWriter {
     const { frame, seed, file } = this.#start
     const rest = frame.slice(0, this.#filled + 4)
     seal(rest, seed, this.#blocks)
-    await writeFully(file, rest, frameAt(this.#blocks))
+    await file.write([rest], frameAt(this.#blocks))
   }
 
   async #abandon(): Promise<void> {
@@ -141,12 +141,5 @@ export class FileWriter implements SnapshotWriter {
       this.#failed ??= error
     })
     return done
-  }
-}
-
-async function writeFully(file: FileHandle, bytes: Uint8Array, position: number): Promise<void> {
-  for (let at = 0; at < bytes.length; ) {
-    const { bytesWritten } = await file.write(bytes, at, bytes.length - at, position + at)
-    at += bytesWritten
   }
 }

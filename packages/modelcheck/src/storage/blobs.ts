@@ -3,7 +3,7 @@ import { isRaftkitError, type SnapshotStore, type SnapshotWriter } from '@raftki
 import { type FileSnapshots, fileSnapshots } from '@raftkit/files'
 import type { Exploration, ExploreOptions } from '../explore/explore.ts'
 import { Violation } from '../explore/model.ts'
-import { afterPowerCut, blank, Disk, type Image, mounted, mountPoint } from './disk.ts'
+import { afterPowerCut, blank, Disk, type Image, mountPoint } from './disk.ts'
 
 /** One call of a snapshot store, as the port has them. */
 interface Call {
@@ -24,7 +24,6 @@ export async function exploreBlobs(
   options: ExploreOptions = {},
   disk: Disk = new Disk(),
 ): Promise<Exploration> {
-  const unmount = mounted(disk)
   const seen = new Set<string>()
   let transitions = 0
   let looked = 0
@@ -36,42 +35,38 @@ export async function exploreBlobs(
     deepest: longest,
     exhausted,
   })
-  try {
-    const waiting: (readonly Call[])[] = [[]]
-    for (let sequence = waiting.shift(); sequence !== undefined; sequence = waiting.shift()) {
-      longest = sequence.length
-      if ((looked++ & 0x1f) === 0) {
-        options.progress?.({ ...figures(false), waiting: waiting.length })
-        if (options.isOver?.() === true || seen.size >= (options.states ?? Number.POSITIVE_INFINITY))
-          return figures(false)
-      }
-      const { cuts, next } = await performed(disk, sequence)
-      for (const [at, { image, committed }] of cuts.entries()) {
-        for (const outcome of afterPowerCut(image)) {
-          transitions++
-          const key = keyOf(outcome, committed)
-          if (seen.has(key)) continue
-          seen.add(key)
-          try {
-            await checkAfter(disk, outcome, committed)
-          } catch (error) {
-            if (!(error instanceof Violation)) throw error
-            const steps = [
-              ...sequence.map(show),
-              at === cuts.length - 1
-                ? 'the power fails'
-                : `the power fails after file operation ${at + 1} of the last call`,
-            ]
-            return { ...figures(false), violation: { invariant: error.invariant, what: error.message, steps } }
-          }
+  const waiting: (readonly Call[])[] = [[]]
+  for (let sequence = waiting.shift(); sequence !== undefined; sequence = waiting.shift()) {
+    longest = sequence.length
+    if ((looked++ & 0x1f) === 0) {
+      options.progress?.({ ...figures(false), waiting: waiting.length })
+      if (options.isOver?.() === true || seen.size >= (options.states ?? Number.POSITIVE_INFINITY))
+        return figures(false)
+    }
+    const { cuts, next } = await performed(disk, sequence)
+    for (const [at, { image, committed }] of cuts.entries()) {
+      for (const outcome of afterPowerCut(image)) {
+        transitions++
+        const key = keyOf(outcome, committed)
+        if (seen.has(key)) continue
+        seen.add(key)
+        try {
+          await checkAfter(disk, outcome, committed)
+        } catch (error) {
+          if (!(error instanceof Violation)) throw error
+          const steps = [
+            ...sequence.map(show),
+            at === cuts.length - 1
+              ? 'the power fails'
+              : `the power fails after file operation ${at + 1} of the last call`,
+          ]
+          return { ...figures(false), violation: { invariant: error.invariant, what: error.message, steps } }
         }
       }
-      if (sequence.length < calls) for (const call of next) waiting.push([...sequence, call])
     }
-    return figures(true)
-  } finally {
-    unmount()
+    if (sequence.length < calls) for (const call of next) waiting.push([...sequence, call])
   }
+  return figures(true)
 }
 
 interface Cut {
@@ -83,7 +78,7 @@ interface Cut {
 /** Makes the calls; what the disk held after each file operation of the last one and when it was done, and which calls may follow. */
 async function performed(disk: Disk, sequence: readonly Call[]): Promise<{ cuts: Cut[]; next: Call[] }> {
   disk.mount(blank)
-  const store = await fileSnapshots(directory)
+  const store = await fileSnapshots(directory, { disk })
   const writers = new Map<string, SnapshotWriter>()
   const complete = new Set<'a' | 'b'>()
   const cuts: Cut[] = []
@@ -136,7 +131,7 @@ async function performed(disk: Disk, sequence: readonly Call[]): Promise<{ cuts:
 /** A new process opens what the power cut has left. */
 async function checkAfter(disk: Disk, outcome: Image, committed: ReadonlySet<'a' | 'b'>): Promise<void> {
   disk.mount(outcome)
-  const store = await fileSnapshots(directory)
+  const store = await fileSnapshots(directory, { disk })
   for (const name of ['a', 'b'] as const) {
     const held = await contentOf(store, name)
     if (held === undefined) {

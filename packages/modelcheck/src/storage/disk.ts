@@ -1,4 +1,4 @@
-import { createRequire, syncBuiltinESMExports } from 'node:module'
+import type { DiskFile, Disk as Seam } from '@raftkit/files'
 
 /** Where the modelled disk is mounted; all other paths are the real ones. */
 export const mountPoint = '/modelled-disk'
@@ -24,13 +24,14 @@ export const blank: Image = { folders: new Map([[mountPoint, { durable: new Map(
 const now = <T>({ durable, since }: { readonly durable: T; readonly since: readonly T[] }): T => since.at(-1) ?? durable
 
 /** A disk in memory that tells of every operation which changes it. */
-export class Disk {
+export class Disk implements Seam {
   image: Image = blank
   /** Called after each operation that changed something. */
   changed: () => void = () => {}
   /** Of these, flushes do nothing: for a test that it is noticed. */
   readonly #lies: 'files' | 'folders' | undefined
   #nextId = 1
+  #nextRandom = 1
 
   constructor(lies?: 'files' | 'folders') {
     this.#lies = lies
@@ -68,19 +69,18 @@ export class Disk {
     return now(this.#folder(folder)).get(name)
   }
 
-  async mkdir(path: string): Promise<void> {
-    if (this.image.folders.has(path)) throw failure('EEXIST', path)
-    this.#names(split(path)[0], (names) => names.set(split(path)[1], 0))
+  async createDirectory(path: string): Promise<void> {
+    if (this.image.folders.has(path)) return
+    const [above] = split(path)
+    await this.createDirectory(above)
+    this.#names(above, (names) => names.set(split(path)[1], 0))
     const folders = new Map(this.image.folders).set(path, { durable: new Map(), since: [] })
     this.image = { ...this.image, folders }
+    await this.syncDirectory(above)
   }
 
-  async readdir(path: string): Promise<string[]> {
-    return [...now(this.#folder(path)).keys()]
-  }
-
-  async access(path: string): Promise<void> {
-    if (this.#idOf(path) === undefined) throw failure('ENOENT', path)
+  async list(path: string): Promise<string[]> {
+    return this.image.folders.has(path) ? [...now(this.#folder(path)).keys()] : []
   }
 
   async rename(from: string, to: string): Promise<void> {
@@ -92,67 +92,84 @@ export class Disk {
     })
   }
 
-  async rm(path: string): Promise<void> {
+  async remove(path: string): Promise<void> {
     if (this.#idOf(path) !== undefined) this.#names(split(path)[0], (names) => names.delete(split(path)[1]))
   }
 
-  async open(path: string, flags: string | number): Promise<object> {
-    if (this.image.folders.has(path)) return this.#folderHandle(path)
+  async syncDirectory(path: string): Promise<void> {
+    if (this.#lies === 'folders') return
+    const folder = this.#folder(path)
+    const folders = new Map(this.image.folders).set(path, { durable: now(folder), since: [] })
+    this.image = { ...this.image, folders }
+    this.changed()
+  }
+
+  async lock(): Promise<{ release(): Promise<void> }> {
+    return { release: async () => {} }
+  }
+
+  /** Time stands still. */
+  pause(_milliseconds: number, signal: AbortSignal): Promise<void> {
+    return new Promise((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+  }
+
+  random(into: Uint8Array): void {
+    new DataView(into.buffer, into.byteOffset).setUint32(0, this.#nextRandom++)
+  }
+
+  async open(path: string, how: 'read' | 'write' | 'through'): Promise<DiskFile> {
     const [folder, name] = split(path)
     let id = this.#idOf(path)
     if (id === undefined) {
-      if (flags === 'r') throw failure('ENOENT', path)
+      if (how === 'read') throw failure('ENOENT', path)
       id = this.#nextId++
       const files = new Map(this.image.files).set(id, { id, durable: new Uint8Array(), since: [] })
       this.image = { ...this.image, files }
       const created = id
       this.#names(folder, (names) => names.set(name, created))
     }
-    return this.#fileHandle(id)
+    return this.#fileHandle(id, how === 'through')
   }
 
-  #folderHandle(path: string): object {
-    return {
-      sync: async () => {
-        if (this.#lies === 'folders') return
-        const folder = this.#folder(path)
-        const folders = new Map(this.image.folders).set(path, { durable: now(folder), since: [] })
-        this.image = { ...this.image, folders }
-        this.changed()
-      },
-      close: async () => {},
-    }
-  }
-
-  #fileHandle(id: number): object {
+  #fileHandle(id: number, through: boolean): DiskFile {
     const content = (): Uint8Array => now(this.image.files.get(id)!)
+    const sync = async (): Promise<void> => {
+      if (this.#lies === 'files') return
+      const files = new Map(this.image.files).set(id, { id, durable: content(), since: [] })
+      this.image = { ...this.image, files }
+      this.changed()
+    }
     return {
-      stat: async () => ({ size: content().length }),
-      read: async (target: Uint8Array, offset: number, length: number, position: number) => {
-        const part = content().subarray(position, position + length)
-        target.set(part, offset)
-        return { bytesRead: part.length }
+      size: async () => content().length,
+      read: async (into, position) => {
+        const part = content().subarray(position, position + into.length)
+        into.set(part)
+        return part.length
       },
-      write: async (source: Uint8Array, offset: number, length: number, position: number) => {
+      write: async (parts, position) => {
         const old = content()
-        const whole = new Uint8Array(Math.max(old.length, position + length))
+        const whole = new Uint8Array(
+          Math.max(
+            old.length,
+            parts.reduce((end, { length }) => end + length, position),
+          ),
+        )
         whole.set(old)
-        whole.set(source.subarray(offset, offset + length), position)
+        let at = position
+        for (const part of parts) {
+          whole.set(part, at)
+          at += part.length
+        }
         this.#file(id, whole)
-        return { bytesWritten: length }
+        if (through) await sync()
       },
-      truncate: async (length: number) => {
-        if (content().length === length) return
-        const whole = new Uint8Array(length)
-        whole.set(content().subarray(0, length))
+      truncate: async (size) => {
+        if (content().length === size) return
+        const whole = new Uint8Array(size)
+        whole.set(content().subarray(0, size))
         this.#file(id, whole)
       },
-      sync: async () => {
-        if (this.#lies === 'files') return
-        const files = new Map(this.image.files).set(id, { id, durable: content(), since: [] })
-        this.image = { ...this.image, files }
-        this.changed()
-      },
+      sync,
       close: async () => {},
     }
   }
@@ -197,26 +214,6 @@ function torn(before: Uint8Array, after: Uint8Array): Uint8Array {
   mixed.set(before.subarray(0, mixed.length))
   mixed.set(after.subarray(0, Math.min(middle, mixed.length)))
   return mixed
-}
-
-/** Puts the disk under `node:fs/promises` of this thread. Returns how to take it away. */
-export function mounted(disk: Disk): () => void {
-  const promises = createRequire(import.meta.url)('node:fs/promises') as Record<string, (...args: never[]) => unknown>
-  const operations = ['mkdir', 'readdir', 'access', 'rename', 'rm', 'open'] as const
-  const real = operations.map((name) => promises[name]!)
-  operations.forEach((name, at) => {
-    promises[name] = (path: string, ...rest: unknown[]) =>
-      path.startsWith(mountPoint)
-        ? (disk[name] as (...args: unknown[]) => unknown).call(disk, path, ...rest)
-        : (real[at] as (...args: unknown[]) => unknown)(path, ...rest)
-  })
-  syncBuiltinESMExports()
-  return () => {
-    operations.forEach((name, at) => {
-      promises[name] = real[at]!
-    })
-    syncBuiltinESMExports()
-  }
 }
 
 function split(path: string): [folder: string, name: string] {
