@@ -80,8 +80,12 @@ export function onFound(raft: Raft, from: Sender, message: Found): void {
         founder.id === from.id ? { ...founder, incarnation: from.incarnation } : founder,
       )
     : founding.founders
-  const stated = new Map(founding.stated).set(from.id, canonical(message.founders))
-  const answers = !message.founders.every(({ incarnation }, at) => incarnation === founders[at]!.incarnation)
+  const said = canonical(message.founders)
+  const stated = new Map(founding.stated).set(from.id, said)
+  // What was said before is answered in its time, or two that wait for a third would talk without pause.
+  const answers =
+    founding.stated.get(from.id) !== said &&
+    !message.founders.every(({ incarnation }, at) => incarnation === founders[at]!.incarnation)
   raft.founding = { founders, stated, sendAt: news ? raft.now : founding.sendAt }
   if (answers && !news) raft.send(from, { type: 'found', done: false, founders })
   foundIfAgreed(raft)
