@@ -1,6 +1,7 @@
 import { runCase } from './harness/case.ts'
 import { command } from './harness/command.ts'
 import { parts } from './parts.ts'
+import { report } from './report/report.ts'
 
 // A case's process loads its own part alone.
 if (process.argv[2] === '--case') {
@@ -8,5 +9,5 @@ if (process.argv[2] === '--case') {
 } else {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(130))
   const all = await Promise.all(Object.values(parts).map((load) => load()))
-  process.exitCode = await command(process.argv.slice(2), all, () => 'no report is built yet')
+  process.exitCode = await command(process.argv.slice(2), all, () => report(all))
 }

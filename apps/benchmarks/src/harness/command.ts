@@ -18,8 +18,14 @@ export async function command(args: readonly string[], parts: readonly Part[], r
   }
   if (wish === 'help') console.log(usage)
   else if (wish === 'list') console.log(parts.map(entry).join('\n'))
-  else if (wish.part === 'report') console.log(report())
-  else if (wish.background) inBackground(args, wish)
+  else if (wish.part === 'report') {
+    try {
+      console.log(report())
+    } catch (error) {
+      console.error((error as Error).message)
+      return 1
+    }
+  } else if (wish.background) inBackground(args, wish)
   else return wish.part === 'all' ? all(parts, wish) : one(parts.find(({ name }) => name === wish.part)!, wish)
   return 0
 }
