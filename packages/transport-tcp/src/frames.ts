@@ -1,0 +1,104 @@
+/*
+ * After the greeting, both sides send words of 32 bits, little-endian: the length of the frame that follows, or `alive`,
+ * which nothing follows. Frames are below 2^28 bytes, so any other word is malformed.
+ */
+const wordBytes = 4
+const aliveWord = 0xffff_ffff
+export const alive: Buffer = Buffer.from([0xff, 0xff, 0xff, 0xff])
+
+/** From this size on, a part goes to the socket as it is; below, a copy costs less than one more buffer to write. */
+const referredBytes = 8192
+
+/** What is written for these frames, to be written in one go. `bytes`: the sum of all parts. */
+export function encodeFrames(frames: readonly (readonly Uint8Array[])[], bytes: number): Uint8Array[] {
+  const chunks: Uint8Array[] = []
+  let copied = bytes + frames.length * wordBytes
+  if (bytes >= referredBytes)
+    for (const parts of frames) for (const part of parts) if (part.length >= referredBytes) copied -= part.length
+  const copies = Buffer.allocUnsafe(copied)
+  let from = 0
+  let to = 0
+  for (const parts of frames) {
+    let length = 0
+    for (const part of parts) length += part.length
+    copies[to] = length
+    copies[to + 1] = length >>> 8
+    copies[to + 2] = length >>> 16
+    copies[to + 3] = length >>> 24
+    to += wordBytes
+    for (const part of parts) {
+      if (part.length < referredBytes) {
+        copies.set(part, to)
+        to += part.length
+      } else {
+        chunks.push(copies.subarray(from, to), part)
+        from = to
+      }
+    }
+  }
+  if (to > from) chunks.push(copies.subarray(from, to))
+  return chunks
+}
+
+/** Cuts what arrives into frames. */
+export class FrameReader {
+  readonly #maxFrameBytes: number
+  readonly #hand: (frame: Uint8Array) => void
+  /** Bytes of a word that is not whole. */
+  readonly #word: Uint8Array = new Uint8Array(wordBytes)
+  #wordFilled = 0
+  /** A frame that is not whole. */
+  #frame: Uint8Array | undefined
+  #frameFilled = 0
+
+  constructor(maxFrameBytes: number, hand: (frame: Uint8Array) => void) {
+    this.#maxFrameBytes = maxFrameBytes
+    this.#hand = hand
+  }
+
+  /** False: from here on these are no frames. A frame that is whole within `chunk` is a view of it. */
+  read(chunk: Uint8Array): boolean {
+    let at = 0
+    while (at < chunk.length) {
+      if (this.#frame) {
+        at = this.#fill(this.#frame, chunk, at)
+        continue
+      }
+      let length: number
+      if (this.#wordFilled === 0 && at + wordBytes <= chunk.length) {
+        length = wordAt(chunk, at)
+        at += wordBytes
+      } else {
+        this.#word[this.#wordFilled++] = chunk[at++]!
+        if (this.#wordFilled < wordBytes) continue
+        this.#wordFilled = 0
+        length = wordAt(this.#word, 0)
+      }
+      if (length === aliveWord) continue
+      if (length > this.#maxFrameBytes) return false
+      if (at + length <= chunk.length) {
+        this.#hand(new Uint8Array(chunk.buffer, chunk.byteOffset + at, length))
+        at += length
+      } else {
+        this.#frame = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
+        this.#frameFilled = 0
+      }
+    }
+    return true
+  }
+
+  #fill(frame: Uint8Array, chunk: Uint8Array, at: number): number {
+    const end = Math.min(chunk.length, at + frame.length - this.#frameFilled)
+    frame.set(chunk.subarray(at, end), this.#frameFilled)
+    this.#frameFilled += end - at
+    if (this.#frameFilled === frame.length) {
+      this.#frame = undefined
+      this.#hand(frame)
+    }
+    return end
+  }
+}
+
+function wordAt(bytes: Uint8Array, at: number): number {
+  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
+}
