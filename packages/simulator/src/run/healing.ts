@@ -1,4 +1,3 @@
-import { goodDisk } from '../world/disk/wear.ts'
 import { fairWeather } from '../world/network/weather.ts'
 import type { Run } from './run.ts'
 
@@ -9,8 +8,7 @@ export function heal(run: Run): void {
   world.network.heal()
   world.network.setWeather(fairWeather)
   for (const server of servers) {
-    server.disk.wear = goodDisk
-    server.disk.free()
+    server.disk.heal()
     server.slow = 0
     if (server.paused) server.resume()
     // Damage that nobody has read yet comes to light when it starts again.

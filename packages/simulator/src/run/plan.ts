@@ -28,6 +28,8 @@ export interface Plan {
   /** What is done to the cluster, in order of `at`. Every kind in it must happen before the safety phase ends, or the run fails. */
   readonly acts: readonly Act[]
   readonly workload: WorkloadPlan
+  /** Somebody reads `node.events()` of every node, and pauses for up to so many milliseconds now and then. */
+  readonly listen?: { readonly buffer: number; readonly pause: number }
 }
 
 /** Options of `createNode` that are the same on all servers. */

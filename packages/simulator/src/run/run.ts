@@ -9,6 +9,7 @@ import { Nemesis } from './acts/nemesis.ts'
 import { Operator } from './acts/operator.ts'
 import { Caretaker } from './caretaker.ts'
 import { History } from './history.ts'
+import { Listeners } from './listeners.ts'
 import { type Plan, planServers, serverId } from './plan.ts'
 import { Client } from './workload/client.ts'
 import { Ledger } from './workload/ledger.ts'
@@ -25,6 +26,7 @@ export class Run {
   readonly operator: Operator
   readonly caretaker: Caretaker
   readonly nemesis: Nemesis
+  readonly listeners: Listeners
   readonly clients: readonly Client[]
   /** Outcomes of operations, and whatever else is worth counting. */
   readonly counts: Map<string, number> = new Map()
@@ -55,6 +57,7 @@ export class Run {
     this.operator = new Operator(this)
     this.caretaker = new Caretaker(this)
     this.nemesis = new Nemesis(this)
+    this.listeners = new Listeners(this)
     this.clients = Array.from({ length: plan.workload.clients }, (_, i) => new Client(this, `c${i + 1}`))
   }
 
@@ -70,6 +73,7 @@ export class Run {
     const tick = (): void => {
       this.caretaker.tick()
       if (!this.healing) this.nemesis.tick()
+      this.listeners.tick()
       world.after(interval, tick)
     }
     world.after(interval, tick)
@@ -127,6 +131,7 @@ export class Run {
 
   #watcher(): Watcher {
     return {
+      told: (server, event) => this.listeners.told(server, event),
       crashed: (server, how) => this.caretaker.crashed(server, how),
       fault: ({ kind }) => this.faults.set(kind, (this.faults.get(kind) ?? 0) + 1),
     }

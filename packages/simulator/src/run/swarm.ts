@@ -35,6 +35,7 @@ export function drawPlan(seed: number, events = 20_000): Plan {
       everyEntries: (node.snapshots as { readonly everyEntries: number }).everyEntries,
     }),
     workload: drawWorkload(random.split('workload'), node, events),
+    ...drawListen(random.split('listen'), node.timing.electionTimeout!),
   }
 }
 
@@ -199,6 +200,11 @@ function drawActs(random: Random, circumstances: Circumstances): Act[] {
       lasts: Math.ceil((timeout * magnitude(random, 80)) / 10),
     }))
     .sort((a, b) => a.at - b.at)
+}
+
+function drawListen(random: Random, electionTimeout: number): Pick<Plan, 'listen'> {
+  if (!random.chance(0.25)) return {}
+  return { listen: { buffer: random.pick([1, 8, 1000]), pause: electionTimeout * random.pick([0.01, 0.5]) } }
 }
 
 function drawWorkload(random: Random, node: NodePlan, events: number): WorkloadPlan {

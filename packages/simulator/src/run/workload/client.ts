@@ -22,7 +22,7 @@ export class Client {
   readonly #seen = new Map<string, number>()
   /** Set while an operation is under way. */
   busy: Operation | undefined
-  /** How many orders it has come to. */
+  /** The number after the last order that it came to. */
   begun = 0
   #stopped = false
 
@@ -39,9 +39,9 @@ export class Client {
   async start(): Promise<void> {
     const { world, plan } = this.#run
     for (let number = 0; !this.#stopped && number < plan.workload.operations; number++) {
-      this.begun = number + 1
       const order = this.#orders(number)
       if (!order) continue
+      this.begun = number + 1
       if (order.pause > 0) await world.sleep(order.pause)
       while (this.#run.quiet && !this.#stopped) await world.sleep(plan.node.timing.electionTimeout! / 4)
       if (this.#stopped) return

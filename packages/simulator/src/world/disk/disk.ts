@@ -76,6 +76,14 @@ export class Disk {
     for (const { log } of this.#groups.values()) log.flush(process)
   }
 
+  /** From now on it is a good disk. What is damaged stays so, and a flush under way takes as long as it takes. */
+  heal(): void {
+    this.wear = goodDisk
+    this.#stall = 0
+    this.#failing = false
+    this.free()
+  }
+
   /** One bit of something at rest turns. False: there is nothing of that kind, or no good copy would be left (`World.mayDamage`). */
   rot(kind: 'record' | 'blob' | 'state'): boolean {
     const { random } = this
