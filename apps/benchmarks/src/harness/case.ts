@@ -13,7 +13,7 @@ export interface CaseContext {
   readonly directory: string
   /** Starts another case of this part in a process of its own, which ends with this one: the far end of a wire, a member. */
   start(name: string, input: unknown, execArgv?: readonly string[]): Helper
-  /** To and from whoever started this case. `next` waits; it rejects when the other side is gone. */
+  /** To and from whoever started this case. `next` waits; it rejects when the other side is gone, with its reason. */
   tell(message: unknown): void
   next(): Promise<unknown>
 }
@@ -65,6 +65,7 @@ export function startCase(start: Start): Helper {
   alive.add(child)
   const inbox = new Inbox()
   let words = ''
+  let isDone = false
   for (const stream of [child.stdout!, child.stderr!])
     stream.setEncoding('utf8').on('data', (text: string) => {
       words = (words + text).slice(-2000)
@@ -76,19 +77,24 @@ export function startCase(start: Start): Helper {
       fail(`did not end within ${limit} s`)
       child.kill('SIGKILL')
     }, limit * 1000)
-    const fail = (reason: string) =>
-      reject(new Error(`${start.part}/${start.name} ${reason}${words && `\n${words.trim()}`}`))
+    const fail = (reason: string) => {
+      const error = new Error(`${start.part}/${start.name} ${reason}${words && `\n${words.trim()}`}`)
+      reject(error)
+      return error
+    }
     child.on('message', (message: Message) => {
       if (message.type === 'told') inbox.put(message.told)
-      if (message.type === 'result') resolve(message.sample)
-      if (message.type === 'failed') fail(`failed: ${message.reason}`)
+      if (message.type === 'result') {
+        isDone = true
+        resolve(message.sample)
+      }
+      if (message.type === 'failed') inbox.end(fail(`failed: ${message.reason}`))
     })
     child.on('error', (error) => fail(`did not start: ${error.message}`))
     child.on('close', (code, signal) => {
       clearTimeout(timer)
       alive.delete(child)
-      fail(`ended with ${signal ?? `code ${code}`} before its result`)
-      inbox.end()
+      inbox.end(fail(isDone ? 'is over' : `ended with ${signal ?? `code ${code}`} before its result`))
     })
   })
   result.catch(() => {})
@@ -116,7 +122,7 @@ export async function runCase(find: (name: string) => Promise<Part>): Promise<vo
   })
   const directory = mkdtempSync(join(start.parent, `${start.name}-`))
   const helpers: Helper[] = []
-  process.on('exit', () => rmSync(directory, { recursive: true, force: true }))
+  process.on('exit', () => rmSync(directory, { recursive: true, force: true, maxRetries: 5 }))
   try {
     const run: Case | undefined = (await find(start.part)).cases[start.name]
     if (!run) throw new Error(`${start.part} has no case ${start.name}`)
@@ -155,7 +161,7 @@ export async function runCase(find: (name: string) => Promise<Part>): Promise<vo
 class Inbox {
   readonly #messages: unknown[] = []
   readonly #waiting: { resolve: (message: unknown) => void; reject: (error: Error) => void }[] = []
-  #ended = false
+  #ended: Error | undefined
 
   put(message: unknown): void {
     const next = this.#waiting.shift()
@@ -165,12 +171,13 @@ class Inbox {
 
   take(): Promise<unknown> {
     if (this.#messages.length > 0) return Promise.resolve(this.#messages.shift())
-    if (this.#ended) return Promise.reject(new Error('the other process is gone'))
+    if (this.#ended) return Promise.reject(this.#ended)
     return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }))
   }
 
-  end(): void {
-    this.#ended = true
-    for (const { reject } of this.#waiting.splice(0)) reject(new Error('the other process is gone'))
+  /** Whoever waits is told why there will be nothing; what has come can still be taken. */
+  end(why: Error): void {
+    this.#ended ??= why
+    for (const { reject } of this.#waiting.splice(0)) reject(this.#ended)
   }
 }

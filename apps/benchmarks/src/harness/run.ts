@@ -21,7 +21,7 @@ export async function run(part: Part, order: Order, say: (line: string) => void)
   const started = new Date()
   mkdirSync(resultsDirectory, { recursive: true })
   const directory = mkdtempSync(join(resolve(resultsDirectory), 'scratch-'))
-  const remove = () => rmSync(directory, { recursive: true, force: true })
+  const remove = () => rmSync(directory, { recursive: true, force: true, maxRetries: 5 })
   process.on('exit', remove)
 
   const span = (name: string, input: unknown, of = seconds): Start => {
