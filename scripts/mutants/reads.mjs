@@ -38,8 +38,8 @@ export const reads = [
   ),
   plant('read-before-applied', 'Q4', 'a read is answered before the machine holds what it must see', 'etcd#13464', [
     'raftkit/reads',
-    'this.#replica.applier.between(index, run, ending.fail)',
-    'this.#replica.applier.between(0, run, ending.fail)',
+    'this.#replica.applier.between(index, run, (error) => ending.fail(error))',
+    'this.#replica.applier.between(0, run, (error) => ending.fail(error))',
   ]),
   plant(
     'lease-from-receipt',

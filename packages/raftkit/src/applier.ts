@@ -87,7 +87,7 @@ export class Applier {
   }
 
   apply(from: Index, to: Index, records: readonly Uint8Array[] | undefined): void {
-    this.#add(() => (records ? this.#applyRecords(from, split(records, from, to)) : this.#applyFromLog(from, to)))
+    this.#add(() => (records ? this.#applyRecords(from, new Records(records, from, to)) : this.#applyFromLog(from, to)))
   }
 
   /** `chunks` of the snapshot replace the machine's state, after what is being applied. */
@@ -114,8 +114,8 @@ export class Applier {
       fail(this.#stopped)
       return
     }
-    this.#readers.push({ index, run, fail })
-    if (!this.#inside) this.#read()
+    if (index <= this.#index && !this.#inside) run()
+    else this.#readers.push({ index, run, fail })
   }
 
   /** Nothing is applied any more; who waits for a read is told. Resolves when the machine is left alone. */
@@ -188,17 +188,17 @@ export class Applier {
         throw error
       })
       if (this.#stopped || run === undefined) return
-      const records = split([run.bytes], next, to)
-      this.#verify(next, records)
-      await this.#applyRecords(next, records)
+      this.#verify(run.bytes, next, to)
+      await this.#applyRecords(next, new Records([run.bytes], next, to))
     }
   }
 
   /** Records that come from the disk must be what was written; those from memory were verified when they came there. */
-  #verify(from: Index, records: readonly Uint8Array[]): void {
+  #verify(bytes: Uint8Array, from: Index, to: Index): void {
     const seed = this.#checksumSeed()
     try {
-      for (let at = 0; at < records.length; at++) verifyRecord(records[at]!, 0, seed, from + at)
+      for (let index = from, at = 0; index <= to && at < bytes.length; index++)
+        at = verifyRecord(bytes, at, seed, index)
     } catch (error) {
       if (!isRaftkitError(error, 'MALFORMED')) throw error
       throw new RaftkitError(
@@ -209,34 +209,34 @@ export class Applier {
     }
   }
 
-  #applyRecords(from: Index, records: readonly Uint8Array[]): void | Promise<void> {
+  #applyRecords(from: Index, records: Records): void | Promise<void> {
     if (from !== this.#index + 1)
       throw new RaftkitError('INVARIANT', `entry ${from} was handed out after entry ${this.#index}`)
-    for (let at = 0; at < records.length; at += batchCommands) {
-      const working = this.#applyBatch(records.slice(at, at + batchCommands))
-      if (working) return working.then(() => this.#applyRest(records.slice(at + batchCommands)))
+    return this.#applyRest(records)
+  }
+
+  #applyRest(records: Records): void | Promise<void> {
+    while (!records.ended && !this.#stopped) {
+      const working = this.#applyBatch(records)
+      if (working) return working.then(() => this.#applyRest(records))
     }
   }
 
-  async #applyRest(records: readonly Uint8Array[]): Promise<void> {
-    if (records.length > 0 && !this.#stopped) await this.#applyRecords(this.#index + 1, records)
-  }
-
-  #applyBatch(records: readonly Uint8Array[]): void | Promise<void> {
+  #applyBatch(records: Records): void | Promise<void> {
     const began = this.#environment.now()
     const from = this.#index + 1
     const commands: Command[] = []
     let bytes = 0
+    let last = this.#index
     let term = this.#term
-    for (let i = 0; i < records.length; i++) {
-      const record = records[i]!
-      const { kind, index, time, seed, payload, ...of } = readRecord(record, 0)
-      if (index !== from + i) throw new RaftkitError('INVARIANT', `entry ${index} stands where ${from + i} belongs`)
-      bytes += record.length
-      term = of.term
-      if (kind === recordKind.command) commands.push({ index, time, seed, data: payload })
+    for (; !records.ended && last - this.#index < batchCommands; last++, records.next()) {
+      const record = readRecord(records.piece, records.at)
+      const { index, time, seed } = record
+      if (index !== last + 1) throw new RaftkitError('INVARIANT', `entry ${index} stands where ${last + 1} belongs`)
+      bytes += records.end - records.at
+      term = record.term
+      if (record.kind === recordKind.command) commands.push({ index, time, seed, data: record.payload })
     }
-    const last = from + records.length - 1
     const finish = (results: readonly Uint8Array[]): void => {
       this.#inside = false
       if (this.#stopped) return
@@ -265,20 +265,44 @@ export class Applier {
   }
 }
 
-/** The records of pieces of the log, each of which holds some end to end, `from` … `to` at most. */
-function split(pieces: readonly Uint8Array[], from: Index, to: Index): Uint8Array[] {
-  const records: Uint8Array[] = []
-  for (const bytes of pieces) {
-    for (let at = 0; at < bytes.length && from + records.length <= to; ) {
-      const end = at + recordHeaderBytes <= bytes.length ? recordEnd(bytes, at) : Number.POSITIVE_INFINITY
-      if (end < at + recordHeaderBytes || end > bytes.length)
-        throw new RaftkitError('DAMAGED', `record ${from + records.length} of the log is cut short`)
-      records.push(bytes.subarray(at, end))
-      at = end
-    }
+/** Walks the records `from` … `to`, at most, of pieces of the log that each hold some end to end. Throws `DAMAGED` for one that is cut short, or if there is none. */
+class Records {
+  /** Where the current record stands: from `at` to `end` of `piece`. */
+  piece: Uint8Array = new Uint8Array()
+  at = 0
+  end = 0
+  readonly #pieces: readonly Uint8Array[]
+  #next = 0
+  #index: Index
+  readonly #to: Index
+
+  constructor(pieces: readonly Uint8Array[], from: Index, to: Index) {
+    this.#pieces = pieces
+    this.#index = from - 1
+    this.#to = to
+    this.next()
+    if (this.ended) throw new RaftkitError('DAMAGED', `the log gave no record for ${from}, which is committed`)
   }
-  if (records.length === 0) throw new RaftkitError('DAMAGED', `the log gave no record for ${from}, which is committed`)
-  return records
+
+  get ended(): boolean {
+    return this.end === 0
+  }
+
+  next(): void {
+    this.at = this.end
+    while (this.at === this.piece.length && this.#next < this.#pieces.length) {
+      this.piece = this.#pieces[this.#next++]!
+      this.at = 0
+    }
+    this.end = 0
+    if (this.at === this.piece.length || this.#index === this.#to) return
+    this.#index++
+    const room = this.piece.length - this.at
+    const end = room < recordHeaderBytes ? 0 : recordEnd(this.piece, this.at)
+    if (end < this.at + recordHeaderBytes || end > this.piece.length)
+      throw new RaftkitError('DAMAGED', `record ${this.#index} of the log is cut short`)
+    this.end = end
+  }
 }
 
 function resultLost(index: Index): RaftkitError {

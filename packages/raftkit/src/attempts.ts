@@ -1,15 +1,35 @@
 import { type Environment, type ErrorCode, isRaftkitError, RaftkitError } from '@raftkit/contract'
+import type { Deadlines, Due } from './deadlines.ts'
+import type { Caller } from './pending.ts'
 
 /** How an entry gets into the log. */
 export interface Placing {
   /**
-   * Places `data` and resolves with what applying it answered. Rejects with `outcome: 'refused'` only if this placement certainly did
-   * not happen and never will; every other rejection counts as unknown. `signal`: nobody waits any more.
+   * Places `data` and tells `caller`, not before it returns, what applying it answered. It rejects with `outcome: 'refused'` only if this
+   * placement certainly did not happen and never will; every other rejection, a throw too, counts as unknown.
    */
-  readonly propose: (data: Uint8Array, signal: AbortSignal) => Promise<Uint8Array>
+  readonly place: (data: Uint8Array, caller: Caller<Answer>) => Placement
   readonly environment: Environment
+  readonly deadlines: Deadlines
   /** Milliseconds for one attempt. */
   readonly attemptTimeout: number
+}
+
+export interface Answer {
+  readonly result: Uint8Array
+}
+
+export interface Placement {
+  /** Nobody waits any more. */
+  abandon(): void
+}
+
+/** What is to be placed, and who hears what came of it: one of the two, at most once. */
+export interface Placed {
+  /** Asked for each attempt: all must mean the same entry. */
+  entry(): Uint8Array
+  answered(result: Uint8Array): void
+  failed(error: unknown): void
 }
 
 /** What another attempt may cure. */
@@ -27,39 +47,29 @@ const passing: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
 const firstPause = 10
 const longestPause = 1000
 
-/** Places one entry again and again until it is answered, an error is final, or `stop`. Each callback comes at most once, and only one of them. */
-export class Attempts {
+/** Places one entry again and again until it is answered, an error is final, or `stop`. */
+export class Attempts implements Due {
+  deadline: number = Number.POSITIVE_INFINITY
   readonly #placing: Placing
-  readonly #data: () => Uint8Array
+  readonly #placed: Placed
   readonly #again: boolean
-  readonly #answered: (result: Uint8Array) => void
-  readonly #failed: (error: unknown) => void
   #count = 0
   #over = false
-  #placed = false
+  #mayBePlaced = false
   #lastError: unknown
-  #running: AbortController | undefined
-  #cancelTimer: () => void = nothing
+  #running: Attempt | undefined
+  #cancelPause: () => void = nothing
 
-  /** `data` is asked for each attempt: all must mean the same entry. `again`: whether there may be a second attempt. */
-  constructor(
-    placing: Placing,
-    data: () => Uint8Array,
-    again: boolean,
-    answered: (result: Uint8Array) => void,
-    failed: (error: unknown) => void,
-  ) {
+  /** `again`: whether there may be a second attempt. */
+  constructor(placing: Placing, placed: Placed, again: boolean) {
     this.#placing = placing
-    this.#data = data
+    this.#placed = placed
     this.#again = again
-    this.#answered = answered
-    this.#failed = failed
-    this.#attempt()
   }
 
   /** Some attempt may be in the log, now or later. */
   get placed(): boolean {
-    return this.#placed || this.#running !== undefined
+    return this.#mayBePlaced || this.#running !== undefined
   }
 
   /** Why the last attempt that ended came to nothing. */
@@ -67,54 +77,58 @@ export class Attempts {
     return this.#lastError
   }
 
+  /** The first attempt. None of `placed` is told before it returns. */
+  begin(): void {
+    const { place, environment, deadlines, attemptTimeout } = this.#placing
+    const attempt = new Attempt(this)
+    this.#running = attempt
+    this.#count++
+    this.deadline = environment.now() + attemptTimeout
+    deadlines.add(this)
+    try {
+      attempt.placement = place(this.#placed.entry(), attempt)
+    } catch (error) {
+      void Promise.resolve().then(() => this.lost(attempt, error))
+    }
+  }
+
   /** No callback from here on. `placed` stays what it was. */
   stop(): void {
     if (this.#over) return
     const running = this.#running
-    if (running) this.#placed = true
+    if (running) this.#mayBePlaced = true
     this.#end()
-    running?.abort()
+    running?.placement?.abandon()
   }
 
-  #attempt(): void {
-    const { propose, environment, attemptTimeout } = this.#placing
-    const running = new AbortController()
-    this.#running = running
-    this.#count++
-    if (attemptTimeout !== Number.POSITIVE_INFINITY)
-      this.#cancelTimer = environment.at(environment.now() + attemptTimeout, () => {
-        this.#lost(running, new RaftkitError('TIMEOUT', `no answer in ${attemptTimeout} ms`, { outcome: 'unknown' }))
-        running.abort()
-      })
-    let answer: Promise<Uint8Array>
-    try {
-      answer = propose(this.#data(), running.signal)
-    } catch (error) {
-      answer = Promise.reject(error)
-    }
-    answer.then(
-      // An answer that comes after its attempt was given up is as good as any: all attempts mean the same entry.
-      (result) => {
-        if (this.#over) return
-        this.#end()
-        this.#answered(result)
-      },
-      (error: unknown) => this.#lost(running, error),
-    )
+  /** The attempt takes too long: another one follows. */
+  expire(): void {
+    const running = this.#running
+    if (!running) return
+    const { attemptTimeout } = this.#placing
+    this.lost(running, new RaftkitError('TIMEOUT', `no answer in ${attemptTimeout} ms`, { outcome: 'unknown' }))
+    running.placement?.abandon()
   }
 
-  #lost(attempt: AbortController, error: unknown): void {
+  /** An answer that comes after its attempt was given up is as good as any: all attempts mean the same entry. */
+  answered(result: Uint8Array): void {
+    if (this.#over) return
+    this.#end()
+    this.#placed.answered(result)
+  }
+
+  lost(attempt: Attempt, error: unknown): void {
     if (this.#over || attempt !== this.#running) return
     this.#running = undefined
-    this.#cancelTimer()
     this.#lastError = error
-    if (!(isRaftkitError(error) && error.outcome === 'refused')) this.#placed = true
+    this.#placing.deadlines.delete(this)
+    if (!(isRaftkitError(error) && error.outcome === 'refused')) this.#mayBePlaced = true
     if (this.#again && isRaftkitError(error) && (error.retryable || passing.has(error.code))) {
       const { environment } = this.#placing
-      this.#cancelTimer = environment.at(environment.now() + this.#pause(), () => this.#attempt())
+      this.#cancelPause = environment.at(environment.now() + this.#pause(), () => this.begin())
     } else {
       this.#end()
-      this.#failed(error)
+      this.#placed.failed(error)
     }
   }
 
@@ -128,8 +142,27 @@ export class Attempts {
   #end(): void {
     this.#over = true
     this.#running = undefined
-    this.#cancelTimer()
-    this.#cancelTimer = nothing
+    this.#placing.deadlines.delete(this)
+    this.#cancelPause()
+    this.#cancelPause = nothing
+  }
+}
+
+/** One of them, so that what an earlier one comes to is told from what the present one does. */
+class Attempt implements Caller<Answer> {
+  placement: Placement | undefined
+  readonly #attempts: Attempts
+
+  constructor(attempts: Attempts) {
+    this.#attempts = attempts
+  }
+
+  resolve({ result }: Answer): void {
+    this.#attempts.answered(result)
+  }
+
+  reject(error: unknown): void {
+    this.#attempts.lost(this, error)
   }
 }
 

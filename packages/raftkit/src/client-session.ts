@@ -3,15 +3,20 @@ import { type Environment, type Index, isRaftkitError, type Outcome, RaftkitErro
 import { AbortListeners } from './abort.ts'
 import { Attempts, type Placing } from './attempts.ts'
 import { type CommandOptions, ofInput } from './calls.ts'
+import { Deadlines } from './deadlines.ts'
 import { clientBytes, closeEntry, commandEntry, openEntry } from './entry.ts'
 import { Queue } from './queue.ts'
 import { type Result, readResult } from './result.ts'
 import { sessionWindow } from './sessions.ts'
-import { abortedError, leaderHintOf, WaitingCall } from './waiting-call.ts'
+import { abortedError, type CallKeeper, type Live, leaderHintOf, type Place, WaitingCall } from './waiting-call.ts'
 
 export interface ClientSessionOptions {
-  /** See `Placing`. A placement that is duplicated on its way does no harm. */
-  readonly propose: Placing['propose']
+  /**
+   * Places `data` in the log and resolves with what applying it answered. Rejects with `outcome: 'refused'` only if this placement certainly
+   * did not happen and never will; every other rejection counts as unknown. A placement that is duplicated on its way does no harm.
+   * `signal`: nobody waits any more.
+   */
+  readonly propose: (data: Uint8Array, signal: AbortSignal) => Promise<Uint8Array>
   readonly environment: Environment
   /**
    * An index that the log is known to have reached and committed, such as the local machine's `applied`. With it a session that was evicted
@@ -43,21 +48,31 @@ export interface ClientSession {
 }
 
 /** Throws `INVALID_OPTION`. */
-export function clientSession(options: ClientSessionOptions): ClientSession {
-  return new Client(options)
+export function clientSession({ propose, ...options }: ClientSessionOptions): ClientSession {
+  const place: Placing['place'] = (data, caller) => {
+    const waiting = new AbortController()
+    propose(data, waiting.signal).then(
+      (result) => caller.resolve({ result }),
+      (error) => caller.reject(error),
+    )
+    return { abandon: () => waiting.abort() }
+  }
+  return placingSession(place, new Deadlines(options.environment), options)
 }
 
-/** An open session as its client sees it. */
-interface Live {
-  readonly id: Index
-  next: number
-  /** The lowest command in flight, or `next`. */
-  low: number
-  readonly inFlight: Map<number, WaitingCall>
+/** As `clientSession`, for who can do with less than a promise and a signal for each attempt. */
+export function placingSession(
+  place: Placing['place'],
+  deadlines: Deadlines,
+  options: Omit<ClientSessionOptions, 'propose'>,
+): ClientSession {
+  return new Client(place, deadlines, options)
 }
 
 class Client implements ClientSession {
   readonly #placing: Placing
+  /** For commands that have a single attempt: it has all the time of the call. */
+  readonly #placingOnce: Placing
   readonly #applied: () => Index
   readonly #timeout: number
   readonly #maxSessions: number
@@ -71,11 +86,12 @@ class Client implements ClientSession {
   readonly #listeners = new AbortListeners()
   #closed: Promise<void> | undefined
 
-  constructor(options: ClientSessionOptions) {
-    const { propose, environment, applied = () => 0, maxSessions = 10_000, maxWaiting = 65_536 } = options
+  constructor(place: Placing['place'], deadlines: Deadlines, options: Omit<ClientSessionOptions, 'propose'>) {
+    const { environment, applied = () => 0, maxSessions = 10_000, maxWaiting = 65_536 } = options
     this.#timeout = milliseconds('timeout', options.timeout ?? 30_000)
     const attemptTimeout = milliseconds('attemptTimeout', options.attemptTimeout ?? 5_000)
-    this.#placing = { propose, environment, attemptTimeout }
+    this.#placing = { place, environment, deadlines, attemptTimeout }
+    this.#placingOnce = { ...this.#placing, attemptTimeout: Number.POSITIVE_INFINITY }
     this.#applied = applied
     this.#maxSessions = positiveInteger('maxSessions', maxSessions)
     this.#maxWaiting = positiveInteger('maxWaiting', maxWaiting)
@@ -85,7 +101,7 @@ class Client implements ClientSession {
     new Promise((resolve, reject) => {
       const { signal, retry = true } = options
       const timeout = options.timeout === undefined ? this.#timeout : milliseconds('timeout', options.timeout)
-      const bytes = ofInput(name, () => encodeValue(input))
+      const command = { name, input: ofInput(name, () => encodeValue(input)), retry }
       if (this.#closed) throw closedError('refused')
       if (signal?.aborted) throw abortedError(signal, 'refused')
       if (this.#waiting.size >= this.#maxWaiting)
@@ -93,11 +109,11 @@ class Client implements ClientSession {
           outcome: 'refused',
           retryable: true,
         })
-      const call = new WaitingCall(name, bytes, retry, resolve, reject, () => this.#calls.delete(call))
+      const { environment, deadlines } = this.#placing
+      const call = new WaitingCall(command, environment.now(), timeout, this.#keeper, resolve, reject)
       this.#calls.add(call)
-      call.limit(this.#placing.environment, timeout, signal, this.#listeners, (makeError) =>
-        this.#giveUp(call, makeError),
-      )
+      if (signal) call.ignore = this.#listeners.add(signal, () => call.abort(signal))
+      deadlines.add(call)
       this.#admit(call)
     })
 
@@ -114,13 +130,8 @@ class Client implements ClientSession {
     for (const call of this.#calls) this.#giveUp(call, closedError)
     if (!live) return
     await new Promise<void>((done) => {
-      new Attempts(
-        this.#placing,
-        () => closeEntry(live.id),
-        false,
-        () => done(),
-        () => done(),
-      )
+      const entry = (): Uint8Array => closeEntry(live.id)
+      new Attempts(this.#placing, { entry, answered: () => done(), failed: () => done() }, false).begin()
     })
   }
 
@@ -138,31 +149,35 @@ class Client implements ClientSession {
   #send(call: WaitingCall, live: Live): void {
     const seq = live.next++
     live.inFlight.set(seq, call)
-    // Before the first attempt: whatever index the entry gets, it lies above.
-    const after = this.#applied()
-    call.leave = () => {
+    // `after` is read before the first attempt: whatever index the entry gets, it lies above.
+    call.place = { live, seq, after: this.#applied() }
+    call.attempts = new Attempts(call.retry ? this.#placing : this.#placingOnce, call, call.retry)
+    call.attempts.begin()
+  }
+
+  readonly #keeper: CallKeeper = {
+    entry: ({ name, input }, { live, seq }) => commandEntry({ session: live.id, seq, low: live.low }, name, input),
+    answered: (call, place, bytes) => this.#answered(call, place, bytes),
+    failed: (call, error) => this.#failed(call, error),
+    giveUp: (call, makeError) => this.#giveUp(call, makeError),
+    ended: (call) => {
+      this.#calls.delete(call)
+      this.#placing.deadlines.delete(call)
+    },
+    left: ({ live, seq }) => {
       live.inFlight.delete(seq)
       while (live.low < live.next && !live.inFlight.has(live.low)) live.low++
       this.#refill()
-    }
-    call.attempts = new Attempts(
-      // A single attempt has all the time of the call.
-      call.retry ? this.#placing : { ...this.#placing, attemptTimeout: Number.POSITIVE_INFINITY },
-      () => commandEntry({ session: live.id, seq, low: live.low }, call.name, call.input),
-      call.retry,
-      (bytes) => this.#answered(call, bytes, { live, after }),
-      (error) => this.#failed(call, error),
-    )
+    },
   }
 
-  /** `sent`: in which session, and an index below that of any of its entries. */
-  #answered(call: WaitingCall, bytes: Uint8Array, sent: { readonly live: Live; readonly after: Index }): void {
+  #answered(call: WaitingCall, { live, after }: Place, bytes: Uint8Array): void {
     const result = read(bytes)
     if (result.type === 'unreadable') call.fail(result.error)
     else if (result.type !== 'expired') call.settle(result)
     else {
-      if (this.#live === sent.live) this.#leave()
-      if (result.horizon > sent.after) call.settle(result)
+      if (this.#live === live) this.#leave()
+      if (result.horizon > after) call.settle(result)
       else {
         // The session was used last before this call was sent: it was never executed, and in that session never will be.
         call.detach()
@@ -195,23 +210,21 @@ class Client implements ClientSession {
       this.#placing.environment.random(this.#client)
     }
     const client = this.#client
-    this.#opening = new Attempts(
-      this.#placing,
-      () => openEntry(client, this.#maxSessions),
-      true,
-      (bytes) => {
-        this.#opening = undefined
-        const result = read(bytes)
-        if (result.type === 'opened') {
-          this.#live = { id: result.session, next: 1, low: 1, inFlight: new Map() }
-          this.#refill()
-        } else this.#openingFailed(new RaftkitError('INVARIANT', `opening a session was answered ${result.type}`))
-      },
-      (error) => {
-        this.#opening = undefined
-        this.#openingFailed(error)
-      },
-    )
+    const opened = (bytes: Uint8Array): void => {
+      this.#opening = undefined
+      const result = read(bytes)
+      if (result.type === 'opened') {
+        this.#live = { id: result.session, next: 1, low: 1, inFlight: new Map() }
+        this.#refill()
+      } else this.#openingFailed(new RaftkitError('INVARIANT', `opening a session was answered ${result.type}`))
+    }
+    const failed = (error: unknown): void => {
+      this.#opening = undefined
+      this.#openingFailed(error)
+    }
+    const entry = (): Uint8Array => openEntry(client, this.#maxSessions)
+    this.#opening = new Attempts(this.#placing, { entry, answered: opened, failed }, true)
+    this.#opening.begin()
   }
 
   #openingFailed(error: unknown): void {

@@ -120,19 +120,20 @@ export function members(parts: MembersParts): Members {
       if (id === status.id && (type === 'remove' || (type as string) === 'replace')) ending.done(without(status))
       else ending.fail(new RaftkitError('UNKNOWN_OUTCOME', 'this node was removed meanwhile', { outcome: 'unknown' }))
     }
+    let unobserve: (() => void) | undefined
     return replica.pending.call<Config>(
       {
         effect: true,
         bytes: 0,
         event: (id) => ({ type: 'change', id, request, time: Math.floor(environment.wall()) }),
-        opened: (ending) =>
-          ending.onEnd(
-            hub.observe((event) => {
-              if (event.group !== replica.group) return
-              if (event.type === 'configuration' && event.committed) seen(event.config, event.index, ending)
-              else if (event.type === 'removed') left(ending)
-            }),
-          ),
+        opened(ending) {
+          unobserve = hub.observe((event) => {
+            if (event.group !== replica.group) return
+            if (event.type === 'configuration' && event.committed) seen(event.config, event.index, ending)
+            else if (event.type === 'removed') left(ending)
+          })
+        },
+        ended: () => unobserve?.(),
         accept: (answer, ending) => {
           if (answer.type !== 'committed') return
           asked = answer.index

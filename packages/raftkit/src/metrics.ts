@@ -1,5 +1,6 @@
-import { isVoter } from '@raftkit/contract'
+import { isRaftkitError, isVoter } from '@raftkit/contract'
 import type { NodeEvent } from './events.ts'
+import type { Proposing } from './proposal.ts'
 import type { NodeStatus } from './status.ts'
 
 export interface Sample {
@@ -19,14 +20,19 @@ export interface Metric {
 /** Upper bounds in seconds, from a fast disk's flush to an election. */
 const buckets = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10]
 
-class Histogram {
+export interface Counter {
+  value: number
+}
+
+export class Histogram {
   readonly counts: number[] = new Array(buckets.length + 1).fill(0)
   sum = 0
 
   observe(milliseconds: number): void {
     const seconds = milliseconds / 1000
-    const at = buckets.findIndex((bound) => seconds <= bound)
-    this.counts[at < 0 ? buckets.length : at]!++
+    let at = 0
+    while (at < buckets.length && seconds > buckets[at]!) at++
+    this.counts[at]!++
     this.sum += seconds
   }
 }
@@ -47,21 +53,33 @@ export class Metrics {
     this.#labels = labels
   }
 
-  count(name: string, labels: Labels = none, by = 1): void {
+  /** To be kept by who counts often. */
+  counter(name: string, labels: Labels = none): Counter {
     const key = keyOf(name, labels)
-    const counter = this.#counters.get(key)
-    if (counter) counter.value += by
-    else this.#counters.set(key, { name, labels, value: by })
+    let counter = this.#counters.get(key)
+    if (!counter) {
+      counter = { name, labels, value: 0 }
+      this.#counters.set(key, counter)
+    }
+    return counter
   }
 
-  observe(name: string, milliseconds: number, labels: Labels = none): void {
+  histogram(name: string, labels: Labels = none): Histogram {
     const key = keyOf(name, labels)
     let histogram = this.#histograms.get(key)
     if (!histogram) {
       histogram = { name, labels, of: new Histogram() }
       this.#histograms.set(key, histogram)
     }
-    histogram.of.observe(milliseconds)
+    return histogram.of
+  }
+
+  count(name: string, labels: Labels = none): void {
+    this.counter(name, labels).value++
+  }
+
+  observe(name: string, milliseconds: number, labels: Labels = none): void {
+    this.histogram(name, labels).observe(milliseconds)
   }
 
   /** An observer of the node's events. */
@@ -150,6 +168,21 @@ export class Metrics {
     return [...metrics].map(([name, { type, samples }]) => ({ name, help: help[name] ?? name, type, samples }))
   }
 }
+
+/** What is counted of the proposals made through a node. */
+export function proposalMeter(metrics: Metrics): Proposing['meter'] {
+  const committed = metrics.histogram('raft_commit_duration_seconds')
+  const applied = metrics.counter('raft_proposals_total', { result: 'applied' })
+  return {
+    committed: (milliseconds) => committed.observe(milliseconds),
+    ended(error) {
+      if (error === undefined) applied.value++
+      else metrics.count('raft_proposals_total', { result: outcomeOf(error) === 'unknown' ? 'unknown' : 'dropped' })
+    },
+  }
+}
+
+const outcomeOf = (error: unknown): unknown => (isRaftkitError(error) ? error.outcome : undefined)
 
 /** Text exposition format 0.0.4, which Prometheus and its kin read. */
 export function exposition(metrics: readonly Metric[]): string {

@@ -18,14 +18,14 @@ import {
   type QueryOptions,
   queryCalls,
 } from './calls.ts'
-import { type ClientSession, clientSession } from './client-session.ts'
+import { type ClientSession, placingSession } from './client-session.ts'
 import { EventHub, type NodeEvent, type NodeEventOf, type NodeEventType, type RuntimeEvent } from './events.ts'
 import { failure } from './failure.ts'
 import { Host } from './host.ts'
 import { logTo } from './logger.ts'
 import type { AnyMachine } from './machine.ts'
 import { type Members, members } from './members.ts'
-import { exposition, type Metric, Metrics } from './metrics.ts'
+import { exposition, type Metric, Metrics, proposalMeter } from './metrics.ts'
 import { isName, nameRule } from './names.ts'
 import { openReplica } from './open.ts'
 import { isDefined, type NodeOptions, type Settings, settings } from './options.ts'
@@ -172,7 +172,7 @@ class RunningNode implements Node {
     const hub = this.#hub
     const replica = await openReplica(group, this.#settings, this.#machine, host)
     this.#replica = replica
-    replica.committed = (milliseconds) => this.#metrics.observe('raft_commit_duration_seconds', milliseconds)
+    replica.meter = proposalMeter(this.#metrics)
     const measure = (mode: string, milliseconds: number): void => {
       this.#metrics.count('raft_reads_total', { mode })
       this.#metrics.observe('raft_read_duration_seconds', milliseconds)
@@ -180,9 +180,7 @@ class RunningNode implements Node {
     this.#reads = new Reads(replica, this.#machine, environment, { timeout, leases }, measure)
     this.#members = members({ host, replica, hub, environment, timeout, changeable: membership !== undefined })
     if (this.#replicated) {
-      this.#session = clientSession({
-        propose: async (data, signal) =>
-          (await this.#propose(data, { signal, timeout: Number.POSITIVE_INFINITY })).result,
+      this.#session = placingSession((data, caller) => replica.place(data, caller), replica.deadlines, {
         environment,
         applied: () => replica.applier.index,
         timeout,
@@ -226,18 +224,8 @@ class RunningNode implements Node {
       )
     if (this.#closing) return Promise.reject(closed())
     return this.#trace({ node: this.id, cluster: this.cluster, operation: 'propose' }, () =>
-      this.#propose(data, options),
+      this.#replica.propose(data, options),
     )
-  }
-
-  #propose(data: Uint8Array, options?: CallOptions): Promise<Applied> {
-    const placed = this.#replica.propose(data, options)
-    placed.then(
-      () => this.#metrics.count('raft_proposals_total', { result: 'applied' }),
-      (error) =>
-        this.#metrics.count('raft_proposals_total', { result: error.outcome === 'unknown' ? 'unknown' : 'dropped' }),
-    )
-    return placed
   }
 
   query(question: unknown, options?: QueryOptions): Promise<unknown> {

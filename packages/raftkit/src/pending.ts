@@ -1,15 +1,16 @@
 import { type Environment, type ErrorCode, type ProtocolEvent, RaftkitError, type Settled } from '@raftkit/contract'
 import type { CallOptions } from './calls.ts'
+import type { Deadlines, Due } from './deadlines.ts'
 import { notSettled } from './failure.ts'
 
-type Accepted = Extract<Settled, { readonly type: 'committed' | 'read' | 'transferred' }>
+export type Accepted = Extract<Settled, { readonly type: 'committed' | 'read' | 'transferred' }>
 
 /** How a call ends, once the protocol has said yes. Both are idempotent; after an abort they do nothing. */
 export interface Ending<T> {
+  /** When the call was opened. */
+  readonly began: number
   done(value: T): void
   fail(error: unknown): void
-  /** Runs once the call has ended, however it did. */
-  onEnd(run: () => void): void
 }
 
 export interface CallKind<T> {
@@ -22,40 +23,38 @@ export interface CallKind<T> {
   opened?(ending: Ending<T>): void
   /** The protocol agreed. `Ending` may come later, when the machine has got there. */
   accept(settled: Accepted, ending: Ending<T>): void
+  /** It has ended, well or with `error`. */
+  ended?(error?: unknown): void
 }
 
-interface Call {
-  readonly event: ProtocolEvent
-  readonly kind: CallKind<unknown>
-  readonly ending: Ending<unknown>
-  readonly deadline: number
-  /** It was stepped: from here on, its outcome is the protocol's to tell. */
-  placed: boolean
+/** Who hears how a call ended: one of the two, once, and not before the call was opened. */
+export interface Caller<T> {
+  resolve(value: T): void
+  reject(error: unknown): void
 }
-
-/** Calls that run out of time are looked for this often, in milliseconds: a timer for each would cost more than they do. */
-const sweepInterval = 50
 
 /** Calls of clients that wait for the protocol. Bounded in number and bytes: beyond that they are refused at once. */
 export class Pending {
   readonly #environment: Environment
+  readonly #deadlines: Deadlines
   readonly #limits: { readonly calls: number; readonly bytes: number }
   readonly #timeout: number
   readonly #wake: () => void
-  readonly #open = new Map<number, Call>()
-  #unplaced: Call[] = []
+  readonly #open = new Map<number, Call<unknown>>()
+  #unplaced: Call<unknown>[] = []
   #bytes = 0
   #next = 1
-  #cancelSweep: (() => void) | undefined
   #closed: RaftkitError | undefined
 
   constructor(
     environment: Environment,
+    deadlines: Deadlines,
     limits: { readonly calls: number; readonly bytes: number },
     timeout: number,
     wake: () => void,
   ) {
     this.#environment = environment
+    this.#deadlines = deadlines
     this.#limits = limits
     this.#timeout = timeout
     this.#wake = wake
@@ -66,59 +65,38 @@ export class Pending {
   }
 
   call<T>(kind: CallKind<T>, options: CallOptions = {}): Promise<T> {
+    return new Promise<T>((resolve, reject) => this.open(kind, { resolve, reject }, options))
+  }
+
+  /** As `call`, for a caller that is no promise. Throws what refuses the call at once: then `caller` is not told. */
+  open<T>(kind: CallKind<T>, caller: Caller<T>, options: CallOptions = {}): Call<T> {
     const { signal, timeout = this.#timeout } = options
-    return new Promise<T>((resolve, reject) => {
-      if (this.#closed) return reject(this.#closed)
-      if (signal?.aborted) return reject(gaveUp('ABORTED', 'it was aborted before it began', 'refused', signal.reason))
-      if (!(timeout > 0))
-        return reject(new RaftkitError('INVALID_OPTION', `timeout is ${timeout}; give milliseconds above 0`))
-      if (this.#open.size >= this.#limits.calls || this.#bytes + kind.bytes > this.#limits.bytes)
-        return reject(
-          new RaftkitError(
-            'OVERLOADED',
-            `${this.#open.size} calls of ${this.#bytes} bytes wait already; wait for some of them, or raise limits`,
-            { outcome: 'refused', retryable: true },
-          ),
-        )
-      const id = this.#next++
-      let cleanUp: (() => void) | undefined
-      const end = (): boolean => {
-        if (!this.#open.delete(id)) return false
-        this.#bytes -= kind.bytes
-        signal?.removeEventListener('abort', abort)
-        cleanUp?.()
-        return true
-      }
-      const ending: Ending<T> = {
-        done: (value) => void (end() && resolve(value)),
-        fail: (error) => void (end() && reject(error)),
-        onEnd: (run) => {
-          cleanUp = run
-        },
-      }
-      const abort = (): void => this.#giveUp(call, 'ABORTED', 'the caller gave up waiting', signal?.reason)
-      const call: Call = {
-        event: kind.event(id),
-        kind: kind as CallKind<unknown>,
-        ending: ending as Ending<unknown>,
-        deadline: this.#environment.now() + timeout,
-        placed: false,
-      }
-      signal?.addEventListener('abort', abort)
-      this.#open.set(id, call)
-      kind.opened?.(ending)
-      this.#bytes += kind.bytes
-      this.#unplaced.push(call)
-      if (timeout !== Number.POSITIVE_INFINITY) this.#sweepLater()
-      this.#wake()
-    })
+    if (this.#closed) throw this.#closed
+    if (signal?.aborted) throw gaveUp('ABORTED', 'it was aborted before it began', 'refused', signal.reason)
+    if (!(timeout > 0)) throw new RaftkitError('INVALID_OPTION', `timeout is ${timeout}; give milliseconds above 0`)
+    if (this.#open.size >= this.#limits.calls || this.#bytes + kind.bytes > this.#limits.bytes)
+      throw new RaftkitError(
+        'OVERLOADED',
+        `${this.#open.size} calls of ${this.#bytes} bytes wait already; wait for some of them, or raise limits`,
+        { outcome: 'refused', retryable: true },
+      )
+    const id = this.#next++
+    const call = new Call(id, kind, caller, this.#environment.now(), timeout, this.#ended)
+    this.#open.set(id, call as Call<unknown>)
+    this.#bytes += kind.bytes
+    if (signal) call.heed(signal)
+    kind.opened?.(call)
+    this.#unplaced.push(call as Call<unknown>)
+    this.#deadlines.add(call)
+    this.#wake()
+    return call
   }
 
   /** The events of calls that came in since, in order. From now on they count as placed. */
   place(): ProtocolEvent[] {
     const events: ProtocolEvent[] = []
     for (const call of this.#unplaced) {
-      if (!this.#open.has((call.event as { id: number }).id)) continue // aborted meanwhile: it certainly did not happen
+      if (call.over) continue // aborted meanwhile: it certainly did not happen
       call.placed = true
       events.push(call.event)
     }
@@ -126,26 +104,19 @@ export class Pending {
     return events
   }
 
-  get hasUnplaced(): boolean {
-    return this.#unplaced.length > 0
-  }
-
   settle(settled: Settled): void {
     const call = this.#open.get(settled.id)
     if (!call) return // given up by its caller
-    if (settled.type === 'refused' || settled.type === 'unknown') call.ending.fail(notSettled(settled))
-    else call.kind.accept(settled, call.ending)
+    if (settled.type === 'refused' || settled.type === 'unknown') call.fail(notSettled(settled))
+    else call.accept(settled)
   }
 
   /** Ends every call, now and from now on. */
   close(code: ErrorCode, reason: string, cause?: unknown): void {
     this.#closed ??= new RaftkitError(code, reason, { outcome: 'refused', cause })
-    this.#cancelSweep?.()
     this.#unplaced = []
-    for (const call of [...this.#open.values()]) {
-      const outcome = call.placed && call.kind.effect ? 'unknown' : 'refused'
-      call.ending.fail(new RaftkitError(code, reason, { outcome, cause }))
-    }
+    for (const call of [...this.#open.values()])
+      call.fail(new RaftkitError(code, reason, { outcome: call.outcome, cause }))
   }
 
   /** Refuses new calls; those that wait go on. */
@@ -153,27 +124,101 @@ export class Pending {
     this.#closed ??= new RaftkitError(code, reason, { outcome: 'refused' })
   }
 
-  #giveUp(call: Call, code: ErrorCode, reason: string, cause?: unknown): void {
-    const unknown = call.placed && call.kind.effect
-    const sentence = unknown ? `${reason}; it may still happen` : `${reason}; it did not happen`
-    call.ending.fail(gaveUp(code, sentence, unknown ? 'unknown' : 'refused', cause))
-  }
-
-  #sweepLater(): void {
-    this.#cancelSweep ??= this.#environment.at(this.#environment.now() + sweepInterval, () => this.#sweep())
-  }
-
-  #sweep(): void {
-    this.#cancelSweep = undefined
-    const now = this.#environment.now()
-    let timed = false
-    for (const call of [...this.#open.values()]) {
-      if (call.deadline <= now) this.#giveUp(call, 'TIMEOUT', 'no answer within the timeout')
-      else timed ||= call.deadline !== Number.POSITIVE_INFINITY
-    }
-    if (timed && !this.#closed) this.#sweepLater()
+  readonly #ended = (call: Call<never>): void => {
+    this.#open.delete(call.id)
+    this.#bytes -= call.bytes
+    this.#deadlines.delete(call)
   }
 }
+
+/** One of them. */
+class Call<T> implements Ending<T>, Due {
+  readonly id: number
+  readonly event: ProtocolEvent
+  readonly began: number
+  readonly deadline: number
+  /** It was stepped: from here on, its outcome is the protocol's to tell. */
+  placed = false
+  over = false
+  readonly #kind: CallKind<T>
+  readonly #caller: Caller<T>
+  readonly #ended: (call: Call<never>) => void
+  #signal: AbortSignal | undefined
+  #abort: (() => void) | undefined
+
+  constructor(
+    id: number,
+    kind: CallKind<T>,
+    caller: Caller<T>,
+    now: number,
+    timeout: number,
+    ended: (call: Call<never>) => void,
+  ) {
+    this.id = id
+    this.event = kind.event(id)
+    this.began = now
+    this.deadline = now + timeout
+    this.#kind = kind
+    this.#caller = caller
+    this.#ended = ended
+  }
+
+  get bytes(): number {
+    return this.#kind.bytes
+  }
+
+  /** What is known of a call that ends without the protocol's word. */
+  get outcome(): 'refused' | 'unknown' {
+    return this.placed && this.#kind.effect ? 'unknown' : 'refused'
+  }
+
+  accept(settled: Accepted): void {
+    this.#kind.accept(settled, this)
+  }
+
+  done(value: T): void {
+    if (this.#end()) this.#caller.resolve(value)
+  }
+
+  fail(error: unknown): void {
+    if (this.#end(error)) this.#caller.reject(error)
+  }
+
+  /** Ends it when `signal` aborts. */
+  heed(signal: AbortSignal): void {
+    this.#signal = signal
+    this.#abort = () => this.abandon(signal.reason)
+    signal.addEventListener('abort', this.#abort)
+  }
+
+  /** Nobody waits for it any more. */
+  abandon(reason?: unknown): void {
+    this.#giveUp('ABORTED', 'the caller gave up waiting', reason)
+  }
+
+  expire(): void {
+    this.#giveUp('TIMEOUT', 'no answer within the timeout')
+  }
+
+  #giveUp(code: ErrorCode, reason: string, cause?: unknown): void {
+    if (this.over) return
+    const { outcome } = this
+    const sentence = outcome === 'unknown' ? `${reason}; it may still happen` : `${reason}; it did not happen`
+    this.fail(gaveUp(code, sentence, outcome, cause))
+  }
+
+  /** False: it had ended already. */
+  #end(error?: unknown): boolean {
+    if (this.over) return false
+    this.over = true
+    this.#ended(this as Call<never>)
+    if (this.#abort) this.#signal?.removeEventListener('abort', this.#abort)
+    this.#kind.ended?.(error)
+    return true
+  }
+}
+
+export type { Call }
 
 function gaveUp(code: ErrorCode, sentence: string, outcome: 'refused' | 'unknown', cause?: unknown): RaftkitError {
   return new RaftkitError(code, sentence, { outcome, cause, retryable: code === 'TIMEOUT' && outcome === 'refused' })

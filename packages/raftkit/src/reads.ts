@@ -113,7 +113,7 @@ export class Reads {
             ending.fail(error)
           }
         }
-        this.#replica.applier.between(index, run, ending.fail)
+        this.#replica.applier.between(index, run, (error) => ending.fail(error))
       },
     }
   }

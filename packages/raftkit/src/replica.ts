@@ -24,13 +24,16 @@ import type {
   Term,
 } from '@raftkit/contract'
 import { type Applied, Applier, type ApplierEvents } from './applier.ts'
+import type { Placement } from './attempts.ts'
 import { answered, Blobs, storageFailure } from './blobs.ts'
 import type { CallOptions } from './calls.ts'
+import type { Deadlines } from './deadlines.ts'
 import { randomSeeds } from './environment.ts'
 import type { RuntimeEvent } from './events.ts'
 import { failure } from './failure.ts'
 import { Outbox } from './outbox.ts'
-import type { Pending } from './pending.ts'
+import type { Caller, Pending } from './pending.ts'
+import { Proposal, type Proposing } from './proposal.ts'
 import { check, unsealed } from './snapshot-file.ts'
 import { type SnapshotPolicy, Snapshots } from './snapshots.ts'
 
@@ -43,6 +46,8 @@ export interface ReplicaParts {
   /** What the machine holds after open. */
   readonly applied: { readonly index: Index; readonly term: Term }
   readonly environment: Environment
+  /** Of the calls that wait here. */
+  readonly deadlines: Deadlines
   readonly policy: SnapshotPolicy
 }
 
@@ -68,18 +73,19 @@ interface Received {
  * One protocol for one group. Whatever arrives is only gathered; in its turn the replica steps all of it, takes once, and carries
  * the effects out. Nothing asynchronous stands between a completion and its step, so no state is ever seen half changed.
  */
-export class Replica {
+export class Replica implements Proposing {
   readonly group: GroupId
   readonly pending: Pending
   readonly applier: Applier
   readonly snapshots: Snapshots
-  /** Told, for each proposal made here, how long it took to be committed, in milliseconds. */
-  committed: ((milliseconds: number) => void) | undefined
+  readonly environment: Environment
+  readonly seeds: () => number
+  readonly deadlines: Deadlines
+  meter: Proposing['meter'] = { committed() {}, ended() {} }
   readonly #parts: ReplicaParts
   readonly #protocol: Protocol
   readonly #host: ReplicaHost
   readonly #blobs: Blobs
-  readonly #seeds: () => number
   readonly #outbox = new Outbox<unknown>()
   /** Writes issued and not yet durable: id, and when it was issued. */
   readonly #writes: { readonly id: number; readonly at: number }[] = []
@@ -102,10 +108,12 @@ export class Replica {
     const { group, protocol, log, machine, environment, applied, policy } = parts
     this.group = group
     this.pending = pending
+    this.environment = environment
+    this.seeds = randomSeeds(environment)
+    this.deadlines = parts.deadlines
     this.#parts = parts
     this.#protocol = protocol
     this.#host = host
-    this.#seeds = randomSeeds(environment)
     this.#identity = protocol.status()
     const { incarnation, boot } = this.#identity
     const events: ApplierEvents = {
@@ -203,21 +211,12 @@ export class Replica {
 
   /** Places `data` in the log once, and resolves with what the machine made of it. */
   propose(data: Uint8Array, options?: CallOptions): Promise<Applied> {
-    const { environment } = this.#parts
-    const began = environment.now()
-    return this.pending.call<Applied>(
-      {
-        effect: true,
-        bytes: data.length,
-        event: (id) => ({ type: 'propose', id, data, time: Math.floor(environment.wall()), seed: this.#seeds() }),
-        accept: (settled, ending) => {
-          if (settled.type !== 'committed') return
-          this.committed?.(environment.now() - began)
-          this.applier.expect(settled.index, ending)
-        },
-      },
-      options,
-    )
+    return this.pending.call(new Proposal(data, this), options)
+  }
+
+  /** As `propose`, for a caller that is no promise and gives up by itself. Throws what refuses it at once. */
+  place(data: Uint8Array, caller: Caller<Applied>): Placement {
+    return this.pending.open(new Proposal(data, this), caller, forEver)
   }
 
   /**
@@ -381,6 +380,8 @@ export class Replica {
     this.#host.tell(this.group, { type: 'warning', code, reason })
   }
 }
+
+const forEver: CallOptions = { timeout: Number.POSITIVE_INFINITY }
 
 /** The machine takes over what the blob holds. */
 export function restore(machine: StateMachine, store: SnapshotStore, name: string): Promise<void> {

@@ -1,61 +1,94 @@
-import { type Environment, isRaftkitError, type NodeId, type Outcome, RaftkitError } from '@raftkit/contract'
-import type { AbortListeners } from './abort.ts'
-import type { Attempts } from './attempts.ts'
+import { isRaftkitError, type NodeId, type Outcome, RaftkitError } from '@raftkit/contract'
+import type { Attempts, Placed } from './attempts.ts'
+import type { Due } from './deadlines.ts'
 import { outcomeOf, type Result } from './result.ts'
 
+/** An open session as its client sees it. */
+export interface Live {
+  readonly id: number
+  next: number
+  /** The lowest command in flight, or `next`. */
+  low: number
+  readonly inFlight: Map<number, WaitingCall>
+}
+
+/** Where a call stands in its session. */
+export interface Place {
+  readonly live: Live
+  readonly seq: number
+  /** An index below that of any of its entries. */
+  readonly after: number
+}
+
+/** What a call tells its session. */
+export interface CallKeeper {
+  entry(call: WaitingCall, place: Place): Uint8Array
+  answered(call: WaitingCall, place: Place, result: Uint8Array): void
+  failed(call: WaitingCall, error: unknown): void
+  /** The time is over, or the caller has had enough. */
+  giveUp(call: WaitingCall, makeError: (outcome: Outcome, last: unknown) => RaftkitError): void
+  /** It has settled. */
+  ended(call: WaitingCall): void
+  left(place: Place): void
+}
+
 /** Someone who waits for a command to be done: settled once, and then nothing of it is left in timers, signals or sessions. */
-export class WaitingCall {
+export class WaitingCall implements Placed, Due {
   readonly name: string
   readonly input: Uint8Array
-  /** Whether there may be a second attempt. */
-  readonly retry: boolean
+  readonly deadline: number
   attempts: Attempts | undefined
-  /** Gives up its place in the session. */
-  leave: () => void = nothing
+  /** In the session that is open; undefined while it waits for one, or for room in it. */
+  place: Place | undefined
+  /** Forgets the signal. */
+  ignore: (() => void) | undefined
+  readonly #timeout: number
+  readonly #keeper: CallKeeper
   readonly #resolve: (value: unknown) => void
   readonly #reject: (error: unknown) => void
-  readonly #ended: () => void
-  #unlimit: () => void = nothing
+  /** Whether there may be a second attempt. */
+  readonly retry: boolean
 
   constructor(
-    name: string,
-    input: Uint8Array,
-    retry: boolean,
+    command: { readonly name: string; readonly input: Uint8Array; readonly retry: boolean },
+    now: number,
+    timeout: number,
+    keeper: CallKeeper,
     resolve: (value: unknown) => void,
     reject: (error: unknown) => void,
-    ended: () => void,
   ) {
-    this.name = name
-    this.input = input
-    this.retry = retry
+    this.name = command.name
+    this.input = command.input
+    this.retry = command.retry
+    this.deadline = now + timeout
+    this.#timeout = timeout
+    this.#keeper = keeper
     this.#resolve = resolve
     this.#reject = reject
-    this.#ended = ended
   }
 
   get outcome(): Outcome {
     return this.attempts?.placed ? 'unknown' : 'refused'
   }
 
-  /** Calls `over` at most once, when the time is over or the caller has had enough; not after the call has settled. */
-  limit(
-    environment: Environment,
-    timeout: number,
-    signal: AbortSignal | undefined,
-    listeners: AbortListeners,
-    over: (makeError: (outcome: Outcome, last: unknown) => RaftkitError) => void,
-  ): void {
-    const ignore = signal ? listeners.add(signal, () => over((outcome) => abortedError(signal, outcome))) : nothing
-    const cancel =
-      timeout === Number.POSITIVE_INFINITY
-        ? nothing
-        : environment.at(environment.now() + timeout, () =>
-            over((outcome, last) => timeoutError(this.name, timeout, outcome, last)),
-          )
-    this.#unlimit = () => {
-      cancel()
-      ignore()
-    }
+  entry(): Uint8Array {
+    return this.#keeper.entry(this, this.place!)
+  }
+
+  answered(result: Uint8Array): void {
+    this.#keeper.answered(this, this.place!, result)
+  }
+
+  failed(error: unknown): void {
+    this.#keeper.failed(this, error)
+  }
+
+  expire(): void {
+    this.#keeper.giveUp(this, (outcome, last) => timeoutError(this.name, this.#timeout, outcome, last))
+  }
+
+  abort(signal: AbortSignal): void {
+    this.#keeper.giveUp(this, (outcome) => abortedError(signal, outcome))
   }
 
   settle(result: Result): void {
@@ -79,15 +112,16 @@ export class WaitingCall {
   }
 
   #end(): void {
-    this.#unlimit()
-    this.#ended()
+    this.ignore?.()
+    this.#keeper.ended(this)
     this.#leave()
   }
 
+  /** Gives up its place in the session. */
   #leave(): void {
-    const leave = this.leave
-    this.leave = nothing
-    leave()
+    const { place } = this
+    this.place = undefined
+    if (place) this.#keeper.left(place)
   }
 }
 
@@ -110,5 +144,3 @@ function timeoutError(name: string, timeout: number, outcome: Outcome, last: unk
 export function leaderHintOf(error: unknown): { leaderHint?: NodeId } {
   return isRaftkitError(error) && error.leaderHint !== undefined ? { leaderHint: error.leaderHint } : {}
 }
-
-function nothing(): void {}
