@@ -16,6 +16,7 @@ export {
   recordKindAt,
   recordLength,
   recordTerm,
+  recordTime,
   verifyRecord,
   writeRecord,
 } from './record.ts'

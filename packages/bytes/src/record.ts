@@ -118,7 +118,7 @@ export function readRecord(bytes: Uint8Array, offset: number): LogRecord {
     kind: recordKindAt(bytes, offset),
     index: recordIndex(bytes, offset),
     term: recordTerm(bytes, offset),
-    time: getU64(bytes, offset + 26),
+    time: recordTime(bytes, offset),
     seed: getU32(bytes, offset + 34),
     payload: plain(bytes).subarray(offset + recordHeaderBytes, recordEnd(bytes, offset)),
   }
@@ -138,6 +138,10 @@ export function recordIndex(bytes: Uint8Array, offset: number): Index {
 
 export function recordTerm(bytes: Uint8Array, offset: number): Term {
   return getU64(bytes, offset + 18)
+}
+
+export function recordTime(bytes: Uint8Array, offset: number): number {
+  return getU64(bytes, offset + 26)
 }
 
 function isInteger(n: number): boolean {

@@ -2,8 +2,10 @@ import {
   type LogRecord,
   readRecord,
   recordKind,
+  recordKindAt,
   recordLength,
   recordTerm,
+  recordTime,
   verifyRecord,
   writeRecord,
 } from '@raftkit/bytes'
@@ -11,13 +13,23 @@ import type { Config, Index, LogWrite, Term } from '@raftkit/contract'
 import { RaftkitError } from '@raftkit/contract'
 import { decodeConfig } from './config-encoding.ts'
 
-/** Records that lie end to end in one piece of memory: what one turn proposed, or one message brought. Never changed. */
+/** Records that lie end to end in one piece of memory. They never change; the open segment, always the last, takes more behind them. */
 interface Segment {
   readonly first: Index
+  /** May be longer than the records in it. */
   readonly bytes: Uint8Array
   /** Where each record ends in `bytes`. */
-  readonly ends: readonly number[]
+  readonly ends: number[]
 }
+
+const lengthOf = ({ ends }: Segment): number => ends[ends.length - 1]!
+const lastOf = ({ first, ends }: Segment): Index => first + ends.length - 1
+
+/** Segments begin small, since most logs of a model checker or of an idle group are, and double as they fill. */
+const smallestSegment = 256
+const largestSegment = 64 * 1024
+/** A message's records of at least so many bytes stay where they came; fewer are copied behind each other, as a turn's proposals are. */
+const largeRun = 16 * 1024
 
 /** From `index` on, entries are of `term`, until the next run. */
 interface TermRun {
@@ -41,7 +53,7 @@ export interface Slice {
 export interface CheckedRun {
   readonly bytes: Uint8Array
   readonly first: Index
-  readonly ends: readonly number[]
+  readonly ends: number[]
 }
 
 /**
@@ -63,8 +75,10 @@ export class Log {
   #baseTerm: Term | undefined = 0
   #runs: TermRun[] = []
   #segments: Segment[] = []
-  /** Where the leader's proposals of this turn are encoded, straight into what will be a segment. */
-  #open: { first: Index; bytes: Uint8Array; length: number; ends: number[] } | undefined
+  /** The last segment takes more records. Never so in two logs at once: a fork seals. */
+  #open = false
+  /** Of the next segment that is opened. */
+  #segmentBytes = smallestSegment
 
   /** The lowest index the next write has to say anew. */
   #unwritten: Index | undefined
@@ -103,12 +117,14 @@ export class Log {
   append(record: Omit<LogRecord, 'index'>): Index {
     const index = this.last + 1
     const length = recordLength(record.payload.length)
-    const open = this.#openFor(index, length)
-    open.length = writeRecord(open.bytes, open.length, { ...record, index }, this.checksumSeed)
-    open.ends.push(open.length)
+    const segment = this.#segmentFor(length)
+    const at = segment.ends.length === 0 ? 0 : lengthOf(segment)
+    const { kind, term, time, seed, payload } = record
+    segment.ends.push(writeRecord(segment.bytes, at, { kind, index, term, time, seed, payload }, this.checksumSeed))
+    this.cachedBytes += length
     this.#unwritten ??= index
-    this.#extend(index, record.term, record.time)
-    if (record.kind === recordKind.config) this.configs.push({ index, config: decodeConfig(record.payload) })
+    this.#extend(index, term, time)
+    if (kind === recordKind.config) this.configs.push({ index, config: decodeConfig(payload) })
     return index
   }
 
@@ -144,19 +160,27 @@ export class Log {
   /** Appends the checked records from `from` on; `from` must be `last + 1`. `written`: they came from the disk. */
   adopt(run: CheckedRun, from: Index, written = false): void {
     if (from !== this.last + 1) throw new RaftkitError('INVARIANT', `append at ${from} behind ${this.last}`)
-    this.seal()
     const skipped = from - run.first
     if (skipped >= run.ends.length) return
     const start = skipped === 0 ? 0 : run.ends[skipped - 1]!
-    const bytes = start === 0 ? run.bytes : run.bytes.subarray(start)
-    const ends = start === 0 ? run.ends : run.ends.slice(skipped).map((end) => end - start)
-    for (let at = 0, offset = 0; at < ends.length; offset = ends[at++]!) {
-      const record = readRecord(bytes, offset)
-      this.#extend(from + at, record.term, record.time)
-      if (record.kind === recordKind.config)
-        this.configs.push({ index: from + at, config: decodeConfig(record.payload) })
+    for (let at = skipped, offset = start; at < run.ends.length; offset = run.ends[at++]!) {
+      const index = run.first + at
+      this.#extend(index, recordTerm(run.bytes, offset), recordTime(run.bytes, offset))
+      if (recordKindAt(run.bytes, offset) === recordKind.config)
+        this.configs.push({ index, config: decodeConfig(readRecord(run.bytes, offset).payload) })
     }
-    this.#push({ first: from, bytes, ends })
+    const bytes = start === 0 ? run.bytes : run.bytes.subarray(start)
+    this.cachedBytes += bytes.length
+    if (bytes.length < largeRun) {
+      const segment = this.#segmentFor(bytes.length, from)
+      const moved = (segment.ends.length === 0 ? 0 : lengthOf(segment)) - start
+      segment.bytes.set(bytes, moved + start)
+      for (let at = skipped; at < run.ends.length; at++) segment.ends.push(run.ends[at]! + moved)
+    } else {
+      this.seal()
+      const ends = start === 0 ? run.ends : run.ends.slice(skipped).map((end) => end - start)
+      this.#segments.push({ first: from, bytes, ends })
+    }
     if (!written) this.#unwritten ??= from
   }
 
@@ -168,16 +192,14 @@ export class Log {
     this.seal()
     while (this.#segments.length > 0) {
       const segment = this.#segments[this.#segments.length - 1]!
-      if (segment.first + segment.ends.length <= from) break
+      if (lastOf(segment) < from) break
       this.#segments.pop()
-      this.cachedBytes -= segment.bytes.length
+      this.cachedBytes -= lengthOf(segment)
       const kept = from - segment.first
       if (kept > 0) {
-        this.#push({
-          first: segment.first,
-          bytes: segment.bytes.subarray(0, segment.ends[kept - 1]!),
-          ends: segment.ends.slice(0, kept),
-        })
+        const ends = segment.ends.slice(0, kept)
+        this.#segments.push({ first: segment.first, bytes: segment.bytes, ends })
+        this.cachedBytes += ends[kept - 1]!
         break
       }
     }
@@ -189,7 +211,7 @@ export class Log {
 
   /** Forgets everything: the log goes on behind (index, term), which a snapshot holds. */
   reset(index: Index, term: Term): void {
-    this.#open = undefined
+    this.seal()
     this.#segments = []
     this.#runs = []
     this.configs = []
@@ -205,7 +227,6 @@ export class Log {
   /** Drops what a snapshot holds, up to `to`. */
   compact(to: Index): void {
     if (to < this.first) return
-    this.seal()
     const term = this.termAt(to)
     if (term === undefined) throw new RaftkitError('INVARIANT', `compaction to ${to} above the last index ${this.last}`)
     this.#baseTerm = term
@@ -228,7 +249,6 @@ export class Log {
 
   /** Records from `from` on: about `maxBytes`, at least one. Undefined if they are not in memory. */
   slice(from: Index, to: Index, maxBytes: number): Slice | undefined {
-    this.seal()
     const segments = this.#segments
     if (segments.length === 0 || from < segments[0]!.first || from > to || to > this.last) return undefined
     let low = 0
@@ -261,59 +281,60 @@ export class Log {
 
   /** The lowest index whose record is in memory; `last + 1` if none is. */
   get cachedFrom(): Index {
-    return this.#segments[0]?.first ?? this.#open?.first ?? this.last + 1
+    return this.#segments[0]?.first ?? this.last + 1
   }
 
-  /** Bytes of the cached records above `index`, to the segment. */
+  /** Bytes of the cached records above `index`. */
   bytesAbove(index: Index): number {
-    let bytes = this.#open?.length ?? 0
+    let bytes = 0
     for (let at = this.#segments.length - 1; at >= 0; at--) {
       const segment = this.#segments[at]!
-      if (segment.first + segment.ends.length - 1 <= index) break
-      bytes += segment.bytes.length
+      if (lastOf(segment) <= index) break
+      bytes += lengthOf(segment) - (segment.first > index ? 0 : segment.ends[index - segment.first]!)
     }
     return bytes
   }
 
   /** Frees cached segments that end at or below `upTo`, oldest first, while more than `keepBytes` are held. */
   evict(upTo: Index, keepBytes: number): void {
+    if (this.cachedBytes <= keepBytes) return
     const limit = Math.min(upTo, (this.#unwritten ?? this.last + 1) - 1)
     let gone = 0
-    while (gone < this.#segments.length && this.cachedBytes > keepBytes) {
+    for (; gone < this.#segments.length && this.cachedBytes > keepBytes; gone++) {
       const segment = this.#segments[gone]!
-      if (segment.first + segment.ends.length - 1 > limit) break
-      this.cachedBytes -= segment.bytes.length
-      gone++
+      if (lastOf(segment) > limit) break
+      this.cachedBytes -= lengthOf(segment)
     }
     if (gone > 0) this.#segments.splice(0, gone)
+    // The one that is to go next must not grow on.
+    if (this.#segments.length === 0 || (this.#segments.length === 1 && this.cachedBytes > keepBytes)) this.seal()
   }
 
-  /** What the next write has to say; afterwards, nothing is left to say. */
-  takeWrite(): Pick<LogWrite, 'tail' | 'compactTo'> {
-    this.seal()
+  /** What the next write has to say, `state` among it; afterwards, nothing is left to say. Undefined: nothing is. */
+  takeWrite(state: Uint8Array | undefined): LogWrite | undefined {
     const at = this.#unwritten
     const compactTo = this.#compactTo
-    const reset = this.#reset
+    if (at === undefined && compactTo === undefined && state === undefined) return undefined
+    const change: { -readonly [K in keyof LogWrite]: LogWrite[K] } = {}
+    if (at !== undefined) {
+      const slice = this.slice(at, this.last, Number.POSITIVE_INFINITY)
+      const run = { count: slice?.count ?? 0, bytes: joined(slice?.parts ?? []) }
+      if (at + run.count !== this.last + 1)
+        throw new RaftkitError('INVARIANT', `unwritten records from ${at} are not in memory`)
+      change.tail = this.#reset ? { at, run, reset: true } : { at, run }
+    }
+    if (compactTo !== undefined) change.compactTo = compactTo
+    if (state !== undefined) change.state = state
     this.#unwritten = undefined
     this.#compactTo = undefined
     this.#reset = false
-    if (at === undefined) return compactTo === undefined ? {} : { compactTo }
-    const slice = this.slice(at, this.last, Number.POSITIVE_INFINITY)
-    const run = { count: slice?.count ?? 0, bytes: joined(slice?.parts ?? []) }
-    if (at + run.count !== this.last + 1)
-      throw new RaftkitError('INVARIANT', `unwritten records from ${at} are not in memory`)
-    const tail = reset ? { at, run, reset } : { at, run }
-    return compactTo === undefined ? { tail } : { tail, compactTo }
+    return change
   }
 
-  /** What the leader encoded since the last call becomes a segment, and is never changed again. */
+  /** No more records go into the last segment. */
   seal(): void {
-    const open = this.#open
-    if (open === undefined) return
-    this.#open = undefined
-    const { first, length, ends } = open
-    const bytes = open.bytes.length > length * 2 ? open.bytes.slice(0, length) : open.bytes.subarray(0, length)
-    this.#push({ first, bytes, ends })
+    this.#open = false
+    this.#segmentBytes = smallestSegment
   }
 
   fork(): Log {
@@ -356,20 +377,17 @@ export class Log {
     return low
   }
 
-  #push(segment: Segment): void {
-    this.#segments.push(segment)
-    this.cachedBytes += segment.bytes.length
-  }
-
-  #openFor(index: Index, length: number): { first: Index; bytes: Uint8Array; length: number; ends: number[] } {
-    this.#open ??= { first: index, bytes: new Uint8Array(Math.max(length, 256)), length: 0, ends: [] }
-    const open = this.#open
-    if (open.length + length > open.bytes.length) {
-      const grown = new Uint8Array(Math.max(open.bytes.length * 2, open.length + length))
-      grown.set(open.bytes.subarray(0, open.length))
-      open.bytes = grown
+  /** A segment with room for so many bytes of records from `first` on. */
+  #segmentFor(length: number, first: Index = this.last + 1): Segment {
+    if (this.#open) {
+      const last = this.#segments[this.#segments.length - 1]!
+      if (lengthOf(last) + length <= last.bytes.length) return last
+      this.#segmentBytes = Math.min(this.#segmentBytes * 2, largestSegment)
     }
-    return open
+    const segment = { first, bytes: new Uint8Array(Math.max(length, this.#segmentBytes)), ends: [] }
+    this.#segments.push(segment)
+    this.#open = true
+    return segment
   }
 }
 

@@ -6,7 +6,6 @@ import {
   type Index,
   isRaftkitError,
   type Lane,
-  type LogWrite,
   type Membership,
   type MessageSummary,
   type NodeId,
@@ -548,11 +547,8 @@ export class Raft implements Protocol<Message, unknown> {
   }
 
   #takeWrite(): Effects['write'] {
-    const change: LogWrite = {
-      ...this.log.takeWrite(),
-      ...(this.#stateDirty ? { state: encodeDurable(this.state) } : {}),
-    }
-    if (change.tail === undefined && change.compactTo === undefined && change.state === undefined) return undefined
+    const change = this.log.takeWrite(this.#stateDirty ? encodeDurable(this.state) : undefined)
+    if (change === undefined) return undefined
     this.#stateDirty = false
     const id = this.writes.issue(change.tail === undefined ? undefined : this.log.last, this.now)
     return { id, change }

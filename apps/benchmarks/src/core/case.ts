@@ -51,7 +51,8 @@ export function runCase(which: Case, seconds: number): CaseResult {
   }
   const entries = samples * perSample * batch
   const messagesPerEntry = (cluster.messages - sentBefore) / entries
-  const bytesPerEntry = allocated(() => rounds(1)) / batch
+  const many = Math.ceil(256 / batch)
+  const bytesPerEntry = allocated(() => rounds(many)) / (many * batch)
   return {
     ...which,
     entries,
@@ -75,7 +76,7 @@ function agreed(cluster: LockStep): string {
 function allocated(run: () => void): number {
   let bytes = 0
   let counted = 0
-  for (let tries = 0; tries < 400; tries++) {
+  for (let tries = 0; tries < 200; tries++) {
     const before = getHeapStatistics()
     run()
     const after = getHeapStatistics()
