@@ -8,10 +8,20 @@ export interface Failing {
   readonly ordinal: number
 }
 
+const recording = (output: string): string[] => [
+  ...['-f', '-y', '-xx', '-s', '8000000', '-o', output, '-e', `trace=${traced}`],
+]
+
+/**
+ * Runs a command with its system calls recorded in `output`, for a `RecordedDisk`. The command is the process that is started (strace is a
+ * child of it), no other call is stopped, and the recording is whole once the standard error of the process was closed.
+ */
+export const recorded = (output: string): string[] => ['strace', '-D', '--seccomp-bpf', ...recording(output)]
+
 /** Runs a command under strace; the trace goes to `output`, with every string whole and in hex. */
 export const strace = (output: string, failing?: Failing): string[] => [
   'strace',
-  ...['-f', '-y', '-xx', '-s', '8000000', '-o', output, '-e', `trace=${traced}`],
+  ...recording(output),
   // One thread for files, so that the ordinals of two runs are the same.
   ...['-E', 'UV_THREADPOOL_SIZE=1'],
   ...(failing ? ['-e', `inject=${failing.name}:error=EIO:when=${failing.ordinal}`] : []),
@@ -36,15 +46,18 @@ export type Step = { readonly type: 'begin' | 'end'; readonly thread: string; re
 
 export const isFlush = ({ name }: Call): boolean => name === 'fsync' || name === 'fdatasync'
 
-/** The calls of a trace as they began and ended. Those that failed do not end, flushes apart. */
-export function* steps(trace: string): Generator<Step> {
+/** The calls of a trace as they began and ended, those alone that name something below `directory`. Those that failed do not end, flushes apart. */
+export function* steps(trace: string, directory = ''): Generator<Step> {
   const unfinished = new Map<string, string>()
+  const name = Buffer.from(directory).toString('hex').replace(/../g, '\\x$&')
   for (const line of trace.split('\n')) {
+    if (!line.includes(name) && !line.includes(' resumed>') && !line.includes(directory)) continue
     const space = line.indexOf(' ')
     const thread = line.slice(0, space)
     const rest = line.slice(space).trimStart()
     const begins = !rest.startsWith('<...')
     let text = begins ? rest : `${unfinished.get(thread) ?? ''}${rest.replace(/^<\.\.\. \w+ resumed>/, '')}`
+    unfinished.delete(thread)
     if (!/^\w+\(/.test(text)) continue
     const ends = !text.endsWith('<unfinished ...>')
     if (!ends) {

@@ -1,4 +1,4 @@
-import { mkdir, writeFile } from 'node:fs/promises'
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
 import { type Call, isFlush, type Step, steps } from './calls.ts'
 
@@ -8,9 +8,21 @@ type Edit = { readonly at: number; readonly bytes: Uint8Array } | { readonly siz
 /** A file or folder, whatever its names. */
 interface Node {
   readonly folder: boolean
-  durable: Buffer
+  readonly durable: Contents
   /** Not flushed: after a power cut each of them may be there, or not, or torn. */
   readonly edits: Edit[]
+  /** Its length as the process sees it. */
+  length: number
+}
+
+interface Open {
+  readonly node: Node
+  readonly path: string
+  readonly append: boolean
+  /** Every write is a flush. */
+  readonly through: boolean
+  /** Where the next write goes. */
+  at: number
 }
 
 /** A change of names. Those of one folder are durable in their order; a flush of any of `folders` makes this one durable. */
@@ -22,39 +34,61 @@ interface Naming {
 
 type Below = (n: number) => number
 
+/** What a power cut found not flushed, bytes and names, and how many of those changes it took, wholly or in part. */
+export interface Loss {
+  readonly unflushed: number
+  readonly lost: number
+}
+
 const sectorBytes = 512
 
 /**
  * A disk that forgets what was not flushed, fed with the system calls of a real process. It promises what POSIX does: bytes are durable once the
  * file was flushed, names once their folder was. Of the rest, a power cut keeps whatever the dice say.
  */
-export class Disk {
+export class RecordedDisk {
   readonly #root: string
   /** As the process sees them: paths below the root. */
   readonly #names = new Map<string, Node>()
   #durableNames: Map<string, Node>
   #namings: Naming[] = []
-  readonly #open = new Map<number, { node: Node; path: string; at: number; append: boolean; through: boolean }>()
+  readonly #open = new Map<number, Open>()
   readonly #flushing = new Map<string, () => void>()
 
   constructor(root: string) {
     this.#root = root
-    this.#names.set(root, { folder: true, durable: Buffer.alloc(0), edits: [] })
+    this.#names.set(root, node(true))
     this.#durableNames = new Map(this.#names)
   }
 
-  /** `after`: what to do after every step. */
-  async replay(trace: string, after: (step: Step) => Promise<void>): Promise<void> {
-    for (const step of steps(trace)) {
+  /** What lies below the root on a real disk, as if all of it had been flushed. */
+  async load(folder: string = this.#root): Promise<void> {
+    for (const entry of await readdir(folder, { withFileTypes: true })) {
+      const path = join(folder, entry.name)
+      if (entry.isDirectory()) {
+        this.#load(path, node(true))
+        await this.load(path)
+      } else if (entry.isFile()) this.#load(path, node(false, await readFile(path)))
+    }
+  }
+
+  #load(path: string, node: Node): void {
+    this.#names.set(path, node)
+    this.#durableNames.set(path, node)
+  }
+
+  /** `after`: what to do after every step, of whatever file. */
+  async replay(trace: string, after?: (step: Step) => Promise<void>): Promise<void> {
+    for (const step of steps(trace, after ? '' : this.#root)) {
       this.#take(step)
-      await after(step)
+      await after?.(step)
     }
   }
 
   #take({ type, thread, call }: Step): void {
-    const { fd, result } = call
+    const { result } = call
     if (isFlush(call)) {
-      const open = fd && this.#open.get(fd.number)
+      const open = this.#opening(call)
       if (type === 'begin' && open) this.#flushing.set(thread, this.#flush(open.node, open.path))
       else {
         if (result?.value === 0) this.#flushing.get(thread)?.()
@@ -74,13 +108,19 @@ export class Disk {
     }
     const due = new Set(node.edits)
     return () => {
-      while (node.edits[0] && due.has(node.edits[0])) node.durable = edited(node.durable, node.edits.shift()!)
+      const flushed = node.edits.findIndex((edit) => !due.has(edit))
+      for (const edit of node.edits.splice(0, flushed < 0 ? node.edits.length : flushed)) node.durable.change(edit)
     }
   }
 
+  /** The file below the root that a call is on. A number may have become a socket's since, whose opening is not traced. */
+  #opening({ fd }: Call): Open | undefined {
+    return fd?.path.startsWith(this.#root) ? this.#open.get(fd.number) : undefined
+  }
+
   #end(call: Call): void {
-    const { name, fd, paths, text, data, result } = call
-    const open = fd && this.#open.get(fd.number)
+    const { name, paths, text, data, result } = call
+    const open = this.#opening(call)
     const [path = '', to = ''] = paths
     if (name.startsWith('open') || name === 'creat') this.#opened(call)
     else if (data.length > 0) {
@@ -88,7 +128,7 @@ export class Disk {
     } else if (name === 'ftruncate') {
       if (open) edit(open.node, { size: Number(/, (\d+)\s*\)\s+= /.exec(text)?.[1]) })
     } else if (name === 'truncate') edit(this.#names.get(path), { size: Number(/, (\d+)\s*\)\s+= /.exec(text)?.[1]) })
-    else if (name.startsWith('mkdir')) this.#name(path, { folder: true, durable: Buffer.alloc(0), edits: [] })
+    else if (name.startsWith('mkdir')) this.#name(path, node(true))
     else if (name.startsWith('rename')) this.#rename(path, to)
     else if (name.startsWith('link')) this.#name(to, this.#names.get(path))
     else if ((name.startsWith('unlink') || name === 'rmdir') && result) this.#remove(path)
@@ -98,23 +138,20 @@ export class Disk {
     const { value, path } = result!
     this.#open.delete(value)
     if (path !== this.#root && !path.startsWith(`${this.#root}/`)) return
-    if (!this.#names.has(path) && /O_CREAT|^creat/.test(text))
-      this.#name(path, { folder: false, durable: Buffer.alloc(0), edits: [] })
-    const node = this.#names.get(path)
-    if (!node) return
-    if (/O_TRUNC|^creat/.test(text)) edit(node, { size: 0 })
-    this.#open.set(value, { node, path, at: 0, append: text.includes('O_APPEND'), through: /O_D?SYNC/.test(text) })
+    if (!this.#names.has(path) && /O_CREAT|^creat/.test(text)) this.#name(path, node(false))
+    const opened = this.#names.get(path)
+    if (!opened) return
+    if (/O_TRUNC|^creat/.test(text)) edit(opened, { size: 0 })
+    const how = { append: text.includes('O_APPEND'), through: /O_D?SYNC/.test(text) }
+    this.#open.set(value, { node: opened, path, at: 0, ...how })
   }
 
-  #write(
-    open: { node: Node; at: number; append: boolean; through: boolean },
-    { name, text, data, result }: Call,
-  ): void {
+  #write(open: Open, { name, text, data, result }: Call): void {
     const bytes = data.subarray(0, result!.value)
     const { node } = open
     if (name.startsWith('pwrite')) edit(node, { at: Number(/, (\d+)\s*\)\s+= \d+$/.exec(text.trimEnd())?.[1]), bytes })
     else {
-      const at = open.append ? node.edits.reduce(edited, node.durable).length : open.at
+      const at = open.append ? node.length : open.at
       edit(node, { at, bytes })
       open.at = at + bytes.length
     }
@@ -142,7 +179,9 @@ export class Disk {
   }
 
   /** Writes into `directory` what a power cut at this moment could leave. */
-  async cut(directory: string, below: Below): Promise<void> {
+  async cut(directory: string, below: Below): Promise<Loss> {
+    let unflushed = this.#namings.length
+    let lost = 0
     const names = new Map(this.#durableNames)
     // Per folder the first few of its changes: a journal keeps their order.
     const kept = new Map<string, number>()
@@ -151,14 +190,21 @@ export class Disk {
       if (!kept.has(folder)) kept.set(folder, below(3) === 0 ? 0 : below(2) === 0 ? Infinity : below(6))
       const left = kept.get(folder)!
       if (left > 0) apply(names, naming)
+      else lost++
       kept.set(folder, left - 1)
     }
     for (const [path, node] of [...names].sort(([one], [other]) => (one < other ? -1 : 1))) {
       if (path === this.#root || !this.#reachable(names, path)) continue
       const target = join(directory, path.slice(this.#root.length))
       if (node.folder) await mkdir(target, { recursive: true })
-      else await writeFile(target, afterCut(node, below))
+      else {
+        const left = afterCut(node, below)
+        unflushed += node.edits.length
+        lost += left.lost
+        await writeFile(target, left.contents.bytes)
+      }
     }
+    return { unflushed, lost }
   }
 
   #reachable(names: Map<string, Node>, path: string): boolean {
@@ -181,32 +227,65 @@ function apply(names: Map<string, Node>, { set, remove }: Naming): void {
   if (set) names.set(set.path, set.node)
 }
 
-function edit(node: Node | undefined, change: Edit): void {
-  if (node && !node.folder) node.edits.push(change)
+function node(folder: boolean, bytes?: Uint8Array): Node {
+  const durable = new Contents(bytes)
+  return { folder, durable, edits: [], length: durable.bytes.length }
 }
 
-function edited(before: Buffer, change: Edit): Buffer {
-  if ('size' in change) {
-    const cut = Buffer.alloc(change.size)
-    before.copy(cut, 0, 0, Math.min(before.length, change.size))
-    return cut
+function edit(node: Node | undefined, change: Edit): void {
+  if (!node || node.folder) return
+  node.edits.push(change)
+  node.length = 'size' in change ? change.size : Math.max(node.length, change.at + change.bytes.length)
+}
+
+/** The bytes of a file. They grow in place: a log is written a little at a time. */
+class Contents {
+  #room: Buffer
+  #length: number
+
+  constructor(bytes: Uint8Array = new Uint8Array(0)) {
+    this.#room = Buffer.from(bytes)
+    this.#length = bytes.length
   }
-  const after = Buffer.alloc(Math.max(before.length, change.at + change.bytes.length))
-  before.copy(after)
-  after.set(change.bytes, change.at)
-  return after
+
+  get bytes(): Buffer {
+    return this.#room.subarray(0, this.#length)
+  }
+
+  change(edit: Edit): void {
+    if ('size' in edit) this.#resize(edit.size)
+    else {
+      this.#resize(Math.max(this.#length, edit.at + edit.bytes.length))
+      this.#room.set(edit.bytes, edit.at)
+    }
+  }
+
+  #resize(length: number): void {
+    if (length > this.#room.length) {
+      const room = Buffer.alloc(length * 2)
+      room.set(this.bytes)
+      this.#room = room
+    }
+    // What grows again, grows by zeroes.
+    this.#room.fill(0, length, this.#length)
+    this.#length = length
+  }
 }
 
 /** All that was not flushed, none of it, or here and there a part, torn at the bounds of sectors. */
-function afterCut({ durable, edits }: Node, below: Below): Buffer {
+function afterCut({ durable, edits }: Node, below: Below): { readonly contents: Contents; readonly lost: number } {
+  const contents = new Contents(durable.bytes)
+  let lost = 0
   const how = below(3)
-  if (how === 0) return durable
-  if (how === 1) return edits.reduce(edited, durable)
-  return edits.reduce((bytes, change) => {
-    if (below(3) === 0) return bytes
-    if ('size' in change || below(2) === 0) return edited(bytes, change)
-    return torn(change, below).reduce(edited, bytes)
-  }, durable)
+  for (const change of how === 0 ? [] : edits) {
+    if (how === 2 && below(3) === 0) lost++
+    else if (how === 1 || 'size' in change || below(2) === 0) contents.change(change)
+    else {
+      lost++
+      for (const part of torn(change, below)) contents.change(part)
+    }
+  }
+  return { contents, lost: how === 0 ? edits.length : lost }
 }
 
 function torn({ at, bytes }: { at: number; bytes: Uint8Array }, below: Below): Edit[] {

@@ -10,7 +10,7 @@ import type { Suite } from '../runner.ts'
 import { bytesOf, readAll } from '../snapshots/blobs.ts'
 import { type Step, steps } from './calls.ts'
 import type { Script } from './child.ts'
-import { Disk } from './disk.ts'
+import { RecordedDisk } from './disk.ts'
 import { Model } from './model.ts'
 import { inPlace, Place } from './place.ts'
 import { append, blob, contents, text } from './records.ts'
@@ -192,7 +192,7 @@ async function withCuts(
     assert.ok(total > 0, 'strace saw nothing in the directory')
 
     const below = random(seed * 1009)
-    const disk = new Disk(directory)
+    const disk = new RecordedDisk(directory)
     let number = 0
     for (const trace of traces) {
       await disk.replay(trace, async (step) => {
@@ -210,7 +210,7 @@ async function withCuts(
 }
 
 async function cut(
-  disk: Disk,
+  disk: RecordedDisk,
   subject: StorageSubject,
   when: string,
   below: (n: number) => number,

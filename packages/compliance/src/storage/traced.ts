@@ -36,7 +36,8 @@ export function untraceable({ durable, program, untraced }: StorageSubject): str
 
 let missing: string | undefined
 
-function straceMissing(): string | undefined {
+/** Why system calls cannot be recorded on this machine; undefined when they can. */
+export function straceMissing(): string | undefined {
   if (missing === undefined)
     try {
       execFileSync('strace', ['-o', '/dev/null', 'true'], { stdio: 'ignore' })
