@@ -11,14 +11,11 @@ const nameOf = (host: string): string => host.replace(/:\d+$/, '')
  * still sends its own name as Host; a page of another site that posts here sends its own as Origin.
  */
 export function guard(app: FastifyInstance, { loopback }: { readonly loopback: boolean }): void {
-  app.addHook('onRequest', async ({ headers }) => {
-    const host = headers.host ?? ''
+  app.addHook('onRequest', ({ headers: { host = '', origin } }, _reply, done) => {
     if (loopback && !local.test(nameOf(host))) {
-      throw new BadRequest(403, 'FOREIGN_HOST', `this server answers to localhost, not to ${JSON.stringify(host)}`)
-    }
-    const { origin } = headers
-    if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) {
-      throw new BadRequest(403, 'FOREIGN_ORIGIN', `requests from pages of ${JSON.stringify(origin)} are refused`)
-    }
+      done(new BadRequest(403, 'FOREIGN_HOST', `this server answers to localhost, not to ${JSON.stringify(host)}`))
+    } else if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) {
+      done(new BadRequest(403, 'FOREIGN_ORIGIN', `requests from pages of ${JSON.stringify(origin)} are refused`))
+    } else done()
   })
 }
