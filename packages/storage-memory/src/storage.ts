@@ -1,5 +1,5 @@
 import { type GroupId, type LogStore, RaftkitError, type SnapshotStore, type Storage } from '@raftkit/contract'
-import { type LogContent, MemoryLog } from './log.ts'
+import { emptyLog, type LogContent, MemoryLog } from './log.ts'
 import { MemorySnapshots } from './snapshots.ts'
 
 export interface MemoryOptions {
@@ -74,7 +74,7 @@ class MemoryStorage implements Storage {
       throw new RaftkitError('INVALID_OPTION', `${JSON.stringify(name)} does not name a group`)
     let group = this.#groups.get(name)
     if (!group) {
-      group = { content: { first: 1, records: [], written: false }, snapshots: new MemorySnapshots() }
+      group = { content: emptyLog(), snapshots: new MemorySnapshots() }
       this.#groups.set(name, group)
     }
     return group
