@@ -4,13 +4,14 @@ import type { Part } from '../harness/part.ts'
 import { fio, flush, type Way, writer } from './flush.ts'
 import { echo, handOver, handOvers } from './hand-over.ts'
 import { memory, type Work } from './memory.ts'
+import { elsewhere, processor } from './processor.ts'
 
 /** What all other results stand beside: no Raftkit in it, but for its checksum. */
 export const calibrate: Part = {
   name: 'calibrate',
   answers: 'what can this machine do: flushes, round trips, copies, checksums, hand-overs between threads?',
   seconds: 2,
-  cases: { writer, flush, fio, echo, handOver, memory },
+  cases: { writer, flush, fio, echo, handOver, memory, processor },
   async run(bench) {
     const withFio = isInstalled('fio')
     const flushes = await bench.interleave(
@@ -37,6 +38,9 @@ export const calibrate: Part = {
           seconds,
         })),
       ),
+    )
+    const deeds = await bench.interleave(
+      Object.keys(elsewhere).map((deed) => ({ key: { deed }, case: 'processor', input: { deed }, seconds })),
     )
     return {
       tables: [
@@ -74,6 +78,17 @@ export const calibrate: Part = {
             { field: 'gbPerSecond', title: 'GB/s' },
           ],
           rows: memories.map(row),
+        },
+        {
+          name: 'processor',
+          title: 'Processor time of native code, 256 B, beside the machine that figures from elsewhere were taken on',
+          columns: [
+            { field: 'deed', title: 'work' },
+            { field: 'cpuUs', title: 'CPU-µs here' },
+            { field: 'elsewhereUs', title: 'µs there' },
+            { field: 'factor', title: 'here ÷ there' },
+          ],
+          rows: deeds.map(row),
         },
       ],
       figures: [],

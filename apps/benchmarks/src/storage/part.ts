@@ -1,11 +1,14 @@
+import { canWatchFlushes } from '../harness/flushes.ts'
 import { compare, row, type Series } from '../harness/pairs.ts'
 import type { Bar, Chart, Figure, Part, Row } from '../harness/part.ts'
 import { type Adapter, adapters } from './adapters.ts'
-import { proof } from './proof.ts'
+import { type Crowd, groups, proveGroups } from './groups.ts'
+import { flushesOfGroups, proof } from './proof.ts'
 import { fill, replay } from './replay.ts'
 import { prove, write } from './write.ts'
 import { adapterKinds, type Kind, rawKinds } from './writers.ts'
 
+const durable = (Object.keys(adapters) as Adapter[]).filter((adapter) => adapter !== 'memory')
 const kinds: readonly Kind[] = [...rawKinds, ...adapterKinds]
 
 export const storage: Part = {
@@ -13,7 +16,7 @@ export const storage: Part = {
   answers: 'how many records a second does each storage make durable, beside a loop that only writes and flushes?',
   seconds: 2,
   flags: { batches: { type: 'string', what: 'records per write, with commas between; default 1,16,128,1024' } },
-  cases: { write, prove, fill, replay },
+  cases: { write, prove, groups, proveGroups, fill, replay },
   async run(bench) {
     const batches = batchesOf(bench.flags.batches) ?? (bench.quick ? [1, 128] : [1, 16, 128, 1024])
     const proven = await proof(bench)
@@ -28,11 +31,20 @@ export const storage: Part = {
       rows.push(...series.map(row))
       figures.push(...figuresOf(series, batch))
     }
+    const crowds = await bench.interleave(
+      durable.map((adapter) => {
+        const input: Crowd = { adapter, groups: bench.quick ? 8 : 64 }
+        return { key: { storage: adapter, groups: input.groups }, case: 'groups', input }
+      }),
+    )
+    const crowdRows: Row[] = []
+    for (const series of crowds) {
+      const flushes = await flushesOfGroups(bench, series.key.storage as Adapter, series.key.groups as number)
+      crowdRows.push({ ...row(series), ...(flushes !== undefined && { flushesPerRound: flushes }) })
+    }
     const bytes = bench.quick ? 4_000_000 : 128_000_000
     const restarts = await bench.interleave(
-      (Object.keys(adapters) as Adapter[])
-        .filter((adapter) => adapter !== 'memory')
-        .map((adapter) => ({ key: { storage: adapter }, case: 'replay', input: { adapter, bytes } })),
+      durable.map((adapter) => ({ key: { storage: adapter }, case: 'replay', input: { adapter, bytes } })),
     )
     return {
       tables: [
@@ -66,6 +78,18 @@ export const storage: Part = {
               },
             ]
           : []),
+        {
+          name: 'groups',
+          title: 'Many groups at once, one record of 256 B each: what waits together shares a flush',
+          columns: [
+            { field: 'storage', title: 'storage' },
+            { field: 'groups', title: 'groups' },
+            { field: 'perSecond', title: 'records/s' },
+            { field: 'cpuUs', title: 'CPU-µs per record' },
+            ...(canWatchFlushes() ? [{ field: 'flushesPerRound', title: 'flushes per round of all groups' }] : []),
+          ],
+          rows: crowdRows,
+        },
         {
           name: 'restart',
           title: 'Restart: the log is found and read from its first record to its last, file cache warm',

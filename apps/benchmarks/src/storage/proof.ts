@@ -1,8 +1,8 @@
-import { join } from 'node:path'
-import { canWatchFlushes, watchFlushes } from '../harness/flushes.ts'
+import { canWatchFlushes, type FlushCount, watchFlushes } from '../harness/flushes.ts'
 import type { Bench, Row } from '../harness/part.ts'
+import type { Adapter } from './adapters.ts'
 import { payloadBytes } from './run.ts'
-import { adapterKinds, type Kind, rawKinds } from './writers.ts'
+import { adapterKinds, rawKinds } from './writers.ts'
 
 const batch = 16
 
@@ -15,7 +15,7 @@ export async function proof(bench: Bench): Promise<Row[]> {
   const writes = bench.quick ? 10 : 50
   const rows: Row[] = []
   for (const kind of [...rawKinds, ...adapterKinds]) {
-    const { flushes, bytes } = await watched(bench, kind, writes)
+    const { flushes, bytes } = await watched(bench, 'prove', { kind, batch, writes })
     bench.say(`${kind}: ${flushes} flushes for ${writes} writes`)
     const durable = kind !== 'storage-memory'
     if (durable && flushes < writes) throw new Error(`${kind} resolved ${writes} writes with ${flushes} flushes`)
@@ -30,10 +30,18 @@ export async function proof(bench: Bench): Promise<Row[]> {
   return rows
 }
 
-async function watched(bench: Bench, kind: Kind, writes: number): Promise<{ flushes: number; bytes: number }> {
-  const helper = bench.start('prove', { kind, batch, writes })
+/** Flushes for a round of writes by so many groups at once; undefined without strace. */
+export async function flushesOfGroups(bench: Bench, adapter: Adapter, groups: number): Promise<number | undefined> {
+  if (!canWatchFlushes()) return undefined
+  const rounds = bench.quick ? 3 : 20
+  const { flushes } = await watched(bench, 'proveGroups', { adapter, groups, rounds })
+  return flushes / rounds
+}
+
+async function watched(bench: Bench, name: string, input: unknown): Promise<FlushCount> {
+  const helper = bench.start(name, input)
   await helper.next()
-  const watch = await watchFlushes(helper.pid, join(bench.directory))
+  const watch = await watchFlushes(helper.pid, bench.directory)
   helper.tell('go')
   await helper.next()
   const count = await watch.stop()
