@@ -3,8 +3,8 @@ import type { Effects, Outgoing, Peer, ProtocolEvent, Sender } from '@raftkit/co
 import { type Message, type Raft, raft } from '@raftkit/core'
 
 /**
- * How messages get from one server to the next: `wire` encodes each, lays its parts end to end in one piece of memory, as a socket's
- * reader does, and decodes that; `direct` hands over the message as it is, as one does who drives etcd-io/raft's RawNode.
+ * How messages get from one server to the next: `wire` encodes each, lays its parts end to end in the receiver's memory, as a socket
+ * does, and decodes them there; `direct` hands over the message as it is, as one does who drives etcd-io/raft's RawNode.
  */
 export type Carriage = 'wire' | 'direct'
 
@@ -14,17 +14,23 @@ interface Packet {
   readonly message: Message | Uint8Array
 }
 
+export interface Digest {
+  readonly commit: number
+  readonly checksum: number
+}
+
 /** One server, and what it committed since it was last asked. Its disk is done at once with whatever it is given. */
 class Server {
   readonly id: string
   readonly raft: Raft
   readonly sender: Sender
+  readonly wire = new Wire()
   inbox: Packet[] = []
   /** Records that were committed, in pieces, still to be summed. */
   committed: (readonly Uint8Array[])[] = []
   commit = 0
   settled = 0
-  #sum = 0
+  #checksum = 0
 
   constructor(id: string, founders: readonly Peer[], seed: number) {
     this.id = id
@@ -43,11 +49,11 @@ class Server {
     this.raft = opening.start(0) as Raft
   }
 
-  /** Checksum of every record committed here, in order. Outside the measured time: a server's own work does not include it. */
-  get digest(): string {
-    for (const parts of this.committed) for (const part of parts) this.#sum = crc32(part, this.#sum)
+  /** Of every record committed here, in order. Summed outside the measured time: it is no work of a server. */
+  get digest(): Digest {
+    for (const parts of this.committed) for (const part of parts) this.#checksum = crc32(part, this.#checksum)
     this.committed = []
-    return `${this.commit}:${this.#sum.toString(16).padStart(8, '0')}`
+    return { commit: this.commit, checksum: this.#checksum }
   }
 }
 
@@ -92,8 +98,8 @@ export class LockStep {
     this.#untilQuiet()
   }
 
-  /** What each server has committed, as its last index and a checksum of every record; all must be equal. */
-  digests(): string[] {
+  /** What each server has committed; all must be equal. */
+  digests(): Digest[] {
     if (this.#leader.settled !== this.#id) throw new Error(`${this.#leader.settled} of ${this.#id} proposals settled`)
     return this.#servers.map((server) => server.digest)
   }
@@ -149,19 +155,28 @@ export class LockStep {
     receiver.inbox.push({
       from: from.sender,
       genesis,
-      message: this.#carriage === 'wire' ? endToEnd(from.raft.encode(message)) : message,
+      message: this.#carriage === 'wire' ? receiver.wire.carry(from.raft.encode(message)) : message,
     })
   }
 }
 
-function endToEnd(parts: readonly Uint8Array[]): Uint8Array {
-  let length = 0
-  for (const part of parts) length += part.length
-  const whole = new Uint8Array(length)
-  let at = 0
-  for (const part of parts) {
-    whole.set(part, at)
-    at += part.length
+/** What a socket reads into: pieces of memory that hold many messages each, none of them used twice. */
+class Wire {
+  #piece: Uint8Array = new Uint8Array(0)
+  #used = 0
+
+  carry(parts: readonly Uint8Array[]): Uint8Array {
+    let length = 0
+    for (const part of parts) length += part.length
+    if (length > this.#piece.length - this.#used) {
+      this.#piece = new Uint8Array(Math.max(length, 64 * 1024))
+      this.#used = 0
+    }
+    const begin = this.#used
+    for (const part of parts) {
+      this.#piece.set(part, this.#used)
+      this.#used += part.length
+    }
+    return this.#piece.subarray(begin, this.#used)
   }
-  return whole
 }

@@ -1,74 +1,84 @@
 import { getHeapStatistics } from 'node:v8'
+import type { CaseContext } from '../harness/case.ts'
+import type { Sample } from '../harness/part.ts'
+import { median } from '../harness/statistics.ts'
 import { type Carriage, LockStep } from './lock-step.ts'
 
-export interface Case {
+export interface Input {
   readonly batch: number
   /** Bytes of each payload. */
   readonly size: number
   readonly carriage: Carriage
 }
 
-export interface CaseResult extends Case {
-  readonly entries: number
-  /** Median of the samples, by the clock. */
-  readonly usPerEntry: number
-  /** Of all threads of the process, the collector's and the compiler's too. */
-  readonly cpuUsPerEntry: number
-  readonly bytesPerEntry: number
-  readonly messagesPerEntry: number
-  readonly digest: string
-}
+/** The measured time is cut into so many stretches; the middle one counts, so that one stop of the machine does not. */
+const stretches = 7
+/** Rounds before anything else: their digest is the same in every process. */
+const prelude = 64
 
-const samples = 7
-
-/** One case in this process: warmed up, then measured for about `seconds`. Throws if the three did not commit the same. */
-export function runCase(which: Case, seconds: number): CaseResult {
-  const { batch, size, carriage } = which
+/** One case in this process. Throws if the three did not commit the same. */
+export async function lockStep({ batch, size, carriage }: Input, context: CaseContext): Promise<Sample> {
   const payloads = makePayloads(size)
   const cluster = new LockStep(carriage)
   const rounds = (count: number): void => {
     for (let done = 0; done < count; done++) cluster.round(payloads, batch)
   }
-  const warmUp = performance.now() + seconds * 1000
-  let perSample = 0
-  for (; performance.now() < warmUp; perSample++) {
+  rounds(prelude)
+  const { checksum } = agreed(cluster)
+  const took = warmUp(context.warmUp, () => {
     rounds(1)
-    if (perSample % 64 === 0) agreed(cluster)
-  }
-  perSample = Math.max(1, Math.round(perSample / samples))
+    agreed(cluster)
+  })
+  const perStretch = Math.max(1, Math.round(context.seconds / stretches / took))
 
   const times: number[] = []
   let cpu = 0
   const sentBefore = cluster.messages
-  for (let sample = 0; sample < samples; sample++) {
+  for (let stretch = 0; stretch < stretches; stretch++) {
     const cpuBefore = process.cpuUsage()
     const before = performance.now()
-    rounds(perSample)
-    times.push(((performance.now() - before) * 1000) / (perSample * batch))
+    rounds(perStretch)
+    times.push(((performance.now() - before) * 1000) / (perStretch * batch))
     const { user, system } = process.cpuUsage(cpuBefore)
     cpu += user + system
     agreed(cluster)
   }
-  const entries = samples * perSample * batch
+  const entries = stretches * perStretch * batch
   const messagesPerEntry = (cluster.messages - sentBefore) / entries
   const many = Math.ceil(256 / batch)
   const bytesPerEntry = allocated(() => rounds(many)) / (many * batch)
+  agreed(cluster)
   return {
-    ...which,
-    entries,
-    usPerEntry: times.sort((a, b) => a - b)[samples >> 1]!,
+    usPerEntry: median(times),
     cpuUsPerEntry: cpu / entries,
     bytesPerEntry,
     messagesPerEntry,
-    digest: agreed(cluster),
+    entries,
+    digest: checksum,
   }
 }
 
-/** The one digest of all three. */
-function agreed(cluster: LockStep): string {
+/** Seconds that one call takes, once it is warm. */
+function warmUp(seconds: number, run: () => void): number {
+  const end = performance.now() + seconds * 1000
+  let begun = performance.now()
+  let calls = 0
+  for (let half = false; performance.now() < end; calls++) {
+    run()
+    if (half || end - performance.now() > seconds * 500) continue
+    half = true
+    begun = performance.now()
+    calls = 0
+  }
+  return (performance.now() - begun) / 1000 / Math.max(1, calls)
+}
+
+/** What all three committed. */
+function agreed(cluster: LockStep): { readonly commit: number; readonly checksum: number } {
   const [first, ...others] = cluster.digests()
-  for (const other of others)
-    if (other !== first) throw new Error(`three servers committed different things: ${[first, ...others].join(', ')}`)
+  for (const { commit, checksum } of others)
+    if (commit !== first!.commit || checksum !== first!.checksum)
+      throw new Error(`three servers committed different things: ${JSON.stringify([first, ...others])}`)
   return first!
 }
 
