@@ -7,7 +7,6 @@ import { report } from './report/report.ts'
 if (process.argv[2] === '--case') {
   await runCase(async (name) => parts[name]!())
 } else {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(130))
   const all = await Promise.all(Object.values(parts).map((load) => load()))
   process.exitCode = await command(process.argv.slice(2), all, () => report(all))
 }

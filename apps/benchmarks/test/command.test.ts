@@ -192,6 +192,23 @@ describe('a part that fails', () => {
   })
 })
 
+describe('a command that is ended', () => {
+  it('takes its processes and directories with it', async () => {
+    const child = spawn(process.execPath, [join(program, 'program.mjs'), 'endless'], { cwd: directory })
+    let progress = ''
+    child.stderr.setEncoding('utf8').on('data', (text: string) => {
+      progress += text
+    })
+    while (!/process \d+/.test(progress)) await setTimeout(10)
+    const pid = /process (\d+)/.exec(progress)![1]!
+    child.kill('SIGTERM')
+    const [code] = (await once(child, 'close')) as [number]
+    expect(code).toBe(130)
+    while (existsSync(`/proc/${pid}`)) await setTimeout(10)
+    expect(await readdir(join(directory, '.tmp', 'bench'))).toEqual([])
+  })
+})
+
 describe('the command', () => {
   it('lists its parts with what they answer and their flags', async () => {
     const { code, output } = await bench('--list')

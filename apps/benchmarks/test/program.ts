@@ -153,6 +153,23 @@ const flushing: Part = {
   },
 }
 
+/** Says who it is, and goes on for ever. */
+const endless: Part = {
+  name: 'endless',
+  answers,
+  seconds: 60,
+  cases: {
+    forever: (async (_: null, context) => {
+      context.say(`process ${process.pid}`)
+      return new Promise(() => setInterval(() => {}, 1000))
+    }) satisfies Case,
+  },
+  async run(bench) {
+    await bench.interleave([{ key: {}, case: 'forever', input: null }])
+    return one({ value: 1 })
+  },
+}
+
 const nothing: Part = {
   name: 'nothing',
   answers,
@@ -162,5 +179,10 @@ const nothing: Part = {
 }
 
 const parts = [good, failing, talking, flushing, nothing]
-if (process.argv[2] === '--case') await runCase(async (name) => parts.find((part) => part.name === name)!)
-else process.exitCode = await command(process.argv.slice(2), parts, () => 'the report')
+if (process.argv[2] === '--case') await runCase(async (name) => [...parts, endless].find((part) => part.name === name)!)
+else
+  process.exitCode = await command(
+    process.argv.slice(2),
+    process.argv[2] === 'endless' ? [endless] : parts,
+    () => 'the report',
+  )

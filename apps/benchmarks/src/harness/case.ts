@@ -16,6 +16,8 @@ export interface CaseContext {
   /** To and from whoever started this case. `next` waits; it rejects when the other side is gone, with its reason. */
   tell(message: unknown): void
   next(): Promise<unknown>
+  /** Progress, for people, on the command's stderr. */
+  say(line: string): void
 }
 
 export interface Helper {
@@ -45,6 +47,7 @@ export interface Start {
 type Message =
   | { readonly type: 'start'; readonly start: Start }
   | { readonly type: 'told'; readonly told: unknown }
+  | { readonly type: 'said'; readonly line: string }
   | { readonly type: 'result'; readonly sample: Sample }
   | { readonly type: 'failed'; readonly reason: string }
 
@@ -53,8 +56,8 @@ process.on('exit', () => {
   for (const child of alive) child.kill('SIGKILL')
 })
 
-/** Runs one case in a fresh process. */
-export function startCase(start: Start): Helper {
+/** Runs one case in a fresh process. `say` hears of its progress. */
+export function startCase(start: Start, say: (line: string) => void = () => {}): Helper {
   const [program = process.execPath, ...before] = [...(start.under ?? []), process.execPath]
   const child = fork(process.argv[1]!, ['--case'], {
     execPath: program,
@@ -84,6 +87,7 @@ export function startCase(start: Start): Helper {
     }
     child.on('message', (message: Message) => {
       if (message.type === 'told') inbox.put(message.told)
+      if (message.type === 'said') say(message.line)
       if (message.type === 'result') {
         isDone = true
         resolve(message.sample)
@@ -126,28 +130,21 @@ export async function runCase(find: (name: string) => Promise<Part>): Promise<vo
   try {
     const run: Case | undefined = (await find(start.part)).cases[start.name]
     if (!run) throw new Error(`${start.part} has no case ${start.name}`)
+    const { part, seconds, warmUp, quick } = start
+    const say = (line: string) => void send({ type: 'said', line })
     const sample = await run(start.input as never, {
-      seconds: start.seconds,
-      warmUp: start.warmUp,
-      quick: start.quick,
+      seconds,
+      warmUp,
+      quick,
       directory,
-      start(name, input, execArgv) {
-        const { part, seconds, warmUp, quick } = start
-        const helper = startCase({
-          part,
-          name,
-          input,
-          seconds,
-          warmUp,
-          quick,
-          parent: directory,
-          ...(execArgv && { execArgv }),
-        })
+      start(name, input, execArgv = []) {
+        const helper = startCase({ part, name, input, seconds, warmUp, quick, parent: directory, execArgv }, say)
         helpers.push(helper)
         return helper
       },
       tell: (told) => void send({ type: 'told', told }),
       next: () => inbox.take(),
+      say,
     })
     await send({ type: 'result', sample })
   } catch (error) {

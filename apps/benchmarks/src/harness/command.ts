@@ -9,6 +9,8 @@ import { run } from './run.ts'
 
 /** The command. Resolves to its exit code: 0 measured, 1 a part failed, 2 not understood. */
 export async function command(args: readonly string[], parts: readonly Part[], report: () => string): Promise<number> {
+  // Children and their directories go with this process.
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, () => process.exit(130))
   let wish: ReturnType<typeof readCommand>
   try {
     wish = readCommand(args, parts)

@@ -35,10 +35,10 @@ export async function run(part: Part, order: Order, say: (line: string) => void)
     flags,
     directory,
     say: (line) => say(`${part.name}  ${line}`),
-    start: (name, input) => startCase(span(name, input)),
+    start: (name, input) => startCase(span(name, input), bench.say),
     interleave: (subjects, rounds = pairs) =>
       interleave(subjects, rounds, async ({ key, case: name, input, execArgv = [], seconds: own }, round) => {
-        const sample = await startCase({ ...span(name, input, own), execArgv }).result
+        const sample = await startCase({ ...span(name, input, own), execArgv }, bench.say).result
         const { perSecond } = sample
         const rate = perSecond === undefined ? '' : `  ${Math.round(perSecond).toLocaleString('en')}/s`
         bench.say(`pair ${round} of ${rounds}  ${label(key)}${rate}`)
