@@ -25,7 +25,10 @@ const house = {
   links: ['contract'],
   'transport-*': ['links', 'bytes', 'contract'],
   compliance: ['contract'],
-  simulator: ['linearizability', 'multi', 'raftkit', 'membership', 'bft', 'core', 'bytes', 'contract'],
+  simulator: [
+    ...['linearizability', 'multi', 'raftkit', 'membership', 'bft', 'core'],
+    ...['storage-wal', 'files', 'bytes', 'contract'],
+  ],
   modelcheck: ['raftkit', 'membership', 'bft', 'core', 'files', 'bytes', 'contract'],
   linearizability: [],
 }

@@ -13,7 +13,12 @@ export interface Shrunk {
  * A smaller plan that breaks the same invariant: fewer acts first, then fewer clients and operations, fewer servers, calmer weather and
  * disks, and in the end without single operations. Delta debugging: halves, then quarters, as long as something goes. `budget`: runs at most.
  */
-export async function shrink(plan: Plan, broken: Outcome, budget = 200, carry = carryOut): Promise<Shrunk> {
+export async function shrink(
+  plan: Plan,
+  broken: Outcome,
+  budget = 200,
+  carry: (plan: Plan) => Promise<Outcome> = carryOut,
+): Promise<Shrunk> {
   const wanted = broken.violation?.invariant
   let best: Shrunk = { plan, outcome: broken, runs: 0 }
   let runs = 0
