@@ -4,4 +4,5 @@ import type { Part } from './harness/part.ts'
 export const parts: Readonly<Record<string, () => Promise<Part>>> = {
   calibrate: async () => (await import('./calibrate/part.ts')).calibrate,
   storage: async () => (await import('./storage/part.ts')).storage,
+  transport: async () => (await import('./transport/part.ts')).transport,
 }

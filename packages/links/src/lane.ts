@@ -4,7 +4,7 @@ import { attempt, type Failure } from './attempt.ts'
 import type { Carrier } from './carrier.ts'
 import type { Connection } from './connection.ts'
 import type { Handshake } from './handshake.ts'
-import { Outbox } from './outbox.ts'
+import { Outbox, weightOf } from './outbox.ts'
 
 /** Bytes handed to a connection that it has not yet taken; beyond, frames gather in the outbox. What is below us may have no bound. */
 const windowBytes = 512 * 1024
@@ -93,10 +93,11 @@ export class PeerLane {
     const connection = this.#connection
     while (connection && this.#inFlight < windowBytes && !this.#outbox.empty) {
       const batch = this.#outbox.take()
-      this.#inFlight += batch.weight
+      const weight = weightOf(batch)
+      this.#inFlight += weight
       connection.write(batch, () => {
         if (this.#connection !== connection) return
-        this.#inFlight -= batch.weight
+        this.#inFlight -= weight
         this.#flush()
       })
     }

@@ -1,10 +1,7 @@
 /** Frames gather into one batch up to this size: large enough that the cost per batch vanishes, small enough to flow. */
 const batchBytes = 256 * 1024
 
-/** What a frame may cost on the wire beyond its bytes. */
-const frameOverhead = 8
-
-/** What a waiting frame costs beyond its bytes: an empty one is not free. */
+/** What a frame costs beyond its bytes, waiting or written: an empty one is not free. */
 const bookkeeping = 64
 
 /** Frames that are written at once. */
@@ -13,19 +10,18 @@ export interface Batch {
   readonly frames: readonly (readonly Uint8Array[])[]
   /** The sum of all parts. */
   readonly bytes: number
-  /** Never 0: an empty frame takes room, too. */
-  readonly weight: number
 }
 
-interface Waiting {
-  readonly parts: readonly Uint8Array[]
-  readonly bytes: number
-}
+/** What it counts for where bytes are bounded. */
+export const weightOf = ({ frames, bytes }: Batch): number => bytes + frames.length * bookkeeping
 
 /** Frames that wait for their connection, bounded in bytes. */
 export class Outbox {
   readonly #limit: number
-  #waiting: (Waiting | undefined)[] = []
+  #frames: (readonly Uint8Array[])[] = []
+  /** Of each frame. */
+  #sizes: number[] = []
+  /** Those before it are gone. */
   #first = 0
   #bytes = 0
 
@@ -38,7 +34,7 @@ export class Outbox {
   }
 
   get empty(): boolean {
-    return this.#first === this.#waiting.length
+    return this.#first === this.#frames.length
   }
 
   /** Whether a frame of that many bytes fits. */
@@ -47,48 +43,52 @@ export class Outbox {
   }
 
   add(parts: readonly Uint8Array[], bytes: number): void {
-    this.#waiting.push({ parts, bytes })
+    this.#frames.push(parts)
+    this.#sizes.push(bytes)
     this.#bytes += bytes + bookkeeping
   }
 
   dropOldest(): void {
-    this.#next()
+    this.#leave(1, this.#sizes[this.#first]! + bookkeeping)
   }
 
   clear(): void {
-    this.#waiting = []
+    this.#frames = []
+    this.#sizes = []
     this.#first = 0
     this.#bytes = 0
   }
 
   /** The frames that wait longest. One that is larger than a usual batch goes by itself. */
   take(): Batch {
-    const frames: (readonly Uint8Array[])[] = []
-    let bytes = 0
-    let weight = 0
-    while (!this.empty) {
-      const size = this.#waiting[this.#first]!.bytes + frameOverhead
-      if (frames.length > 0 && weight + size > batchBytes) break
-      const next = this.#next()
-      frames.push(next.parts)
-      bytes += next.bytes
-      weight += size
+    if (this.#first === 0 && this.#bytes <= batchBytes) {
+      const all = { frames: this.#frames, bytes: this.#bytes - this.#frames.length * bookkeeping }
+      this.clear()
+      return all
     }
-    return { frames, bytes, weight }
+    let end = this.#first
+    let weight = 0
+    while (end < this.#frames.length) {
+      const more = this.#sizes[end]! + bookkeeping
+      if (weight > 0 && weight + more > batchBytes) break
+      weight += more
+      end++
+    }
+    const frames = this.#frames.slice(this.#first, end)
+    this.#leave(frames.length, weight)
+    return { frames, bytes: weight - frames.length * bookkeeping }
   }
 
-  #next(): Waiting {
-    const next = this.#waiting[this.#first]!
-    this.#bytes -= next.bytes + bookkeeping
-    // Gone frames are let go at once: a list of them would hold more than the queue may.
-    this.#waiting[this.#first++] = undefined
-    if (this.empty) {
-      this.#waiting = []
-      this.#first = 0
-    } else if (this.#first > 1024 && this.#first * 2 > this.#waiting.length) {
-      this.#waiting = this.#waiting.slice(this.#first)
+  /** Gone frames are let go at once: a list of them would hold more than the queue may. */
+  #leave(count: number, weight: number): void {
+    this.#bytes -= weight
+    this.#frames.fill([], this.#first, this.#first + count)
+    this.#first += count
+    if (this.empty) this.clear()
+    else if (this.#first > 1024 && this.#first * 2 > this.#frames.length) {
+      this.#frames = this.#frames.slice(this.#first)
+      this.#sizes = this.#sizes.slice(this.#first)
       this.#first = 0
     }
-    return next
   }
 }

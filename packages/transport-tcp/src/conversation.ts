@@ -8,12 +8,16 @@ const aliveMs = 2000
 const silentTicks = 3
 /** How long a connection may outlive the farewell of the other side. */
 const farewellMs = 1000
+const spareBytes = 128 * 1024
+const nothing = Buffer.alloc(0)
 
 /** A socket whose both ends have admitted each other, as a pipe. */
 export class Conversation implements Pipe {
   readonly #socket: Socket
   #spoken = false
   #silent = 0
+  /** What was copied for one write is used for the next, once the socket is done with it: most are, at once. */
+  #spare: Buffer = Buffer.allocUnsafeSlow(spareBytes)
 
   constructor(socket: Socket) {
     this.#socket = socket
@@ -50,10 +54,13 @@ export class Conversation implements Pipe {
     const socket = this.#socket
     if (!socket.writable) return
     this.#spoken = true
+    const spare = this.#spare
+    this.#spare = nothing
     const done = (error?: Error | null) => {
+      if (spare !== nothing) this.#spare = spare
       if (!error) sent()
     }
-    const chunks = encodeFrames(frames, bytes)
+    const chunks = encodeFrames(frames, bytes, spare)
     const last = chunks.length - 1
     if (last > 0) socket.cork()
     for (let n = 0; n < last; n++) socket.write(chunks[n]!)

@@ -41,7 +41,9 @@ export function dial(attempt: Attempt, maxFrameBytes: number): () => void {
     }
   }
   socket.on('error', (error) => attempt.failed('unreachable', error.message))
-  socket.on('close', () => attempt.failed('refused', 'it closed the connection without a hello: is this a Raftkit node?'))
+  socket.on('close', () =>
+    attempt.failed('refused', 'it closed the connection without a hello: is this a Raftkit node?'),
+  )
   socket.once('connect', greet)
   socket.on('data', hear)
   return () => {

@@ -9,24 +9,26 @@ export const alive: Buffer = Buffer.from([0xff, 0xff, 0xff, 0xff])
 /** From this size on, a part goes to the socket as it is; below, a copy costs less than one more buffer to write. */
 const referredBytes = 8192
 
-/** What is written for these frames, to be written in one go. `bytes`: the sum of all parts. */
-export function encodeFrames(frames: readonly (readonly Uint8Array[])[], bytes: number): Uint8Array[] {
-  const chunks: Uint8Array[] = []
+/**
+ * What is written for these frames, to be written in one go. `bytes`: the sum of all parts. `spare`: may be written to, if it is large
+ * enough.
+ */
+export function encodeFrames(frames: readonly (readonly Uint8Array[])[], bytes: number, spare: Buffer): Uint8Array[] {
   let copied = bytes + frames.length * wordBytes
   if (bytes >= referredBytes)
     for (const parts of frames) for (const part of parts) if (part.length >= referredBytes) copied -= part.length
-  const copies = Buffer.allocUnsafe(copied)
+  const copies = copied <= spare.length ? spare : Buffer.allocUnsafeSlow(copied)
+  const chunks: Uint8Array[] = []
   let from = 0
   let to = 0
-  for (const parts of frames) {
+  for (let n = 0; n < frames.length; n++) {
+    const parts = frames[n]!
+    const wordAt = to
     let length = 0
-    for (const part of parts) length += part.length
-    copies[to] = length
-    copies[to + 1] = length >>> 8
-    copies[to + 2] = length >>> 16
-    copies[to + 3] = length >>> 24
     to += wordBytes
-    for (const part of parts) {
+    for (let p = 0; p < parts.length; p++) {
+      const part = parts[p]!
+      length += part.length
       if (part.length < referredBytes) {
         copies.set(part, to)
         to += part.length
@@ -35,6 +37,10 @@ export function encodeFrames(frames: readonly (readonly Uint8Array[])[], bytes: 
         from = to
       }
     }
+    copies[wordAt] = length
+    copies[wordAt + 1] = length >>> 8
+    copies[wordAt + 2] = length >>> 16
+    copies[wordAt + 3] = length >>> 24
   }
   if (to > from) chunks.push(copies.subarray(from, to))
   return chunks
@@ -58,14 +64,15 @@ export class FrameReader {
 
   /** False: from here on these are no frames. A frame that is whole within `chunk` is a view of it. */
   read(chunk: Uint8Array): boolean {
+    const { buffer, byteOffset, length: end } = chunk
     let at = 0
-    while (at < chunk.length) {
+    while (at < end) {
       if (this.#frame) {
         at = this.#fill(this.#frame, chunk, at)
         continue
       }
       let length: number
-      if (this.#wordFilled === 0 && at + wordBytes <= chunk.length) {
+      if (this.#wordFilled === 0 && at + wordBytes <= end) {
         length = wordAt(chunk, at)
         at += wordBytes
       } else {
@@ -76,8 +83,8 @@ export class FrameReader {
       }
       if (length === aliveWord) continue
       if (length > this.#maxFrameBytes) return false
-      if (at + length <= chunk.length) {
-        this.#hand(new Uint8Array(chunk.buffer, chunk.byteOffset + at, length))
+      if (at + length <= end) {
+        this.#hand(new Uint8Array(buffer, byteOffset + at, length))
         at += length
       } else {
         this.#frame = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)

@@ -90,7 +90,11 @@ function decode(bytes: Buffer): Message {
     const lane = lanes[body[0]!]
     if (!lane) throw unreadable()
     const hello = new Uint8Array(body.subarray(helloBytes))
-    return { kind: 'hello', lane, hello: { hello, life: body.toString('hex', 1, 9), maxFrameBytes: body.readUInt32LE(9) } }
+    return {
+      kind: 'hello',
+      lane,
+      hello: { hello, life: body.toString('hex', 1, 9), maxFrameBytes: body.readUInt32LE(9) },
+    }
   }
   if (bytes[0] === 2 && body.length === 0) return { kind: 'admitted' }
   if (bytes[0] === 3 && body.length >= 1) {

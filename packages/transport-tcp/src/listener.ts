@@ -27,7 +27,10 @@ function receive(guest: Guest, reception: Reception, maxFrameBytes: number): voi
           const caller = reception.check(message.hello, message.lane)
           const hello = encodeHello(message.lane, reception.hello())
           conversation = new Conversation(socket)
-          connection = new Connection({ caller, lane: message.lane, dialled: false, remote: guest.remote }, conversation)
+          connection = new Connection(
+            { caller, lane: message.lane, dialled: false, remote: guest.remote },
+            conversation,
+          )
           socket.write(hello)
         } else if (message.kind === 'admitted' && connection && conversation) {
           socket.off('data', hear)

@@ -1,0 +1,62 @@
+import type { CaseContext } from '../harness/case.ts'
+import type { Sample } from '../harness/part.ts'
+import { rates, timed } from '../harness/timed.ts'
+import { type Kind, wires } from './wires.ts'
+
+export interface Echo {
+  readonly kind: Kind
+  /** Messages that are sent in one turn. Two such batches are on their way, so that both ends have something to do. */
+  readonly batch: number
+}
+
+/**
+ * The near end. It sends the next batch when a whole one is back: if it sent again whatever came back in a turn, batches would
+ * crumble, and the figures would tell of their size alone.
+ */
+export async function echo({ kind, batch }: Echo, context: CaseContext): Promise<Sample> {
+  const far = context.start('answer', { kind })
+  const address = (await far.next()) as string
+  let heard = 0
+  let back = 0
+  let enough = Number.POSITIVE_INFINITY
+  let reached = () => {}
+  const wire = await wires[kind].dial(address, (count) => {
+    heard += count
+    back += count
+    for (; back >= batch; back -= batch) wire.send(batch)
+    if (heard >= enough) reached()
+  })
+  wire.send(batch)
+  setImmediate(() => wire.send(batch))
+  // Large enough that the promise costs nothing beside it.
+  const step = Math.max(batch, 512)
+  const found = await timed(
+    context,
+    () => {
+      const before = heard
+      enough = before + step
+      return new Promise<number>((resolve) => {
+        reached = () => {
+          enough = Number.POSITIVE_INFINITY
+          resolve(heard - before)
+        }
+      })
+    },
+    () => far.tell('begin'),
+  )
+  far.tell('end')
+  const { cpuMicroseconds } = await far.result
+  const { perSecond, cpuUs } = rates(found)
+  void wire.close()
+  return { perSecond, cpuUs: cpuUs + (cpuMicroseconds ?? Number.NaN) / found.operations }
+}
+
+/** The far end. It tells where it is, counts its processor time between two words, and is ended by the other. */
+export async function answer({ kind }: { kind: Kind }, context: CaseContext): Promise<Sample> {
+  context.tell(await wires[kind].answer())
+  await context.next()
+  const cpu = process.cpuUsage()
+  await context.next()
+  const { user, system } = process.cpuUsage(cpu)
+  return { cpuMicroseconds: user + system }
+}
