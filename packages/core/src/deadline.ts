@@ -8,28 +8,26 @@ import type { Raft } from './raft.ts'
 export function nextDeadline(raft: Raft): number | undefined {
   const { settings, role } = raft
   let next = Number.POSITIVE_INFINITY
-  const by = (time: number): void => {
-    if (time < next) next = time
-  }
-  if (raft.handed < raft.commit && raft.restoring === undefined) by(raft.now)
+  if (raft.handed < raft.commit && raft.restoring === undefined) next = raft.now
   if (role.type === 'leader') {
     for (const progress of role.progress.values()) {
       if (progress.amnesic) continue
-      by(progress.sent + settings.heartbeatInterval)
+      next = Math.min(next, progress.sent + settings.heartbeatInterval)
     }
-    if (raft.writes.oldest !== undefined) by(raft.writes.oldest + settings.diskTimeout)
-    if (role.transfer !== undefined) by(role.transfer.until)
-  } else if (mayStand(raft)) by(raft.electionDeadline)
-  if (raft.transferring !== undefined) by(raft.transferring.until)
-  if (raft.founding !== undefined) by(raft.founding.sendAt)
+    if (raft.writes.oldest !== undefined) next = Math.min(next, raft.writes.oldest + settings.diskTimeout)
+    if (role.transfer !== undefined) next = Math.min(next, role.transfer.until)
+  } else if (mayStand(raft)) next = Math.min(next, raft.electionDeadline)
+  if (raft.transferring !== undefined) next = Math.min(next, raft.transferring.until)
+  if (raft.founding !== undefined) next = Math.min(next, raft.founding.sendAt)
   if (raft.fetching !== undefined && raft.fetching.ask === undefined)
-    by(raft.fetching.requestedAt + settings.retryInterval)
+    next = Math.min(next, raft.fetching.requestedAt + settings.retryInterval)
+  // The oldest is the first.
   for (const { since } of raft.proposals.sent.values()) {
-    by(since + settings.electionTimeout)
+    next = Math.min(next, since + settings.electionTimeout)
     break
   }
   for (const { since } of raft.forwardedReads.values()) {
-    by(since + settings.electionTimeout)
+    next = Math.min(next, since + settings.electionTimeout)
     break
   }
   return next === Number.POSITIVE_INFINITY ? undefined : Math.max(next, raft.now)

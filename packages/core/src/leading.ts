@@ -55,10 +55,8 @@ function checkLoss(raft: Raft, progress: Progress): void {
   progress.moved = raft.now
 }
 
-/** Does what a commit, or an acknowledgement, may have made possible. */
-export function afterProgress(raft: Raft): void {
-  if (!isLeader(raft)) return
-  const leader = raft.role
+/** Does what commits and acknowledgements since the last `take` may have made possible. */
+export function afterProgress(raft: Raft, leader: Leader): void {
   continueChange(raft, leader)
   tryTransfer(raft, leader)
 }

@@ -68,12 +68,8 @@ export class Progress {
     this.match = match
     this.matchRound = round
     this.next = Math.max(this.next, match + 1)
-    let settled = 0
-    while (settled < this.inflight.length && this.inflight[settled]!.last <= match) {
-      this.inflightBytes -= this.inflight[settled]!.bytes
-      settled++
-    }
-    if (settled > 0) this.inflight.splice(0, settled)
+    while (this.inflight.length > 0 && this.inflight[0]!.last <= match)
+      this.inflightBytes -= this.inflight.shift()!.bytes
   }
 
   /** Every change of state starts with an empty window, so that no count can leak (etcd-io/raft#54). */

@@ -1,5 +1,5 @@
 import { decodeValue, encodeValue, recordKind, recordLength } from '@raftkit/bytes'
-import type { Index, Sender, Term } from '@raftkit/contract'
+import type { Index, Sender, Settled, Term } from '@raftkit/contract'
 import { beginChange, refusalOf } from './configuration.ts'
 import { isLeader } from './election.ts'
 import type { Forward, Forwarded, ForwardResult, Placement } from './messages.ts'
@@ -7,12 +7,8 @@ import { memberKey } from './progress.ts'
 import type { Raft } from './raft.ts'
 import type { Leader } from './role.ts'
 
-/** A proposal of this server that stands in the log of the leader of `term`, at `index`. */
-interface Placed {
-  readonly id: number
-  readonly index: Index
-  readonly term: Term
-}
+/** What is to be told of a proposal of this server that stands in the log of the leader of `term`, at `index`, if it is committed there. */
+type Placed = Extract<Settled, { type: 'committed' }>
 
 interface Sent {
   readonly id: number
@@ -31,7 +27,9 @@ export class Proposals {
   place(id: number, index: Index, term: Term): void {
     let at = this.placed.length
     while (at > 0 && this.placed[at - 1]!.index > index) at--
-    this.placed.splice(at, 0, { id, index, term })
+    const placed: Placed = { type: 'committed', id, index, term }
+    if (at === this.placed.length) this.placed.push(placed)
+    else this.placed.splice(at, 0, placed)
   }
 
   fork(): Proposals {
@@ -214,7 +212,8 @@ export function settlePlaced(raft: Raft): void {
   const { placed } = raft.proposals
   let settled = 0
   for (; settled < placed.length && placed[settled]!.index <= raft.commit; settled++) {
-    const { id, index, term } = placed[settled]!
+    const done = placed[settled]!
+    const { id, index, term } = done
     const there = raft.log.termAt(index)
     if (there === undefined) raft.settle({ type: 'unknown', id, reason: 'a snapshot took its place in the log' })
     else if (there !== term) {
@@ -226,7 +225,7 @@ export function settlePlaced(raft: Raft): void {
       })
     } else if (index <= raft.handed)
       raft.settle({ type: 'unknown', id, reason: 'it was applied before this server heard where it stood' })
-    else raft.settle({ type: 'committed', id, index, term })
+    else raft.settle(done)
   }
   if (settled > 0) placed.splice(0, settled)
 }

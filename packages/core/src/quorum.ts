@@ -6,8 +6,14 @@ export type QuorumOf = Membership['isQuorum']
 /** The members a cluster was founded with, for ever: a majority of the voters. */
 export const fixedMajority: Membership = {
   isQuorum(config, has) {
-    const voters = config.members.filter((member) => member.role === 'voter')
-    return voters.filter(has).length * 2 > voters.length
+    let voters = 0
+    let having = 0
+    for (const member of config.members) {
+      if (member.role !== 'voter') continue
+      voters++
+      if (has(member)) having++
+    }
+    return having * 2 > voters
   },
   begin() {
     throw new RaftkitError(
@@ -20,13 +26,17 @@ export const fixedMajority: Membership = {
   },
 }
 
-/** The largest index that a quorum holds (§5.3), whatever shape a quorum has: 0 if none does. */
-export function quorumIndex(isQuorum: QuorumOf, config: Config, matchOf: (member: Member) => Index): Index {
-  const { members } = config
-  const matches = members.map(matchOf)
-  let largest = 0
-  for (const index of matches) {
-    if (index > largest && isQuorum(config, (member) => matches[members.indexOf(member)]! >= index)) largest = index
+/** The largest index that a quorum holds (§5.3), whatever shape a quorum has; `known` if it is none above that. */
+export function quorumIndex(
+  isQuorum: QuorumOf,
+  config: Config,
+  matchOf: (member: Member) => Index,
+  known: Index = 0,
+): Index {
+  let largest = known
+  for (const member of config.members) {
+    const index = matchOf(member)
+    if (index > largest && isQuorum(config, (other) => matchOf(other) >= index)) largest = index
   }
   return largest
 }

@@ -132,7 +132,8 @@ export class Raft implements Protocol<Message, unknown> {
   #asked = 0
   #ids: number
   #stateDirty = true
-  #messages: Omit<Outgoing<Message>, 'after'>[] = []
+  /** `after` is said when they are taken. */
+  #messages: (Outgoing<Message> & { after: number })[] = []
   #newAsks: Ask[] = []
   #settled: Settled[] = []
   #happened: Happening[] = []
@@ -203,6 +204,7 @@ export class Raft implements Protocol<Message, unknown> {
     forwardProposals(this)
     forwardReads(this)
     if (isLeader(this)) {
+      afterProgress(this, this.role)
       replicate(this, this.role)
       this.role.uncommittedBytes = this.log.bytesAbove(this.commit)
       if (mustLeave(this)) leaveOffice(this, this.role)
@@ -212,21 +214,18 @@ export class Raft implements Protocol<Message, unknown> {
     const apply = this.#takeApply()
     this.log.evict(this.handed, this.settings.cacheBytes)
     const after = this.writes.isPromiseDurable ? 0 : this.writes.promise
-    const effects: { -readonly [K in keyof Effects<Message>]: Effects<Message>[K] } = {
-      messages: this.#messages.map(({ to, incarnation, message, lane }) => ({ to, incarnation, message, lane, after })),
-      asks: this.#newAsks,
-      settled: this.#settled,
-      happened: this.#happened,
-    }
-    if (write !== undefined) effects.write = write
-    if (apply !== undefined) effects.apply = apply
+    for (const message of this.#messages) message.after = after
+    const messages = this.#messages
+    const asks = this.#newAsks
+    const settled = this.#settled
+    const happened = this.#happened
+    const deadline = nextDeadline(this)
     this.#messages = []
     this.#newAsks = []
     this.#settled = []
     this.#happened = []
-    const deadline = nextDeadline(this)
-    if (deadline !== undefined) effects.deadline = deadline
-    return effects
+    // All fields, always: what is handed out every turn has one shape.
+    return { messages, asks, settled, happened, write, apply, deadline } as Effects<Message>
   }
 
   encode(message: Message): readonly Uint8Array[] {
@@ -262,7 +261,7 @@ export class Raft implements Protocol<Message, unknown> {
     copy.#asked = this.#asked
     copy.#ids = this.#ids
     copy.#stateDirty = this.#stateDirty
-    copy.#messages = this.#messages.slice()
+    copy.#messages = this.#messages.map((message) => ({ ...message }))
     copy.#newAsks = this.#newAsks.slice()
     copy.#settled = this.#settled.slice()
     copy.#happened = this.#happened.slice()
@@ -327,7 +326,6 @@ export class Raft implements Protocol<Message, unknown> {
     settlePlaced(this)
     const { index: at, config } = effectiveConfig(this)
     if (at > before && at <= index) this.happen({ type: 'configuration', config, index: at, committed: true })
-    afterProgress(this)
   }
 
   /** Cuts the log: what writes so far said of it from there on, counts no more. */
@@ -350,7 +348,7 @@ export class Raft implements Protocol<Message, unknown> {
   }
 
   send(to: Sender, message: Message, lane: Lane = 'control'): void {
-    this.#messages.push({ to: to.id, incarnation: to.incarnation, message, lane })
+    this.#messages.push({ to: to.id, incarnation: to.incarnation, message, lane, after: 0 })
   }
 
   happen(happening: Happening): void {
@@ -514,10 +512,7 @@ export class Raft implements Protocol<Message, unknown> {
   #becameDurable(write: number): void {
     this.writes.complete(write)
     onDurableVote(this)
-    if (isLeader(this)) {
-      advanceCommit(this, this.role)
-      afterProgress(this)
-    }
+    if (isLeader(this)) advanceCommit(this, this.role)
     onDurableSnapshot(this)
   }
 

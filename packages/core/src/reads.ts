@@ -39,7 +39,6 @@ function enqueue(raft: Raft, leader: Leader, id: number, from: Sender | undefine
   const known = raft.commit >= leader.noop
   leader.reads.push({ id, from, round: leader.round, index: known ? raft.commit : undefined })
   leader.wantsRound = true
-  confirmReads(raft, leader)
 }
 
 /** The latest round that a quorum has echoed; the leader itself needs no message. */
@@ -54,7 +53,8 @@ function confirmedRound(raft: Raft, leader: Leader): number {
 /** Answers the reads whose round is confirmed; they were asked in order. */
 export function confirmReads(raft: Raft, leader: Leader): void {
   if (raft.commit < leader.noop) return
-  if (leader.reads.some((pending) => pending.index === undefined)) {
+  // All that wait for the first commit of this term came before it, and so before those that do not.
+  if (leader.reads.length > 0 && leader.reads[0]!.index === undefined) {
     leader.reads = leader.reads.map((pending) =>
       pending.index === undefined ? { ...pending, round: leader.round, index: raft.commit } : pending,
     )

@@ -1,7 +1,6 @@
 import { type Index, isVoter, type Sender } from '@raftkit/contract'
 import { effectiveConfig } from './configuration.ts'
 import { becomeFollower, isLeader } from './election.ts'
-import { afterProgress } from './leading.ts'
 import type { Slice } from './log.ts'
 import type { Appended, Rejected } from './messages.ts'
 import type { Progress } from './progress.ts'
@@ -15,14 +14,15 @@ const probeBytes = 64 * 1024
 
 /** Everything the peers should hear now: one range of records each, or a heartbeat where one is due (§5.3). */
 export function replicate(raft: Raft, leader: Leader): void {
+  if (leader.wantsRound) confirmReads(raft, leader)
   leader.round++
   let sent = false
   for (const progress of leader.progress.values()) {
     if (!progress.amnesic && sendTo(raft, leader, progress)) sent = true
   }
   leader.wantsRound = false
-  if (sent) leader.rounds.push({ round: leader.round, at: raft.now })
-  else leader.round--
+  if (!sent) leader.round--
+  else if (raft.settings.leaseDuration > 0) leader.rounds.push({ round: leader.round, at: raft.now })
 }
 
 function sendTo(raft: Raft, leader: Leader, progress: Progress): boolean {
@@ -224,7 +224,6 @@ export function onAppended(raft: Raft, from: Sender, message: Appended): void {
     progress.become('probe', progress.match + 1)
   }
   confirmReads(raft, leader)
-  afterProgress(raft)
 }
 
 export function onRejected(raft: Raft, from: Sender, message: Rejected): void {
@@ -257,11 +256,12 @@ function forget(raft: Raft, progress: Progress): void {
  */
 export function advanceCommit(raft: Raft, leader: Leader): void {
   const { config } = effectiveConfig(raft)
-  const index = quorumIndex(raft.membership.isQuorum, config, (member) => {
+  const durable = (member: Sender): Index => {
     if (sameSender(member, raft.self)) return raft.writes.durableIndex
     const progress = leader.progressOf(member)
     return progress === undefined || progress.amnesic ? 0 : progress.match
-  })
+  }
+  const index = quorumIndex(raft.membership.isQuorum, config, durable, raft.commit)
   if (index < leader.noop || index <= raft.commit) return
   raft.commitTo(index)
   confirmReads(raft, leader)
