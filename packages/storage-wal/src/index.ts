@@ -1,1 +1,2 @@
-export {}
+/** A write-ahead log as a storage: every flush one frame of all groups, every write durable, atomic and checked. */
+export { type WalOptions, walStorage } from './storage.ts'

@@ -1,0 +1,8 @@
+import type { Storage } from '@raftkit/contract'
+import { walStorage } from '@raftkit/storage-wal'
+
+// Loaded by the child processes of the compliance suite. The query of its address is the size of a segment.
+
+const segmentBytes = Number(new URL(import.meta.url).search.slice(1)) || 16_777_216
+
+export const open = (directory: string): Storage => walStorage(directory, { segmentBytes })

@@ -1,0 +1,23 @@
+import { storageCompliance } from '@raftkit/compliance'
+import { walStorage } from '@raftkit/storage-wal'
+import { afterAll, describe, test, vi } from 'vitest'
+import { bundle } from './program.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
+const program = await bundle('adapter.ts')
+afterAll(() => program.remove())
+
+describe('a write-ahead log', () => {
+  storageCompliance({ describe, test }, { open: (directory) => walStorage(directory), program: program.path })
+})
+
+describe('a write-ahead log of many small segments', () => {
+  const segmentBytes = 65_536
+  storageCompliance(
+    { describe, test },
+    {
+      open: (directory) => walStorage(directory, { segmentBytes }),
+      program: `file://${program.path}?${segmentBytes}`,
+    },
+  )
+})
