@@ -42,7 +42,7 @@ export function dial(attempt: Attempt, maxFrameBytes: number): () => void {
   }
   socket.on('error', (error) => attempt.failed('unreachable', error.message))
   socket.on('close', () =>
-    attempt.failed('refused', 'it closed the connection without a hello: is this a Raftkit node?'),
+    attempt.failed('unreachable', 'it closed the connection without a hello: is this a Raftkit node?'),
   )
   socket.once('connect', greet)
   socket.on('data', hear)

@@ -1,0 +1,249 @@
+import { connect as connectTcp, createServer, type Server, type Socket } from 'node:net'
+import { Refusal } from '@raftkit/links'
+import { type TcpTransport, type TransportReport, tcpTransport } from '@raftkit/transport-tcp'
+import { afterEach, describe, expect, test } from 'vitest'
+import { encodeFrames } from '../src/frames.ts'
+import { admitted, encodeHello, encodeRefusal, GreetingReader, type Message } from '../src/greeting.ts'
+import { closeAll, connect, TestNode, until, type World, wait } from './node.ts'
+import { noise } from './noise.ts'
+
+const reports: TransportReport[] = []
+const world: World = {
+  transport: () =>
+    tcpTransport({ maxFrameBytes: 65_536, maxConnections: 100, onReport: (report) => reports.push(report) }),
+  address: () => '127.0.0.1:0',
+  reached: (transport) => (transport as TcpTransport).address!,
+}
+const life = '00112233445566ff'
+const mallory = { hello: Buffer.from('c/mallory'), life, maxFrameBytes: 65_536 }
+const sockets: Socket[] = []
+const servers: Server[] = []
+
+function tcp(address: string): Socket {
+  const [host, port] = address.split(':')
+  const socket = connectTcp(Number(port), host).on('error', () => {})
+  sockets.push(socket)
+  return socket
+}
+
+/** Reads nothing but the end. */
+const closed = (socket: Socket) => new Promise<void>((resolve) => void socket.on('close', () => resolve()).resume())
+
+/** What the other side greets with, until it closes or has said so many messages. */
+function greetings(socket: Socket, count: number): Promise<Message[]> {
+  const reader = new GreetingReader()
+  const messages: Message[] = []
+  return new Promise((resolve) => {
+    socket.on('close', () => resolve(messages))
+    socket.on('data', (chunk) => {
+      reader.add(chunk)
+      for (let message = reader.next(); message; message = reader.next()) messages.push(message)
+      if (messages.length >= count) resolve(messages)
+    })
+  })
+}
+
+function frame(size: number): Buffer {
+  return Buffer.concat(encodeFrames([[noise(size)]], size, Buffer.alloc(0)))
+}
+
+/** A server that is no node of ours. */
+async function impostor(answer: (socket: Socket) => void): Promise<string> {
+  const server = createServer((socket) => {
+    sockets.push(socket.on('error', () => {}))
+    answer(socket)
+  })
+  servers.push(server)
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  return `127.0.0.1:${(server.address() as { port: number }).port}`
+}
+
+describe('whatever comes to the port', { timeout: 60_000 }, () => {
+  /** Two nodes that talk all the while, and must not notice. */
+  async function undisturbed(attack: (a: TestNode, at: string) => Promise<void>): Promise<void> {
+    const [a, b] = [await TestNode.start(world, 'a'), await TestNode.start(world, 'b')]
+    await connect(a, b)
+    let sent = 0
+    const talk = setInterval(() => {
+      a.send(b, `${sent}`)
+      b.send(a, `${sent++}`, 'bulk')
+    }, 1)
+    await attack(a, a.peer.address!)
+    clearInterval(talk)
+    await until(() => a.heard.filter((h) => h.from === 'b').length === sent && b.heard.length === sent)
+    expect(a.links.filter((link) => link.startsWith('b'))).toEqual(['b up'])
+    expect(b.links).toEqual(['a up'])
+  }
+
+  afterEach(async () => {
+    for (const socket of sockets.splice(0)) socket.destroy()
+    for (const server of servers.splice(0)) server.close()
+    reports.length = 0
+    await closeAll()
+  })
+
+  test('noise, HTTP, TLS, a length of 2^32 - 1, a name alone, and connections that are dropped at once', () =>
+    undisturbed(async (a, at) => {
+      const garbage = [
+        noise(100_000),
+        Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'),
+        Buffer.from([0x16, 3, 1, 2, 0]),
+        Buffer.from('ffffffff', 'hex'),
+        Buffer.concat([Buffer.from('raftkit1'), Buffer.from('ffffffff', 'hex')]),
+        Buffer.concat([Buffer.from('raftkit1'), noise(50_000)]),
+        admitted,
+        Buffer.concat([Buffer.from('raftkit1'), admitted, frame(100)]),
+        encodeRefusal(new Refusal('busy', 'no'), true),
+      ]
+      for (const bytes of garbage) {
+        const socket = tcp(at)
+        socket.write(bytes)
+        await closed(socket)
+      }
+      for (const cut of [3, 8, 9, 20]) {
+        const socket = tcp(at)
+        socket.end(encodeHello('bulk', mallory).subarray(0, cut))
+        await closed(socket)
+      }
+      for (let n = 0; n < 50; n++) tcp(at).destroy()
+      await wait(20)
+      expect(a.admitted.every((id) => id === 'b')).toBe(true)
+    }))
+
+  test('a hello of another cluster, of our own name, of another limit: each is told why (N1)', () =>
+    undisturbed(async (a, at) => {
+      const told = async (hello: string, maxFrameBytes = 65_536) => {
+        const socket = tcp(at)
+        socket.write(encodeHello('control', { hello: Buffer.from(hello), life, maxFrameBytes }))
+        const [answer] = await greetings(socket, 1)
+        await closed(socket)
+        return answer?.kind === 'refused' ? `${answer.refusal.kind}: ${answer.refusal.reason}` : answer?.kind
+      }
+      expect(await told('other/mallory')).toBe('refused: REFUSED: this is c/a, and you are other/mallory')
+      expect(await told('c/a')).toBe('refused: a is the name of this node itself')
+      expect(await told('c/mallory', 100_000)).toContain('limits: maxFrameBytes is 65536 here and 100000 there')
+      expect(await told('ö\u0000\ud83d/mallory')).toMatch(/^refused: REFUSED: this is c\/a, and you are [ -~]*$/)
+      expect(a.links).toEqual(['b up'])
+      expect(new Set(reports.map(({ kind }) => kind))).toEqual(new Set(['refused']))
+    }))
+
+  test('frames before the dialler is admitted are not read', () =>
+    undisturbed(async (a, at) => {
+      const stranger = tcp(at)
+      const hello = encodeHello('bulk', { ...mallory, hello: Buffer.from('other/mallory') })
+      stranger.write(Buffer.concat([hello, admitted, ...Array.from({ length: 50 }, () => frame(1000))]))
+      await closed(stranger)
+      expect(a.heard.every(({ from }) => from === 'b')).toBe(true)
+    }))
+
+  /** A peer that is admitted, and then goes wrong. */
+  async function intruder(a: TestNode): Promise<Socket> {
+    const heard = () => a.heard.filter(({ from }) => from === 'mallory').length
+    const before = heard()
+    const socket = tcp(a.peer.address!)
+    socket.write(encodeHello('control', mallory))
+    expect(await greetings(socket, 1)).toMatchObject([{ kind: 'hello' }])
+    socket.write(admitted)
+    socket.write(frame(5))
+    await until(() => heard() > before)
+    return socket
+  }
+
+  test('an admitted peer that sends a length above the limit is reported and closed before anything is allocated', () =>
+    undisturbed(async (a) => {
+      for (const length of ['01000100', '00000080', 'feffffff']) {
+        const socket = await intruder(a)
+        const before = process.memoryUsage().arrayBuffers
+        socket.write(Buffer.from(`01000000aa${length}`, 'hex'))
+        await closed(socket)
+        expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(4_000_000)
+        expect(a.heard.every(({ frame }) => frame.length < 100)).toBe(true)
+      }
+      expect(reports).toMatchObject([{ kind: 'malformed', peer: 'mallory' }])
+    }))
+
+  test('an admitted peer that ends within a frame leaves nothing of it', () =>
+    undisturbed(async (a) => {
+      const socket = await intruder(a)
+      socket.end(frame(60_000).subarray(0, 30_000))
+      await closed(socket)
+      await wait(20)
+      expect(a.heard.every(({ frame }) => frame.length < 100)).toBe(true)
+    }))
+
+  test('connections that stay mute, trickle, or never confirm are closed in time, and are never many (N4)', () =>
+    undisturbed(async (a, at) => {
+      let open = 0
+      const trickles: NodeJS.Timeout[] = []
+      for (let n = 0; n < 300; n++) {
+        const socket = tcp(at)
+        open++
+        socket.on('close', () => open--)
+        // A hello without end, one byte at a time, each well before it is missed.
+        if (n % 2) {
+          const hello = encodeHello('bulk', { ...mallory, hello: noise(8000) })
+          let said = 0
+          trickles.push(setInterval(() => socket.write(hello.subarray(said, ++said)), 500))
+        }
+        socket.resume()
+      }
+      await until(() => open <= 64)
+      // And all the while, a peer gets in.
+      const c = await TestNode.start(world, 'c', { address: null })
+      c.transport.setPeers([a.peer])
+      await until(() => c.state(a) === 'up')
+      const unconfirmed = tcp(at)
+      unconfirmed.write(encodeHello('control', mallory))
+      await Promise.all([until(() => open === 0), closed(unconfirmed)])
+      for (const trickle of trickles) clearInterval(trickle)
+      expect(a.links.filter((link) => link.startsWith('mallory'))).toEqual([])
+    }))
+
+  test('no more connections than the option says', async () => {
+    const a = await TestNode.start({ ...world, transport: () => tcpTransport({ maxConnections: 3 }) }, 'a')
+    const open = new Set<Socket>()
+    for (let n = 0; n < 10; n++) {
+      const socket = tcp(a.peer.address!)
+      open.add(socket)
+      socket.on('close', () => open.delete(socket)).resume()
+    }
+    await until(() => open.size === 3)
+  })
+
+  test('whatever answers where a peer is dialled, it is told of once, and tried again', async () => {
+    const answers: Record<string, (socket: Socket) => void> = {
+      http: (socket) => socket.end('HTTP/1.1 400 Bad Request\r\n\r\n'),
+      noise: (socket) => socket.write(noise(100_000)),
+      nothing: (socket) => socket.end(),
+      frames: (socket) => socket.write(frame(100)),
+      'another lane': (socket) => {
+        const other = (lane: string) => (lane === 'control' ? 'bulk' : 'control')
+        void greetings(socket, 1).then(([hello]) => {
+          if (hello?.kind === 'hello')
+            socket.write(encodeHello(other(hello.lane), { ...mallory, hello: Buffer.from('c/another lane') }))
+        })
+      },
+      another: (socket) => socket.write(encodeHello('control', mallory)),
+    }
+    const a = await TestNode.start(world, 'a')
+    const attempts = new Map<string, number>()
+    const peers = await Promise.all(
+      Object.entries(answers).map(async ([id, answer]) => ({
+        id,
+        address: await impostor((socket) => {
+          attempts.set(id, (attempts.get(id) ?? 0) + 1)
+          answer(socket)
+        }),
+      })),
+    )
+    a.transport.setPeers(peers)
+    await until(() => Object.keys(answers).every((id) => attempts.get(id)! > 6))
+    expect(a.links).toEqual([])
+    expect(a.heard).toEqual([])
+    const told = (id: string) => reports.filter(({ peer }) => peer === id)
+    expect(told('http')).toMatchObject([{ kind: 'refused' }])
+    expect(told('nothing')).toMatchObject([{ kind: 'unreachable' }])
+    expect(told('another')[0]?.reason).toContain('another is expected there, but mallory answers')
+    for (const id of Object.keys(answers)) expect(told(id).length, id).toBeLessThan(4)
+  })
+})
