@@ -8,5 +8,6 @@ if (process.argv[2] === '--case') {
   await runCase(async (name) => parts[name]!())
 } else {
   const all = await Promise.all(Object.values(parts).map((load) => load()))
-  process.exitCode = await command(process.argv.slice(2), all, () => report(all))
+  // A part that failed may have left timers and sockets behind.
+  process.exit(await command(process.argv.slice(2), all, () => report(all)))
 }

@@ -171,6 +171,10 @@ describe('a part that fails', () => {
     expect(json().error).toContain('value is NaN')
   })
 
+  it('does not wait for its other cases', async () => {
+    expect(await bench('failing', '--beside')).toMatchObject({ code: 1 })
+  })
+
   it('does not stop the others in `all`, which then ends with 1', async () => {
     const { code, json } = await bench('all', '--quick')
     expect(code).toBe(1)

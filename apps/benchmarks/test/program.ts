@@ -60,16 +60,22 @@ const failing: Part = {
     async throws() {
       throw new Error('the disk is on fire')
     },
+    forever: (async (_: null, context) => {
+      context.tell('here')
+      return new Promise(() => setInterval(() => {}, 1000))
+    }) satisfies Case,
     async leaves() {
       console.error('last words')
       process.exit(3)
     },
   },
   flags: {
+    beside: { type: 'boolean', what: 'another case still runs when it fails' },
     how: { type: 'string', what: 'throws or leaves' },
     waiting: { type: 'boolean', what: 'the part waits for a word of the case' },
   },
   async run(bench) {
+    if (bench.flags.beside) await bench.start('forever', null).next()
     if (bench.flags.waiting) await bench.start(String(bench.flags.how), null).next()
     await bench.interleave([{ key: {}, case: String(bench.flags.how ?? 'throws'), input: null }])
     return one({ value: 1 })

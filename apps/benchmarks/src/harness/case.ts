@@ -52,9 +52,12 @@ type Message =
   | { readonly type: 'failed'; readonly reason: string }
 
 const alive = new Set<ChildProcess>()
-process.on('exit', () => {
+process.on('exit', endCases)
+
+/** Whatever still runs, at once: what a part left behind when it failed. */
+export function endCases(): void {
   for (const child of alive) child.kill('SIGKILL')
-})
+}
 
 /** Runs one case in a fresh process. `say` hears of its progress. */
 export function startCase(start: Start, say: (line: string) => void = () => {}): Helper {

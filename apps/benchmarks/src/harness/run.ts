@@ -1,6 +1,6 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
-import { type Start, startCase } from './case.ts'
+import { endCases, type Start, startCase } from './case.ts'
 import { machine } from './machine.ts'
 import { interleave, label } from './pairs.ts'
 import type { Bench, Part } from './part.ts'
@@ -62,6 +62,7 @@ export async function run(part: Part, order: Order, say: (line: string) => void)
     const reason = error instanceof Error ? error.message : String(error)
     return { ...about(), ok: false, error: reason, rows: [], tables: [], figures: [], charts: [], notes: [] }
   } finally {
+    endCases()
     remove()
     process.off('exit', remove)
   }
