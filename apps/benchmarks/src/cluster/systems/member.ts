@@ -1,0 +1,157 @@
+import { jointConsensus } from '@raftkit/membership'
+import { createNode, type Node, type NodeStatus } from 'raftkit'
+import type { CaseContext } from '../../harness/case.ts'
+import type { Sample } from '../../harness/part.ts'
+import { fill, type Target } from '../load/drive.ts'
+import { beginLoopDelay, endLoopDelay } from '../load/loop-delay.ts'
+import { measured } from '../load/measured.ts'
+import { beginProfile, endProfile } from '../load/profile.ts'
+import type { Watched } from '../load/usage.ts'
+import { keyBytes, keyOf, randomKeys, randomValue, valueBytes } from '../wire/keys.ts'
+import { storageOf, transportOf } from './adapters.ts'
+import { KeyValues, keyValues } from './machines.ts'
+import { answer, type Build, type Work } from './system.ts'
+
+/** `proposals`: a state machine of one's own, by `node.propose`; `commands`: a defined one, with sessions. */
+export type Kind = 'proposals' | 'commands'
+
+export interface MemberInput extends Build {
+  readonly id: string
+  readonly kind: Kind
+  readonly members: Readonly<Record<string, string>>
+  readonly heartbeatInterval?: number
+}
+
+export type Request =
+  | { readonly type: 'status' }
+  | { readonly type: 'fill'; readonly count: number }
+  | { readonly type: 'run'; readonly work: Work; readonly watched: Watched }
+  | { readonly type: 'edge'; readonly edge: 'begin' | 'end' }
+  | { readonly type: 'snapshot' }
+  | { readonly type: 'metrics' }
+  | { readonly type: 'close' }
+
+export interface MemberStatus {
+  readonly role: NodeStatus['role']
+  readonly term: number
+  readonly leader: string | null
+  readonly commit: number
+  readonly applied: number
+  readonly puts: number
+  /** Snapshots saved since it started, and their bytes. */
+  readonly snapshots: number
+  readonly snapshotBytes: number
+}
+
+const outstandingWhileFilling = 64
+
+/** One embedded member, and the load on it if it leads: it makes the calls that the program around it would make. */
+export async function member(input: MemberInput, context: CaseContext): Promise<Sample> {
+  const { id, kind, members, directory, storage, transport, snapshotEntries, heartbeatInterval, profile } = input
+  const own = new KeyValues()
+  const node = (await createNode<never>({
+    id,
+    cluster: 'bench',
+    machine: (kind === 'proposals' ? own : keyValues) as never,
+    members,
+    storage: storageOf(storage, directory),
+    transport: transportOf(transport),
+    membership: jointConsensus(),
+    leases: { drift: 0.05 },
+    snapshots: { everyEntries: snapshotEntries },
+    timing: { electionTimeout: 1000, heartbeatInterval: heartbeatInterval ?? 100 },
+  })) as unknown as Node
+  const saved = { count: 0, bytes: 0 }
+  node.on('saved', ({ snapshot }) => {
+    saved.count++
+    saved.bytes += snapshot.bytes
+  })
+  node.on('stopped', ({ error }) => {
+    console.error(error)
+    process.exit(1)
+  })
+  const defined = node as unknown as Node<typeof keyValues>
+  const calls = kind === 'proposals' ? rawCalls(node) : definedCalls(defined)
+
+  const status = async (): Promise<MemberStatus> => {
+    const { role, term, leader = null, commit, machineApplied } = node.status()
+    const puts = kind === 'proposals' ? own.puts : await defined.queries.puts(undefined, { consistency: 'stale' })
+    return { role, term, leader, commit, applied: machineApplied, puts, snapshots: saved.count, snapshotBytes: saved.bytes }
+  }
+
+  context.tell({ type: 'answer', answer: null })
+  let closing = false
+  return answer<Request>(context, async (request) => {
+    switch (request.type) {
+      case 'status':
+        return status()
+      case 'fill': {
+        let next = 0
+        return fill(targetOf(calls.put, () => next++), request.count, outstandingWhileFilling)
+      }
+      case 'run': {
+        const { work, watched } = request
+        const call = work.request === 'put' ? calls.put : calls.get(work.consistency)
+        const target = targetOf(call, randomKeys(work.keys))
+        let delay: Sample = {}
+        if (profile !== undefined) await beginProfile()
+        const sample = await measured(target, work, watched, (edge) => {
+          if (edge === 'begin') beginLoopDelay()
+          else delay = endLoopDelay()
+          context.tell({ type: 'edge', edge })
+        })
+        if (profile !== undefined) await endProfile(profile, id)
+        return { ...sample, ...delay }
+      }
+      case 'edge':
+        return request.edge === 'begin' ? beginLoopDelay() : endLoopDelay()
+      case 'snapshot':
+        return node.snapshot()
+      case 'metrics':
+        return node.prometheus()
+      case 'close':
+        if (!closing) await node.close()
+        closing = true
+        return null
+    }
+  })
+}
+
+type Call = (key: string) => Promise<unknown>
+
+function targetOf(call: Call, next: () => number): Target {
+  const target: Target = {
+    finished: () => {},
+    issue: (slot) =>
+      void call(keyOf(next())).then(
+        () => target.finished(slot, true),
+        () => target.finished(slot, false),
+      ),
+  }
+  return target
+}
+
+interface Calls {
+  readonly put: Call
+  get(consistency: Work['consistency']): Call
+}
+
+function rawCalls(node: Node): Calls {
+  const entry = Buffer.from('k'.repeat(keyBytes) + randomValue(valueBytes))
+  return {
+    put(key) {
+      const data = Buffer.from(entry)
+      data.write(key, 'latin1')
+      return node.propose(data)
+    },
+    get: (consistency = 'linearizable') => (key) => node.query(key, { consistency }),
+  }
+}
+
+function definedCalls(node: Node<typeof keyValues>): Calls {
+  const value = new Uint8Array(Buffer.from(randomValue(valueBytes)))
+  return {
+    put: (key) => node.commands.put({ key, value }),
+    get: (consistency = 'linearizable') => (key) => node.queries.get(key, { consistency }),
+  }
+}
