@@ -42,7 +42,8 @@ export class Applier {
   readonly #events: ApplierEvents
   readonly #checksumSeed: () => number
   readonly #tasks: (() => void | Promise<void>)[] = []
-  readonly #waiters = new Map<Index, Ending<Applied>>()
+  /** Ascending by index. */
+  #expected: Ending<Applied>[] = []
   #readers: { readonly index: Index; readonly run: () => void; readonly fail: (error: RaftkitError) => void }[] = []
   /** The machine is inside `apply` or `restore`. */
   #inside = false
@@ -82,8 +83,13 @@ export class Applier {
 
   /** The result of the proposal committed at `index`, once it is applied there. */
   expect(index: Index, ending: Ending<Applied>): void {
-    if (index <= this.#index) ending.fail(resultLost(index))
-    else this.#waiters.set(index, ending)
+    if (index <= this.#index) return ending.fail(resultLost(index))
+    ending.index = index
+    const expected = this.#expected
+    let at = expected.length
+    while (at > 0 && expected[at - 1]!.index > index) at--
+    if (at === expected.length) expected.push(ending)
+    else expected.splice(at, 0, ending)
   }
 
   apply(from: Index, to: Index, records: readonly Uint8Array[] | undefined): void {
@@ -98,11 +104,8 @@ export class Applier {
       this.#inside = false
       this.#index = snapshot.index
       this.#term = snapshot.term
-      for (const [index, ending] of this.#waiters) {
-        if (index > snapshot.index) continue
-        this.#waiters.delete(index)
-        ending.fail(resultLost(index)) // committed, but its result never passed through this replica
-      }
+      // Committed, but their results never passed through this replica.
+      for (const ending of this.#expectedUpTo(snapshot.index)) ending.fail(resultLost(ending.index))
       this.#events.restored()
       done()
     })
@@ -122,7 +125,7 @@ export class Applier {
   stop(error: RaftkitError): Promise<void> {
     this.#stopped ??= error
     this.#tasks.length = 0
-    this.#waiters.clear() // their calls are settled by Pending
+    this.#expected = [] // their calls are settled by Pending
     for (const { fail } of this.#readers.splice(0)) fail(this.#stopped)
     return this.#busy ? new Promise((resolve) => this.#idle.push(resolve)) : Promise.resolve()
   }
@@ -247,7 +250,13 @@ export class Applier {
         )
       this.#index = last
       this.#term = term
-      for (let i = 0; i < commands.length; i++) this.#settle(commands[i]!.index, results[i]!)
+      let at = 0
+      for (const ending of this.#expectedUpTo(last)) {
+        while (at < commands.length && commands[at]!.index < ending.index) at++
+        if (commands[at]?.index !== ending.index)
+          throw new RaftkitError('INVARIANT', `entry ${ending.index} was proposed here, and is no command`)
+        ending.done({ index: ending.index, result: results[at]! })
+      }
       this.#events.applied(from, last, bytes, this.#environment.now() - began)
     }
     if (commands.length === 0) return finish([])
@@ -257,11 +266,11 @@ export class Applier {
     finish(results)
   }
 
-  #settle(index: Index, result: Uint8Array): void {
-    const waiter = this.#waiters.get(index)
-    if (!waiter) return
-    this.#waiters.delete(index)
-    waiter.done({ index, result })
+  /** Whoever waits for an entry up to `index` waits no more. */
+  #expectedUpTo(index: Index): Ending<Applied>[] {
+    let count = 0
+    while (count < this.#expected.length && this.#expected[count]!.index <= index) count++
+    return this.#expected.splice(0, count)
   }
 }
 

@@ -1,5 +1,5 @@
 import { type Environment, type ErrorCode, isRaftkitError, RaftkitError } from '@raftkit/contract'
-import type { Deadlines, Due } from './deadlines.ts'
+import type { Alarm } from './alarm.ts'
 import type { Caller } from './pending.ts'
 
 /** How an entry gets into the log. */
@@ -10,7 +10,8 @@ export interface Placing {
    */
   readonly place: (data: Uint8Array, caller: Caller<Answer>) => Placement
   readonly environment: Environment
-  readonly deadlines: Deadlines
+  /** Set for each attempt: who has it must `look` when it rings. */
+  readonly alarm: Alarm
   /** Milliseconds for one attempt. */
   readonly attemptTimeout: number
 }
@@ -48,8 +49,7 @@ const firstPause = 10
 const longestPause = 1000
 
 /** Places one entry again and again until it is answered, an error is final, or `stop`. */
-export class Attempts implements Due {
-  deadline: number = Number.POSITIVE_INFINITY
+export class Attempts {
   readonly #placing: Placing
   readonly #placed: Placed
   readonly #again: boolean
@@ -58,6 +58,8 @@ export class Attempts implements Due {
   #mayBePlaced = false
   #lastError: unknown
   #running: Attempt | undefined
+  /** Of the attempt that is running. */
+  #deadline = Number.POSITIVE_INFINITY
   #cancelPause: () => void = nothing
 
   /** `again`: whether there may be a second attempt. */
@@ -79,12 +81,12 @@ export class Attempts implements Due {
 
   /** The first attempt. None of `placed` is told before it returns. */
   begin(): void {
-    const { place, environment, deadlines, attemptTimeout } = this.#placing
+    const { place, environment, alarm, attemptTimeout } = this.#placing
     const attempt = new Attempt(this)
     this.#running = attempt
     this.#count++
-    this.deadline = environment.now() + attemptTimeout
-    deadlines.add(this)
+    this.#deadline = environment.now() + attemptTimeout
+    alarm.set(this.#deadline)
     try {
       attempt.placement = place(this.#placed.entry(), attempt)
     } catch (error) {
@@ -101,13 +103,14 @@ export class Attempts implements Due {
     running?.placement?.abandon()
   }
 
-  /** The attempt takes too long: another one follows. */
-  expire(): void {
+  /** Gives an attempt up that takes too long: another one follows. Returns when to look again. */
+  look(now: number): number {
     const running = this.#running
-    if (!running) return
+    if (!running || this.#deadline > now) return this.#deadline
     const { attemptTimeout } = this.#placing
     this.lost(running, new RaftkitError('TIMEOUT', `no answer in ${attemptTimeout} ms`, { outcome: 'unknown' }))
     running.placement?.abandon()
+    return Number.POSITIVE_INFINITY
   }
 
   /** An answer that comes after its attempt was given up is as good as any: all attempts mean the same entry. */
@@ -120,8 +123,8 @@ export class Attempts implements Due {
   lost(attempt: Attempt, error: unknown): void {
     if (this.#over || attempt !== this.#running) return
     this.#running = undefined
+    this.#deadline = Number.POSITIVE_INFINITY
     this.#lastError = error
-    this.#placing.deadlines.delete(this)
     if (!(isRaftkitError(error) && error.outcome === 'refused')) this.#mayBePlaced = true
     if (this.#again && isRaftkitError(error) && (error.retryable || passing.has(error.code))) {
       const { environment } = this.#placing
@@ -142,7 +145,7 @@ export class Attempts implements Due {
   #end(): void {
     this.#over = true
     this.#running = undefined
-    this.#placing.deadlines.delete(this)
+    this.#deadline = Number.POSITIVE_INFINITY
     this.#cancelPause()
     this.#cancelPause = nothing
   }

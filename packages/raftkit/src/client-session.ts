@@ -1,9 +1,9 @@
 import { encodeValue } from '@raftkit/bytes'
 import { type Environment, type Index, isRaftkitError, type Outcome, RaftkitError } from '@raftkit/contract'
 import { AbortListeners } from './abort.ts'
+import { Alarm } from './alarm.ts'
 import { Attempts, type Placing } from './attempts.ts'
 import { type CommandOptions, ofInput } from './calls.ts'
-import { Deadlines } from './deadlines.ts'
 import { clientBytes, closeEntry, commandEntry, openEntry } from './entry.ts'
 import { Queue } from './queue.ts'
 import { type Result, readResult } from './result.ts'
@@ -57,19 +57,16 @@ export function clientSession({ propose, ...options }: ClientSessionOptions): Cl
     )
     return { abandon: () => waiting.abort() }
   }
-  return placingSession(place, new Deadlines(options.environment), options)
+  return placingSession(place, options)
 }
 
 /** As `clientSession`, for who can do with less than a promise and a signal for each attempt. */
-export function placingSession(
-  place: Placing['place'],
-  deadlines: Deadlines,
-  options: Omit<ClientSessionOptions, 'propose'>,
-): ClientSession {
-  return new Client(place, deadlines, options)
+export function placingSession(place: Placing['place'], options: Omit<ClientSessionOptions, 'propose'>): ClientSession {
+  return new Client(place, options)
 }
 
 class Client implements ClientSession {
+  readonly #alarm: Alarm
   readonly #placing: Placing
   /** For commands that have a single attempt: it has all the time of the call. */
   readonly #placingOnce: Placing
@@ -78,7 +75,8 @@ class Client implements ClientSession {
   readonly #maxSessions: number
   readonly #maxWaiting: number
   #live: Live | undefined
-  #opening: Attempts | undefined
+  /** Of the session's own entry: to open it, or to close it. */
+  #own: Attempts | undefined
   /** Of the session that is open or being opened: a repeated opening must find it. */
   #client: Uint8Array | undefined
   readonly #waiting = new Queue<WaitingCall>()
@@ -86,11 +84,12 @@ class Client implements ClientSession {
   readonly #listeners = new AbortListeners()
   #closed: Promise<void> | undefined
 
-  constructor(place: Placing['place'], deadlines: Deadlines, options: Omit<ClientSessionOptions, 'propose'>) {
+  constructor(place: Placing['place'], options: Omit<ClientSessionOptions, 'propose'>) {
     const { environment, applied = () => 0, maxSessions = 10_000, maxWaiting = 65_536 } = options
     this.#timeout = milliseconds('timeout', options.timeout ?? 30_000)
     const attemptTimeout = milliseconds('attemptTimeout', options.attemptTimeout ?? 5_000)
-    this.#placing = { place, environment, deadlines, attemptTimeout }
+    this.#alarm = new Alarm(environment, (now) => this.#look(now))
+    this.#placing = { place, environment, alarm: this.#alarm, attemptTimeout }
     this.#placingOnce = { ...this.#placing, attemptTimeout: Number.POSITIVE_INFINITY }
     this.#applied = applied
     this.#maxSessions = positiveInteger('maxSessions', maxSessions)
@@ -109,11 +108,11 @@ class Client implements ClientSession {
           outcome: 'refused',
           retryable: true,
         })
-      const { environment, deadlines } = this.#placing
-      const call = new WaitingCall(command, environment.now(), timeout, this.#keeper, resolve, reject)
+      const now = this.#placing.environment.now()
+      const call = new WaitingCall(command, now, timeout, this.#keeper, resolve, reject)
       this.#calls.add(call)
       if (signal) call.ignore = this.#listeners.add(signal, () => call.abort(signal))
-      deadlines.add(call)
+      this.#alarm.set(now + timeout)
       this.#admit(call)
     })
 
@@ -131,8 +130,10 @@ class Client implements ClientSession {
     if (!live) return
     await new Promise<void>((done) => {
       const entry = (): Uint8Array => closeEntry(live.id)
-      new Attempts(this.#placing, { entry, answered: () => done(), failed: () => done() }, false).begin()
+      this.#own = new Attempts(this.#placing, { entry, answered: () => done(), failed: () => done() }, false)
+      this.#own.begin()
     })
+    this.#ownEnded()
   }
 
   /** Starts the call, or lets it wait for the session or for room in the window. Nobody waits while there is room. */
@@ -162,7 +163,7 @@ class Client implements ClientSession {
     giveUp: (call, makeError) => this.#giveUp(call, makeError),
     ended: (call) => {
       this.#calls.delete(call)
-      this.#placing.deadlines.delete(call)
+      this.#calm()
     },
     left: ({ live, seq }) => {
       live.inFlight.delete(seq)
@@ -198,20 +199,20 @@ class Client implements ClientSession {
   #giveUp(call: WaitingCall, makeError: (outcome: Outcome, last: unknown) => RaftkitError): void {
     this.#waiting.remove(call)
     call.attempts?.stop()
-    call.fail(makeError(call.outcome, call.attempts?.lastError ?? this.#opening?.lastError))
+    call.fail(makeError(call.outcome, call.attempts?.lastError ?? this.#own?.lastError))
     if (this.#waiting.size === 0) this.#stopOpening()
   }
 
   /** Goes on as long as a call waits for it; the next call goes on with the same client bytes. */
   #open(): void {
-    if (this.#opening) return
+    if (this.#own) return
     if (!this.#client) {
       this.#client = new Uint8Array(clientBytes)
       this.#placing.environment.random(this.#client)
     }
     const client = this.#client
     const opened = (bytes: Uint8Array): void => {
-      this.#opening = undefined
+      this.#ownEnded()
       const result = read(bytes)
       if (result.type === 'opened') {
         this.#live = { id: result.session, next: 1, low: 1, inFlight: new Map() }
@@ -219,12 +220,12 @@ class Client implements ClientSession {
       } else this.#openingFailed(new RaftkitError('INVARIANT', `opening a session was answered ${result.type}`))
     }
     const failed = (error: unknown): void => {
-      this.#opening = undefined
+      this.#ownEnded()
       this.#openingFailed(error)
     }
     const entry = (): Uint8Array => openEntry(client, this.#maxSessions)
-    this.#opening = new Attempts(this.#placing, { entry, answered: opened, failed }, true)
-    this.#opening.begin()
+    this.#own = new Attempts(this.#placing, { entry, answered: opened, failed }, true)
+    this.#own.begin()
   }
 
   #openingFailed(error: unknown): void {
@@ -232,8 +233,23 @@ class Client implements ClientSession {
   }
 
   #stopOpening(): void {
-    this.#opening?.stop()
-    this.#opening = undefined
+    this.#own?.stop()
+    this.#ownEnded()
+  }
+
+  #ownEnded(): void {
+    this.#own = undefined
+    this.#calm()
+  }
+
+  #calm(): void {
+    if (this.#calls.size === 0 && !this.#own) this.#alarm.off()
+  }
+
+  #look(now: number): number {
+    let next = Number.POSITIVE_INFINITY
+    for (const call of this.#calls) next = Math.min(next, call.look(now))
+    return Math.min(next, this.#own?.look(now) ?? Number.POSITIVE_INFINITY)
   }
 
   #leave(): void {

@@ -180,7 +180,7 @@ class RunningNode implements Node {
     this.#reads = new Reads(replica, this.#machine, environment, { timeout, leases }, measure)
     this.#members = members({ host, replica, hub, environment, timeout, changeable: membership !== undefined })
     if (this.#replicated) {
-      this.#session = placingSession((data, caller) => replica.place(data, caller), replica.deadlines, {
+      this.#session = placingSession((data, caller) => replica.place(data, caller), {
         environment,
         applied: () => replica.applier.index,
         timeout,

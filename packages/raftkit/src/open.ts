@@ -1,5 +1,4 @@
 import { isRaftkitError, type Membership, type ProtocolKind, RaftkitError, type StateMachine } from '@raftkit/contract'
-import { Deadlines } from './deadlines.ts'
 import { randomHex, randomSeeds } from './environment.ts'
 import { failure } from './failure.ts'
 import { frameOverhead } from './frame.ts'
@@ -49,11 +48,10 @@ export async function openReplica(
     }
     const protocol = opening.start(environment.now())
     const { waitingCalls: calls, waitingBytes: bytes, timeout, policy } = settings
-    const deadlines = new Deadlines(environment)
-    const pending = new Pending(environment, deadlines, { calls, bytes }, timeout, () => replica.called())
+    const pending = new Pending(environment, { calls, bytes }, timeout, () => replica.called())
     const applied = snapshot ?? { index: 0, term: 0 }
     const replica: Replica = new Replica(
-      { group, protocol, log, snapshots, machine, applied, environment, deadlines, policy },
+      { group, protocol, log, snapshots, machine, applied, environment, policy },
       pending,
       host,
     )

@@ -1,6 +1,13 @@
-import { type Environment, type ErrorCode, type ProtocolEvent, RaftkitError, type Settled } from '@raftkit/contract'
+import {
+  type Environment,
+  type ErrorCode,
+  type Index,
+  type ProtocolEvent,
+  RaftkitError,
+  type Settled,
+} from '@raftkit/contract'
+import { Alarm } from './alarm.ts'
 import type { CallOptions } from './calls.ts'
-import type { Deadlines, Due } from './deadlines.ts'
 import { notSettled } from './failure.ts'
 
 export type Accepted = Extract<Settled, { readonly type: 'committed' | 'read' | 'transferred' }>
@@ -9,6 +16,8 @@ export type Accepted = Extract<Settled, { readonly type: 'committed' | 'read' | 
 export interface Ending<T> {
   /** When the call was opened. */
   readonly began: number
+  /** Where it stands in the log, once that is known. */
+  index: Index
   done(value: T): void
   fail(error: unknown): void
 }
@@ -36,7 +45,7 @@ export interface Caller<T> {
 /** Calls of clients that wait for the protocol. Bounded in number and bytes: beyond that they are refused at once. */
 export class Pending {
   readonly #environment: Environment
-  readonly #deadlines: Deadlines
+  readonly #alarm: Alarm
   readonly #limits: { readonly calls: number; readonly bytes: number }
   readonly #timeout: number
   readonly #wake: () => void
@@ -48,13 +57,12 @@ export class Pending {
 
   constructor(
     environment: Environment,
-    deadlines: Deadlines,
     limits: { readonly calls: number; readonly bytes: number },
     timeout: number,
     wake: () => void,
   ) {
     this.#environment = environment
-    this.#deadlines = deadlines
+    this.#alarm = new Alarm(environment, (now) => this.#look(now))
     this.#limits = limits
     this.#timeout = timeout
     this.#wake = wake
@@ -87,7 +95,7 @@ export class Pending {
     if (signal) call.heed(signal)
     kind.opened?.(call)
     this.#unplaced.push(call as Call<unknown>)
-    this.#deadlines.add(call)
+    this.#alarm.set(call.deadline)
     this.#wake()
     return call
   }
@@ -124,19 +132,29 @@ export class Pending {
     this.#closed ??= new RaftkitError(code, reason, { outcome: 'refused' })
   }
 
+  #look(now: number): number {
+    let next = Number.POSITIVE_INFINITY
+    for (const call of this.#open.values()) {
+      if (call.deadline <= now) call.expire()
+      else next = Math.min(next, call.deadline)
+    }
+    return next
+  }
+
   readonly #ended = (call: Call<never>): void => {
     this.#open.delete(call.id)
     this.#bytes -= call.bytes
-    this.#deadlines.delete(call)
+    if (this.#open.size === 0) this.#alarm.off()
   }
 }
 
 /** One of them. */
-class Call<T> implements Ending<T>, Due {
+class Call<T> implements Ending<T> {
   readonly id: number
   readonly event: ProtocolEvent
   readonly began: number
   readonly deadline: number
+  index: Index = 0
   /** It was stepped: from here on, its outcome is the protocol's to tell. */
   placed = false
   over = false

@@ -27,7 +27,6 @@ import { type Applied, Applier, type ApplierEvents } from './applier.ts'
 import type { Placement } from './attempts.ts'
 import { answered, Blobs, storageFailure } from './blobs.ts'
 import type { CallOptions } from './calls.ts'
-import type { Deadlines } from './deadlines.ts'
 import { randomSeeds } from './environment.ts'
 import type { RuntimeEvent } from './events.ts'
 import { failure } from './failure.ts'
@@ -46,8 +45,6 @@ export interface ReplicaParts {
   /** What the machine holds after open. */
   readonly applied: { readonly index: Index; readonly term: Term }
   readonly environment: Environment
-  /** Of the calls that wait here. */
-  readonly deadlines: Deadlines
   readonly policy: SnapshotPolicy
 }
 
@@ -80,7 +77,6 @@ export class Replica implements Proposing {
   readonly snapshots: Snapshots
   readonly environment: Environment
   readonly seeds: () => number
-  readonly deadlines: Deadlines
   meter: Proposing['meter'] = { committed() {}, ended() {} }
   readonly #parts: ReplicaParts
   readonly #protocol: Protocol
@@ -110,7 +106,6 @@ export class Replica implements Proposing {
     this.pending = pending
     this.environment = environment
     this.seeds = randomSeeds(environment)
-    this.deadlines = parts.deadlines
     this.#parts = parts
     this.#protocol = protocol
     this.#host = host

@@ -1,6 +1,5 @@
 import { isRaftkitError, type NodeId, type Outcome, RaftkitError } from '@raftkit/contract'
 import type { Attempts, Placed } from './attempts.ts'
-import type { Due } from './deadlines.ts'
 import { outcomeOf, type Result } from './result.ts'
 
 /** An open session as its client sees it. */
@@ -33,10 +32,10 @@ export interface CallKeeper {
 }
 
 /** Someone who waits for a command to be done: settled once, and then nothing of it is left in timers, signals or sessions. */
-export class WaitingCall implements Placed, Due {
+export class WaitingCall implements Placed {
   readonly name: string
   readonly input: Uint8Array
-  readonly deadline: number
+  readonly #deadline: number
   attempts: Attempts | undefined
   /** In the session that is open; undefined while it waits for one, or for room in it. */
   place: Place | undefined
@@ -60,7 +59,7 @@ export class WaitingCall implements Placed, Due {
     this.name = command.name
     this.input = command.input
     this.retry = command.retry
-    this.deadline = now + timeout
+    this.#deadline = now + timeout
     this.#timeout = timeout
     this.#keeper = keeper
     this.#resolve = resolve
@@ -83,8 +82,11 @@ export class WaitingCall implements Placed, Due {
     this.#keeper.failed(this, error)
   }
 
-  expire(): void {
+  /** Gives up if its time is over. Returns when to look again. */
+  look(now: number): number {
+    if (this.#deadline > now) return Math.min(this.#deadline, this.attempts?.look(now) ?? Number.POSITIVE_INFINITY)
     this.#keeper.giveUp(this, (outcome, last) => timeoutError(this.name, this.#timeout, outcome, last))
+    return Number.POSITIVE_INFINITY
   }
 
   abort(signal: AbortSignal): void {
