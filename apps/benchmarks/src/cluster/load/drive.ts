@@ -21,6 +21,7 @@ export interface Load {
 /** In an open loop no more than this are ever going on: a system that cannot follow would only be buried. */
 const mostInFlight = 20_000
 const patienceMs = 60_000
+const mostInTurn = 4096
 
 /**
  * Runs one load to its end. `begin` and `end` are called in the turn in which the measured window opens and closes.
@@ -45,8 +46,20 @@ export async function drive(target: Target, load: Load, edges: { begin(): void; 
     inFlight++
     target.issue(slot)
   }
+  // What is answered within its own turn would otherwise keep the event loop from ever going on.
+  let inTurn = 0
+  let held: number[] = []
+  const nextTurn = (): void => {
+    const slots = held
+    held = []
+    inTurn = 0
+    for (const slot of slots) again(slot)
+  }
   const again = (slot: number): void => {
-    if (!stopping) issue(slot, performance.now())
+    if (stopping) return
+    if (inTurn++ === 0) setImmediate(nextTurn)
+    if (inTurn > mostInTurn) held.push(slot)
+    else issue(slot, performance.now())
   }
 
   target.finished = (slot, succeeded) => {
