@@ -102,8 +102,8 @@ export const replication = [
     'openraft#1802',
     [
       'quorum',
-      'let largest = 0\n',
-      'let largest = 0\n  if (matches.length > 0) return [...matches].sort((a, b) => b - a)[(matches.length - 1) >> 1]!\n',
+      'let largest = known\n',
+      'let largest = known\n  const matches = config.members.map(matchOf)\n  if (matches.length > 0) return [...matches].sort((a, b) => b - a)[(matches.length - 1) >> 1]!\n',
     ],
   ),
   plant(

@@ -10,43 +10,29 @@ export const largestText = 0x1000_0000
 const scratch = new Uint8Array(8)
 const scratchView = new DataView(scratch.buffer)
 
-// Small buffers are cut from a slab: one of its own lies outside the engine's heap and costs ten times as much to get.
+// Small encodings are cut from a slab: a buffer of its own lies outside the engine's heap and costs ten times as much to get.
 // No byte is ever handed out twice.
 const slabBytes = 16_384
 let slab = new Uint8Array(0)
 let cut = 0
-
-function allocate(capacity: number): Uint8Array {
-  if (capacity > slabBytes / 4) return new Uint8Array(capacity)
-  if (capacity > slab.length - cut) {
-    slab = new Uint8Array(slabBytes)
-    cut = 0
-  }
-  const bytes = slab.subarray(cut, cut + capacity)
-  cut += capacity
-  return bytes
-}
-
-/** Of `bytes`, only `length` are used: the rest is free again if it is the end of what was cut. */
-function trim(bytes: Uint8Array, length: number): Uint8Array {
-  if (bytes.buffer === slab.buffer && bytes.byteOffset + bytes.length === cut) cut -= bytes.length - length
-  return bytes.subarray(0, length)
-}
 
 /**
  * Writes little-endian fields one behind the other; the buffer doubles as needed. Every method returns the writer.
  * Throws `INVARIANT` for a number outside its field: a number cut to fit would be found much later, as damage.
  */
 export class Writer {
-  #bytes: Uint8Array
-  #length = 0
+  /** The slab, or a buffer of its own; what is written begins at `#begin`, ends at `#at`, and has room up to `#end`. */
+  #bytes: Uint8Array = slab
+  #begin = 0
+  #at = 0
+  #end = 0
 
   constructor(capacity = 256) {
-    this.#bytes = allocate(capacity)
+    this.#allocate(capacity)
   }
 
   get length(): number {
-    return this.#length
+    return this.#at - this.#begin
   }
 
   u8(n: number): this {
@@ -102,45 +88,65 @@ export class Writer {
 
   /** u32 length in bytes, then UTF-8. Throws `INVALID_VALUE` for a lone surrogate, which UTF-8 cannot carry. */
   text(text: string): this {
-    const start = this.#reserve(4 + text.length) + 4
+    let start = this.#reserve(4 + text.length) + 4
     const ascii = encodeAscii(text, this.#bytes, start)
     let end = start + ascii
     if (ascii < text.length) {
-      this.#length = end
-      this.#reserve(3 * (text.length - ascii))
+      this.#at = end
+      end = this.#reserve(3 * (text.length - ascii))
+      start = end - ascii
       end = encodeText(text, ascii, this.#bytes, end)
       if (end === illFormed) {
-        this.#length = start - 4
+        this.#at = start - 4
         throw new RaftkitError('INVALID_VALUE', 'the text holds half of a surrogate pair; send it as bytes instead')
       }
     }
     if (end - start > largestText) throw new RaftkitError('TOO_LARGE', `a text may not exceed ${largestText} bytes`)
     putU32(this.#bytes, start - 4, end - start)
-    this.#length = end
+    this.#at = end
     return this
   }
 
   /** A view of exactly the bytes written. Its buffer holds others too: copy it before you transfer or keep it. */
   finish(): Uint8Array {
-    this.#bytes = trim(this.#bytes, this.#length)
-    return this.#bytes
+    // What was not needed is free again, if it is the end of what was cut.
+    if (this.#bytes === slab && this.#end === cut) cut = this.#at
+    this.#end = this.#at
+    return this.#bytes.subarray(this.#begin, this.#at)
   }
 
   #reserve(count: number): number {
-    const at = this.#length
-    const needed = at + count
-    if (needed > this.#bytes.length) this.#grow(needed)
-    this.#length = needed
+    if (this.#at + count > this.#end) this.#grow(this.length + count)
+    const at = this.#at
+    this.#at = at + count
     return at
   }
 
   #grow(needed: number): void {
     if (needed > largest) throw new RaftkitError('TOO_LARGE', `an encoding may not exceed ${largest} bytes`)
-    let capacity = Math.max(this.#bytes.length, 16)
+    let capacity = Math.max(this.#end - this.#begin, 16)
     while (capacity < needed) capacity *= 2
-    const bytes = allocate(capacity)
-    bytes.set(this.#bytes.subarray(0, this.#length))
-    this.#bytes = bytes
+    const written = this.#bytes.subarray(this.#begin, this.#at)
+    this.#allocate(capacity)
+    this.#bytes.set(written, this.#begin)
+    this.#at = this.#begin + written.length
+  }
+
+  #allocate(capacity: number): void {
+    if (capacity > slabBytes / 4) {
+      this.#bytes = new Uint8Array(capacity)
+      this.#begin = 0
+    } else {
+      if (capacity > slab.length - cut) {
+        slab = new Uint8Array(slabBytes)
+        cut = 0
+      }
+      this.#bytes = slab
+      this.#begin = cut
+      cut += capacity
+    }
+    this.#at = this.#begin
+    this.#end = this.#begin + capacity
   }
 }
 

@@ -27,7 +27,8 @@ const tags = {
   handOverRefused: 17,
 } as const satisfies Record<Message['type'], number>
 
-const typeOf = new Map(Object.entries(tags).map(([type, tag]) => [tag, type as Message['type']]))
+const typeOf: Message['type'][] = []
+for (const [type, tag] of Object.entries(tags)) typeOf[tag] = type as Message['type']
 
 /** The head first; records and snapshot bytes follow as they are, under checksums of their own. */
 export function encodeMessage(message: Message): readonly Uint8Array[] {
@@ -122,7 +123,7 @@ export function decodeMessage(bytes: Uint8Array): Message {
     )
   }
   const tag = reader.u8()
-  const type = typeOf.get(tag as never)
+  const type = typeOf[tag]
   if (type === undefined) throw new RaftkitError('MALFORMED', `no message has tag ${tag}`)
   const message = readBody(type, reader)
   reader.end()
@@ -149,9 +150,9 @@ function readBody(type: Message['type'], reader: Reader): Message {
       const prevTerm = reader.u64()
       const commit = reader.u64()
       const count = reader.u32()
-      const records = reader.rest()
+      const records = reader.remaining === 0 ? [] : [reader.rest()]
       if (prevIndex + count > Number.MAX_SAFE_INTEGER) throw new RaftkitError('MALFORMED', 'records beyond 2^53-1')
-      return { type, term, round, prevIndex, prevTerm, commit, count, records: records.length === 0 ? [] : [records] }
+      return { type, term, round, prevIndex, prevTerm, commit, count, records }
     }
     case 'appended':
       return { type, term: reader.u64(), round: reader.u64(), match: reader.u64(), received: reader.u64() }

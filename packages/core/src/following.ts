@@ -30,7 +30,7 @@ export function onAppendEntries(raft: Raft, from: Sender, message: AppendEntries
   follower.verified = Math.max(follower.verified, prevIndex + count)
   // Only what this leader has shown to be the same may be committed: a tail of an older term stays open (ra#508).
   raft.commitTo(Math.min(message.commit, follower.verified))
-  if (count === 0 || raft.writes.durableIndex >= follower.verified) follower.owesAnswer = true
+  if (message.round > 0 && (count === 0 || raft.writes.durableIndex >= follower.verified)) follower.owesAnswer = true
 }
 
 /**

@@ -77,6 +77,8 @@ export class Log {
   #segments: Segment[] = []
   /** The last segment takes more records. Never so in two logs at once: a fork seals. */
   #open = false
+  /** In one turn, the disk, each peer and the machine mostly want the same records. */
+  #latest: { readonly from: Index; readonly to: Index; readonly slice: Slice } | undefined
   /** Of the next segment that is opened. */
   #segmentBytes = smallestSegment
 
@@ -190,6 +192,7 @@ export class Log {
     if (from < this.first)
       throw new RaftkitError('INVARIANT', `truncation at ${from} below the first index ${this.first}`)
     this.seal()
+    this.#latest = undefined
     while (this.#segments.length > 0) {
       const segment = this.#segments[this.#segments.length - 1]!
       if (lastOf(segment) < from) break
@@ -212,6 +215,7 @@ export class Log {
   /** Forgets everything: the log goes on behind (index, term), which a snapshot holds. */
   reset(index: Index, term: Term): void {
     this.seal()
+    this.#latest = undefined
     this.#segments = []
     this.#runs = []
     this.configs = []
@@ -249,6 +253,9 @@ export class Log {
 
   /** Records from `from` on: about `maxBytes`, at least one. Undefined if they are not in memory. */
   slice(from: Index, to: Index, maxBytes: number): Slice | undefined {
+    const latest = this.#latest
+    if (latest !== undefined && latest.from === from && latest.to === to && latest.slice.byteLength <= maxBytes)
+      return latest.slice
     const segments = this.#segments
     if (segments.length === 0 || from < segments[0]!.first || from > to || to > this.last) return undefined
     let low = 0
@@ -276,7 +283,9 @@ export class Log {
       index = first + stop + 1
       if (stop < ends.length - 1) break
     }
-    return { count, byteLength, parts }
+    const slice = { count, byteLength, parts }
+    if (from + count - 1 === to) this.#latest = { from, to, slice }
+    return slice
   }
 
   /** The lowest index whose record is in memory; `last + 1` if none is. */
@@ -305,7 +314,10 @@ export class Log {
       if (lastOf(segment) > limit) break
       this.cachedBytes -= lengthOf(segment)
     }
-    if (gone > 0) this.#segments.splice(0, gone)
+    if (gone > 0) {
+      this.#segments.splice(0, gone)
+      this.#latest = undefined
+    }
     // The one that is to go next must not grow on.
     if (this.#segments.length === 0 || (this.#segments.length === 1 && this.cachedBytes > keepBytes)) this.seal()
   }

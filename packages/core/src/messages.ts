@@ -29,7 +29,7 @@ export interface Vote {
 export interface AppendEntries {
   readonly type: 'appendEntries'
   readonly term: Term
-  /** Rises with every `take` of the leader that sends; what a follower echoes confirms all before. */
+  /** Rises with every `take` of the leader that sends; what a follower echoes confirms all before. 0: nobody waits for an answer. */
   readonly round: number
   readonly prevIndex: Index
   readonly prevTerm: Term

@@ -12,6 +12,8 @@ import { type Leader, sameSender } from './role.ts'
 /** While probing, one message of about this size is risked. */
 const probeBytes = 64 * 1024
 
+const nothing: Slice = { count: 0, byteLength: 0, parts: [] }
+
 /** Everything the peers should hear now: one range of records each, or a heartbeat where one is due (§5.3). */
 export function replicate(raft: Raft, leader: Leader): void {
   if (leader.wantsRound) confirmReads(raft, leader)
@@ -38,12 +40,13 @@ function sendTo(raft: Raft, leader: Leader, progress: Progress): boolean {
     if (silent || (leader.wantsRound && isVoter(progress.member))) heartbeat(raft, leader, progress)
     return true
   }
-  // Commit news travels with records; alone it leaves only when nothing is in flight whose acknowledgement would bring the next message.
-  const news = progress.state === 'replicate' && progress.toldCommit < raft.commit && progress.inflight.length === 0
-  if (due || (news && progress.toldCommit < progress.match)) {
+  if (due) {
     heartbeat(raft, leader, progress)
     return true
   }
+  // Commit news travels with records; alone it leaves only when nothing is in flight whose acknowledgement would bring the next message.
+  const news = progress.state === 'replicate' && progress.toldCommit < raft.commit && progress.inflight.length === 0
+  if (news && progress.toldCommit < progress.match) tellCommit(raft, progress)
   return false
 }
 
@@ -130,26 +133,37 @@ function heartbeat(raft: Raft, leader: Leader, progress: Progress): void {
   const at = progress.state === 'probe' ? progress.next - 1 : progress.match
   const prevTerm = raft.log.termAt(at)
   progress.beat = raft.now
-  send(raft, leader, progress, prevTerm === undefined ? 0 : at, prevTerm ?? 0, { count: 0, byteLength: 0, parts: [] })
+  send(raft, leader, progress, prevTerm === undefined ? 0 : at, prevTerm ?? 0, nothing)
+}
+
+/** News that nobody waits to have confirmed: it belongs to no round, and is not answered. What is lost, the next heartbeat brings. */
+function tellCommit(raft: Raft, progress: Progress): void {
+  const { match } = progress
+  const prevTerm = raft.log.termAt(match)
+  if (prevTerm !== undefined) append(raft, 0, progress, match, prevTerm, nothing)
 }
 
 function send(raft: Raft, leader: Leader, progress: Progress, prevIndex: Index, prevTerm: number, slice: Slice): void {
   progress.sent = raft.now
-  progress.toldCommit = raft.commit
   if (progress.received >= progress.next - 1) progress.moved = raft.now
+  append(raft, leader.round, progress, prevIndex, prevTerm, slice)
+}
+
+function append(
+  raft: Raft,
+  round: number,
+  progress: Progress,
+  prevIndex: Index,
+  prevTerm: number,
+  { count, parts }: Slice,
+): void {
+  const { commit } = raft
+  const { term } = raft.state
+  progress.toldCommit = commit
   raft.send(
     progress.member,
-    {
-      type: 'appendEntries',
-      term: raft.state.term,
-      round: leader.round,
-      prevIndex,
-      prevTerm,
-      commit: raft.commit,
-      count: slice.count,
-      records: slice.parts,
-    },
-    slice.count === 0 ? 'control' : 'bulk',
+    { type: 'appendEntries', term, round, prevIndex, prevTerm, commit, count, records: parts },
+    count === 0 ? 'control' : 'bulk',
   )
 }
 
