@@ -21,6 +21,7 @@ const usage = `Simulates clusters of real nodes in virtual time, with faults, an
   --seeds N      default 100
   --without A,B  leaves out these kinds of faults and changes, or families of them:
                  network, weather, process, disk, clock, operator
+  --storage S    what all disks carry: "virtual", or "wal", the real log on virtual files. Default: as the seed says
   --blackouts N  with --seed: so many in the one run
   --save FILE    writes the plan of the seed
   --trace FILE   writes the trace of the one run (docs/reference/trace-format.md)
@@ -35,6 +36,7 @@ const options = {
   from: { type: 'string' },
   events: { type: 'string' },
   without: { type: 'string' },
+  storage: { type: 'string' },
   blackouts: { type: 'string' },
   plan: { type: 'string' },
   save: { type: 'string' },
@@ -66,16 +68,21 @@ async function main(): Promise<void> {
   const events = whole('events', 20_000, 1)
   const without = values.without?.split(',').filter((kind) => kind !== '')
   const blackouts = whole('blackouts', 0, 0)
+  const { storage } = values
+  if (storage !== undefined && storage !== 'virtual' && storage !== 'wal')
+    throw new Error(`--storage is ${storage}; give virtual or wal`)
   const one = values.seed !== undefined || values.plan !== undefined
   const wishes: Wishes = {
     events,
     ...(without && { without }),
+    ...(storage && { storage }),
     ...(blackouts > 0 && { blackouts: one ? blackouts : Math.max(1, Math.floor(events / 500)) }),
   }
   planFor(0, wishes) // what can not be wished for is refused before anything begins
   const replay = [
     `--events ${events}`,
     ...(without ? [`--without ${without.join(',')}`] : []),
+    ...(storage ? [`--storage ${storage}`] : []),
     ...(wishes.blackouts ? [`--blackouts ${wishes.blackouts}`] : []),
   ].join(' ')
   const say = (line: string): void => {

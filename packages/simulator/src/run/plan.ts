@@ -3,6 +3,7 @@ import type { NodeOptions } from 'raftkit'
 import type { Wear } from '../world/disk/wear.ts'
 import type { NetworkOptions } from '../world/network/network.ts'
 import type { Weather } from '../world/network/weather.ts'
+import type { StorageKind } from '../world/world.ts'
 import { type ActKind, actKinds } from './acts/kinds.ts'
 
 /**
@@ -25,6 +26,8 @@ export interface Plan {
   readonly network: NetworkOptions
   readonly weather: Partial<Weather>
   readonly wear: Partial<Wear>
+  /** Default `virtual`. */
+  readonly storage?: StorageKind
   /** What is done to the cluster, in order of `at`. Every kind in it must happen before the safety phase ends, or the run fails. */
   readonly acts: readonly Act[]
   readonly workload: WorkloadPlan

@@ -51,6 +51,7 @@ export class Run {
       network: plan.network,
       weather: plan.weather,
       disk: plan.wear,
+      ...(plan.storage && { storage: plan.storage }),
       watchers: [...watchers, this.#watcher()],
     })
     this.servers = planServers(plan).map((id) => this.world.server(id))

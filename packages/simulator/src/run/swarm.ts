@@ -25,6 +25,7 @@ export function drawPlan(seed: number, events = 20_000): Plan {
     rates: Array.from({ length: founders + spares }, () => 1 + random.between(-wander, wander)),
     network: drawNetwork(random.split('network'), node.timing.electionTimeout!),
     weather,
+    storage: random.split('storage').chance(0.3) ? 'wal' : 'virtual',
     wear: drawWear(random.split('wear'), node.timing.electionTimeout!),
     acts: drawActs(random.split('acts'), {
       founders,
@@ -115,6 +116,7 @@ function drawWear(random: Random, electionTimeout: number): Plan['wear'] {
     read: [0.01, electionTimeout * random.pick([0.0005, 0.005])],
     slow: random.chance(0.3) ? random.between(0.001, 0.05) : 0,
     detects: random.pick([0, 0.5, 1]),
+    segmentBytes: random.pick([65_536, 262_144]),
   }
 }
 

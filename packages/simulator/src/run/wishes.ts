@@ -1,5 +1,6 @@
 import { RaftkitError } from '@raftkit/contract'
 import { Random } from '../random.ts'
+import type { StorageKind } from '../world/world.ts'
 import { clockKinds, diskKinds, networkKinds, operatorKinds, processKinds, weatherKinds } from './acts/kinds.ts'
 import type { Act, Plan } from './plan.ts'
 import { drawPlan } from './swarm.ts'
@@ -12,6 +13,8 @@ export interface Wishes {
   readonly without?: readonly string[]
   /** How often the power fails for all members at once, beside what is drawn. */
   readonly blackouts?: number
+  /** What all disks carry. */
+  readonly storage?: StorageKind
 }
 
 const families: Readonly<Record<string, readonly string[]>> = {
@@ -24,11 +27,11 @@ const families: Readonly<Record<string, readonly string[]>> = {
 }
 
 /** The plan of a seed, as it is wished for. */
-export function planFor(seed: number, { events, without, blackouts }: Wishes): Plan {
+export function planFor(seed: number, { events, without, blackouts, storage }: Wishes): Plan {
   let plan = drawPlan(seed, events)
   if (without) plan = leaveOut(plan, without)
   if (blackouts) plan = addBlackouts(plan, blackouts)
-  return plan
+  return storage ? { ...plan, storage } : plan
 }
 
 /** Throws `INVALID_OPTION` for a kind that there is not. */

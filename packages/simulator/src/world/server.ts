@@ -12,6 +12,7 @@ import type { Random } from '../random.ts'
 import type { Ending } from '../watcher.ts'
 import { Clock } from './clock.ts'
 import { Disk } from './disk/disk.ts'
+import { WalMedium } from './disk/wal-medium.ts'
 import { environmentOf } from './environment.ts'
 import { watchedMachine, watchedProtocol } from './probe.ts'
 import { Process } from './process.ts'
@@ -31,6 +32,8 @@ export type Called<T> =
 
 // biome-ignore lint/suspicious/noExplicitAny: commands and queries are of whatever machine the world was given
 export type AnyNode = Node<any>
+
+const wal = (disk: Disk): WalMedium => new WalMedium(disk)
 
 /** A server: what outlives its processes (name, disk, clock), and the process that runs now, if one does. */
 export class Server {
@@ -62,7 +65,7 @@ export class Server {
     this.id = id
     this.address = `${id}:1`
     this.random = random
-    this.disk = new Disk(this, random.split('disk'), world.wear)
+    this.disk = new Disk(this, random.split('disk'), world.wear, world.options.storage === 'wal' ? wal : undefined)
     this.clock = new Clock(Math.floor(random.split('clock').between(0, 1_000_000)))
   }
 

@@ -29,6 +29,8 @@ export type NodeSettings = Partial<
   >
 >
 
+export type StorageKind = 'virtual' | 'wal'
+
 export interface WorldOptions {
   readonly seed: number | string
   /** Default `sim`. */
@@ -40,6 +42,8 @@ export interface WorldOptions {
   /** Of all links. */
   readonly weather?: Partial<Weather>
   readonly network?: NetworkOptions
+  /** `virtual`, the default: the port itself is simulated. `wal`: the real write-ahead log, on simulated files. */
+  readonly storage?: StorageKind
   /** Of all disks. */
   readonly disk?: Partial<Wear>
   readonly watchers?: readonly Watcher[]

@@ -14,6 +14,8 @@ export interface Wear {
   readonly detects: number
   /** Chance, at a crash, that each unflushed write is lost with all that follow. */
   readonly lost: number
+  /** Of the write-ahead log, where the disk carries one. */
+  readonly segmentBytes: number
 }
 
 export const goodDisk: Wear = {
@@ -25,4 +27,5 @@ export const goodDisk: Wear = {
   error: 0,
   detects: 0.5,
   lost: 0.5,
+  segmentBytes: 65_536,
 }

@@ -106,6 +106,14 @@ export class Content {
     this.#synced.write(bytes, position)
   }
 
+  /** Likewise, of the whole file. */
+  replace(bytes: Uint8Array): void {
+    for (const content of [this.#seen, this.#synced]) {
+      content.resize(0)
+      content.write(bytes, 0)
+    }
+  }
+
   #made(change: Change): void {
     this.#unsynced.push(change)
     this.#settle()
