@@ -22,7 +22,6 @@ export class Files {
   readonly #process: Process
   readonly #random: Random
   readonly #begun = new Set<Begun>()
-  readonly #locked = new Set<string>()
 
   constructor(disk: Disk, tree: Tree, process: Process) {
     this.#disk = disk
@@ -42,10 +41,10 @@ export class Files {
     return {
       lock: (directory) =>
         this.#do(this.#disk.flushTime(0), () => {
-          if (this.#locked.has(directory)) throw new RaftkitError('LOCKED', `this very process holds ${directory}`)
+          if (tree.locks.get(directory)?.alive) throw new RaftkitError('LOCKED', `another process holds ${directory}`)
           tree.createFolder(directory)
-          this.#locked.add(directory)
-          return { release: async () => void this.#locked.delete(directory) }
+          tree.locks.set(directory, this.#process)
+          return { release: async () => void tree.locks.delete(directory) }
         }),
       createDirectory: (directory) => {
         const create = (): void => {

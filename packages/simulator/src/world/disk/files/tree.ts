@@ -68,6 +68,8 @@ function apply(names: Map<string, Node>, { gone, name, node }: Change): void {
 /** Folders and files of one server, by their paths. */
 export class Tree {
   readonly root: Folder = new Folder()
+  /** Who holds which folder, as long as it lives. */
+  readonly locks: Map<string, { readonly alive: boolean }> = new Map()
 
   find(path: string): Node | undefined {
     let node: Node | undefined = this.root
