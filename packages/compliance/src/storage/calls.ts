@@ -46,6 +46,12 @@ export type Step = { readonly type: 'begin' | 'end'; readonly thread: string; re
 
 export const isFlush = ({ name }: Call): boolean => name === 'fsync' || name === 'fdatasync'
 
+/** A file is opened so that every write to it is a flush. */
+export const opensThrough = ({ name, text }: Call): boolean => name.startsWith('open') && /O_D?SYNC/.test(text)
+
+/** Puts bytes into a file. */
+export const isWrite = ({ name, data }: Call): boolean => /^p?write/.test(name) && data.length > 0
+
 /** The calls of a trace as they began and ended, those alone that name something below `directory`. Those that failed do not end, flushes apart. */
 export function* steps(trace: string, directory = ''): Generator<Step> {
   const unfinished = new Map<string, string>()

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict'
 import type { LogWrite } from '@raftkit/contract'
 import type { Suite } from '../runner.ts'
-import { type Failing, isFlush, steps } from './calls.ts'
+import { type Failing, isFlush, isWrite, opensThrough, steps } from './calls.ts'
 import type { Script } from './child.ts'
 import { inPlace } from './place.ts'
 import { append, blob } from './records.ts'
@@ -117,18 +117,22 @@ async function tracedAlone(subject: StorageSubject, program: string | URL, scrip
   return found!
 }
 
-/** The first flush that begins after each of these writes has resolved. */
+/** The first flush that begins after each of these writes has resolved: a call of its own, or a write to a file that is written through. */
 function flushesAfter(trace: string, resolved: readonly number[]): Failing[] {
   const found: Failing[] = []
   const counts = new Map<string, number>()
+  const through = new Set<string>()
   let wanted = false
   for (const step of steps(trace)) {
+    const { call, thread, type } = step
     const n = /^done 0 (\d+)$/.exec(saidIn(step) ?? '')?.[1]
     if (n !== undefined && resolved.includes(Number(n))) wanted = true
-    if (step.type === 'end' || !isFlush(step.call)) continue
-    const key = `${step.thread} ${step.call.name}`
+    if (type === 'end' && call.result && opensThrough(call)) through.add(call.result.path)
+    if (type === 'end' || !(isFlush(call) || isWrite(call))) continue
+    const key = `${thread} ${call.name}`
     counts.set(key, (counts.get(key) ?? 0) + 1)
-    if (wanted) found.push({ name: step.call.name, ordinal: counts.get(key)! })
+    if (!isFlush(call) && !through.has(call.fd?.path ?? '')) continue
+    if (wanted) found.push({ name: call.name, ordinal: counts.get(key)! })
     wanted = false
   }
   return found

@@ -1,5 +1,5 @@
 import { dirname } from 'node:path'
-import { type Call, isFlush, type Step, steps } from './calls.ts'
+import { type Call, isFlush, isWrite, opensThrough, type Step, steps } from './calls.ts'
 
 /** What the kernel was told of one file. */
 interface Known {
@@ -70,17 +70,19 @@ export class Trace {
     }
   }
 
-  #end({ name, fd, paths, data, text, result }: Call): void {
+  #end(call: Call): void {
+    const { name, fd, paths, data, text, result } = call
     if (name.startsWith('open') || name === 'creat') {
       const path = result?.path ?? ''
       if (this.#files.has(path) || !/O_CREAT|^creat/.test(text)) return
-      const through = /O_D?SYNC/.test(text)
+      const through = opensThrough(call)
       this.#files.set(path, { written: new Set(), flushed: new Set(), failed: new Set(), named: false, through })
     } else if (name.startsWith('mkdir')) this.#folders.set(paths[0] ?? '', { named: false })
     else if (name.startsWith('rename')) this.#rename(paths)
     else if (name.startsWith('unlink')) this.#files.delete(paths[0] ?? '')
     else if (data.length > 0) {
       const file = this.#files.get(fd?.path ?? '')
+      if (file?.through && isWrite(call)) this.flushes++
       for (const mark of Buffer.from(data).toString('latin1').match(word) ?? []) file?.written.add(mark)
     }
   }

@@ -51,11 +51,11 @@ export const brokenLogs: readonly Broken[] = [
   ]),
   broken('a write that resolves before the flush', flushed, 'journal.js', ['await this.#file.datasync()', '']),
   broken('a folder that is not flushed', flushed, 'durable.ts', [
-    'await replace(next, path)\n    await syncDirectory(dirname(path))',
-    'await replace(next, path)',
+    'await disk.rename(next, path)\n    await disk.syncDirectory(dirname(path))',
+    'await disk.rename(next, path)',
   ]),
-  broken('a folder of folders that is not flushed', flushed, 'durable.ts', [
-    'await syncDirectory(dirname(path))\n  } catch',
+  broken('a folder of folders that is not flushed', flushed, 'folders.ts', [
+    'await syncFolder(dirname(path))\n  } catch',
     '  } catch',
   ]),
   broken('a flush that is left out', logCut, 'journal.js', ['await this.#file.datasync()', '']),
@@ -86,8 +86,8 @@ export const brokenLogs: readonly Broken[] = [
     'await this.#mark.advance(this.#generation, this.#end + 50)\n        if (this.#end < this.#rewriteAt',
   ]),
   broken('a file that is renamed before it is flushed', logCut, 'durable.ts', [
-    'await file.writeFile(bytes)\n      await file.sync()',
-    'await file.writeFile(bytes)',
+    'await file.write([bytes], 0)\n      await file.sync()',
+    'await file.write([bytes], 0)',
   ]),
   broken('a log that goes on behind what was torn', logCut, 'journal.js', [
     'await this.#file.truncate(this.#end)\n      await this.#file.sync()',
@@ -277,8 +277,8 @@ export const brokenSnapshots: readonly Broken[] = [
   ]),
   broken('a commit that resolves before the flush', committed, 'writer.ts', ['await file.sync()\n', '\n']),
   broken('a commit whose folder is not flushed', committed, 'snapshots.ts', [
-    'await replace(from, to)\n                await syncDirectory(this.#directory)',
-    'await replace(from, to)',
+    'await this.#disk.rename(from, to)\n                await this.#disk.syncDirectory(this.#directory)',
+    'await this.#disk.rename(from, to)',
   ]),
   broken(
     'a snapshot that is found before it is committed',
@@ -310,7 +310,7 @@ export const brokenSnapshots: readonly Broken[] = [
     'a complete snapshot that is written over',
     'a name has one writer, and a complete snapshot none',
     'snapshots.ts',
-    ['if (await exists(to)) throw', 'if (false) throw'],
+    ['if (await this.#exists(to)) throw', 'if (false) throw'],
   ),
   broken(
     'a reader that gives more than it was asked for',
