@@ -26,8 +26,17 @@ export type Result =
 
 /** Something that is no value becomes an answer that says so: equal on every replica, and no reason to stop them. */
 export function valueResult(value: unknown): Uint8Array {
+  return usual.get(value) ?? encoded(value)
+}
+
+function encoded(value: unknown): Uint8Array {
   return orInvalid('its result', (writer) => writeValue(writer.u8(tag.value), value))
 }
+
+/** What most commands return. */
+const usual: ReadonlyMap<unknown, Uint8Array> = new Map(
+  [undefined, null, true, false].map((value) => [value, encoded(value)]),
+)
 
 export function refusalResult({ code, message, details }: Refusal): Uint8Array {
   return orInvalid("its refusal's details", (writer) => {
