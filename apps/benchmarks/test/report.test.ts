@@ -66,6 +66,7 @@ function result(more: Partial<Result> = {}): Result {
     quick: false,
     seconds: 2,
     pairs: 5,
+    others: 0.1,
   }
   return { ...about, machine: machine(directory), ...flatten(findings), ...more }
 }
@@ -146,6 +147,13 @@ describe('the page', () => {
 
   it('says which parts were not measured, and how to', () => {
     expect(page(told(7))).toContain('not measured yet: `npm run bench -- calibrate`')
+  })
+
+  it('says when the machine had other work, or the run was quick', () => {
+    const of = (more: Partial<Result>) => page([{ part: told(7)[1]!.part, result: result(more) }])
+    expect(of({})).not.toContain('was busy')
+    expect(of({ others: 1000 })).toContain('the machine was busy: not to be believed')
+    expect(of({ quick: true })).toContain('quick run')
   })
 
   it('shows tables, charts, notes and the machine, and is the same for the same results', () => {

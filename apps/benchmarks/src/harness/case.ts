@@ -1,4 +1,5 @@
 import { type ChildProcess, fork } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Case, Part, Sample } from './part.ts'
@@ -26,8 +27,8 @@ export interface Helper {
   readonly result: Promise<Sample>
   tell(message: unknown): void
   next(): Promise<unknown>
-  /** At once, without a result. */
-  kill(): void
+  /** At once, without a result; resolves when it is gone. */
+  kill(): Promise<void>
 }
 
 export interface Start {
@@ -111,7 +112,10 @@ export function startCase(start: Start, say: (line: string) => void = () => {}):
     result,
     tell: (told) => void child.send({ type: 'told', told } satisfies Message),
     next: () => inbox.take(),
-    kill: () => void child.kill('SIGKILL'),
+    async kill() {
+      child.kill('SIGKILL')
+      if (alive.has(child)) await once(child, 'close')
+    },
   }
 }
 
@@ -153,7 +157,8 @@ export async function runCase(find: (name: string) => Promise<Part>): Promise<vo
   } catch (error) {
     await send({ type: 'failed', reason: error instanceof Error ? (error.stack ?? error.message) : String(error) })
   }
-  for (const helper of helpers) helper.kill()
+  // Waited for, so that their processor time counts as ours.
+  await Promise.all(helpers.map((helper) => helper.kill()))
   process.exit()
 }
 

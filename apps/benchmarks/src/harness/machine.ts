@@ -32,12 +32,38 @@ export function machine(directory: string): Machine {
   }
 }
 
+interface ProcessorTime {
+  readonly at: number
+  /** In seconds: everybody's, what a hypervisor took among it, and that of this process with all children that have ended. */
+  readonly all: number
+  readonly own: number
+}
+
+export function processorTime(): ProcessorTime {
+  // user nice system idle iowait irq softirq steal, in ticks
+  const all = readFileSync('/proc/stat', 'utf8').split('\n', 1)[0]!.split(/ +/).slice(1, 9).map(Number)
+  const [, , , idle = 0, waiting = 0] = all
+  const own = fieldsOf('self').slice(11, 15).map(Number)
+  const sum = (ticks: readonly number[]) => ticks.reduce((a, b) => a + b, 0)
+  return { at: performance.now() / 1000, all: (sum(all) - idle - waiting) / 100, own: sum(own) / 100 }
+}
+
+/** Cores that others kept busy since then, on average. */
+export function othersSince(before: ProcessorTime): number {
+  const now = processorTime()
+  return Math.max(0, (now.all - before.all - (now.own - before.own)) / Math.max(0.01, now.at - before.at))
+}
+
 /** CPU time of a living process, threads included, in microseconds. The kernel counts it in ticks of 10 ms. */
 export function cpuOf(pid: number): number {
+  const [user, system] = fieldsOf(pid).slice(11, 13).map(Number)
+  return (user! + system!) * 10_000
+}
+
+/** What stands in /proc/<pid>/stat after the command's name, which may hold spaces. */
+function fieldsOf(pid: number | 'self'): string[] {
   const stat = readFileSync(`/proc/${pid}/stat`, 'utf8')
-  // The command's name, in brackets, may hold spaces.
-  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ')
-  return (Number(fields[11]) + Number(fields[12])) * 10_000
+  return stat.slice(stat.lastIndexOf(')') + 2).split(' ')
 }
 
 export interface Written {

@@ -16,6 +16,8 @@ export interface Result {
   readonly seconds: number
   readonly pairs: number
   readonly machine: Machine
+  /** Cores that were busy with other work than this, on average: above a tenth of them, the figures are not to be believed. */
+  readonly others: number
   /** All rows of all tables; `table` says whose. */
   readonly rows: readonly Row[]
   readonly tables: readonly { readonly name: string; readonly title: string; readonly columns: readonly Column[] }[]

@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
 import { endCases, type Start, startCase } from './case.ts'
-import { machine } from './machine.ts'
+import { machine, othersSince, processorTime } from './machine.ts'
 import { interleave, label } from './pairs.ts'
 import type { Bench, Part } from './part.ts'
 import { flatten, type Result, resultsDirectory } from './result.ts'
@@ -19,6 +19,7 @@ export async function run(part: Part, order: Order, say: (line: string) => void)
   const seconds = order.seconds ?? (quick ? Math.min(part.seconds, 0.2) : part.seconds)
   const pairs = order.pairs ?? (quick ? 1 : (part.pairs ?? 5))
   const started = new Date()
+  const before = processorTime()
   mkdirSync(resultsDirectory, { recursive: true })
   const directory = mkdtempSync(join(resolve(resultsDirectory), 'scratch-'))
   const remove = () => rmSync(directory, { recursive: true, force: true, maxRetries: 5 })
@@ -54,6 +55,7 @@ export async function run(part: Part, order: Order, say: (line: string) => void)
     seconds,
     pairs,
     machine: machine(directory),
+    others: othersSince(before),
   })
   try {
     const found = flatten(await part.run(bench))

@@ -88,9 +88,10 @@ function runs(told: readonly Told[]): string {
           seconds: result.seconds,
           pairs: result.pairs,
           took: `${Math.ceil(result.took / 60)} min`,
-          quick: result.quick ? 'quick run: its figures say little' : '',
+          others: Math.round(result.others * 100) / 100,
+          remark: remark(result),
         }
-      : { part: part.name, quick: `not measured yet: \`npm run bench -- ${part.name}\`` },
+      : { part: part.name, remark: `not measured yet: \`npm run bench -- ${part.name}\`` },
   )
   return tableOf(
     [
@@ -99,10 +100,16 @@ function runs(told: readonly Told[]): string {
       { field: 'seconds', title: 's per sample' },
       { field: 'pairs', title: 'pairs' },
       { field: 'took', title: 'took' },
-      { field: 'quick', title: '' },
+      { field: 'others', title: 'cores busy with other work', digits: 2 },
+      { field: 'remark', title: '' },
     ],
     rows,
   )
+}
+
+function remark({ quick, others, machine }: Result): string {
+  if (quick) return 'quick run: its figures say little'
+  return others > machine.cores / 10 ? 'the machine was busy: not to be believed' : ''
 }
 
 function section({ part, result }: Told): string[] {
