@@ -1,16 +1,17 @@
 import type { Settings } from '@raftkit/app-kv'
-import { levelStorage } from '@raftkit/storage-level'
-import { grpcTransport } from '@raftkit/transport-grpc'
+import { type Adapters, storages, transports } from './adapters.ts'
 import { routed } from './network/routed.ts'
 import { Disk, type DiskFault } from './storage/disk.ts'
 import { faulty } from './storage/faulty.ts'
 
-// The configuration file that each member of kv is started with: the server that is shipped, with adapters around LevelDB and gRPC.
+// The configuration file that each member of kv is started with: the server that is shipped, with adapters around its own.
 
-/** What the driver tells a member over its IPC channel. `routes` comes first. */
+/** What the driver tells a member over its IPC channel. `use` comes first. */
 export interface Told {
-  /** Where it is to dial each peer: the proxies. */
-  readonly routes?: Readonly<Record<string, string>>
+  readonly use?: Adapters & {
+    /** Where to dial peers that are not dialled where they listen: the proxies. */
+    readonly routes: Readonly<Record<string, string>>
+  }
   readonly disk?: DiskFault
 }
 
@@ -18,9 +19,9 @@ const disk = new Disk()
 
 export default async ({ data }: Settings): Promise<Settings> => {
   if (data === undefined) throw new Error('chaos gives every member a directory by --data')
-  const routes = await new Promise<Readonly<Record<string, string>>>((resolve) => {
-    process.on('message', ({ routes, disk: fault }: Told) => {
-      if (routes !== undefined) resolve(routes)
+  const { storage, transport, routes } = await new Promise<NonNullable<Told['use']>>((resolve) => {
+    process.on('message', ({ use, disk: fault }: Told) => {
+      if (use !== undefined) resolve(use)
       if (fault !== undefined) {
         disk.fault = fault
         process.send?.({ disk: fault.kind })
@@ -30,7 +31,7 @@ export default async ({ data }: Settings): Promise<Settings> => {
   // The channel must not keep a member alive that wants to end.
   process.channel?.unref()
   return {
-    storage: faulty(levelStorage(data), disk),
-    transport: routed(grpcTransport(), routes),
+    storage: faulty(await storages[storage](data), disk),
+    transport: routed(await transports[transport](), routes),
   }
 }

@@ -7,7 +7,7 @@ import { SharedKey } from './keys.ts'
 export interface LoadOptions {
   /** Names of clients and keys begin with it: no two clusters of a run have the same. */
   readonly name: string
-  /** The members, now. */
+  /** The members, now; none, and clients rest. */
   readonly endpoints: () => readonly string[]
   readonly history: History
   readonly random: Random
@@ -19,7 +19,7 @@ export interface LoadOptions {
 /** How many operations a client does on one member before it goes to another without need. */
 const stay = 40
 
-/** Clients that never pause: each has one operation open at any time, on the member that it was last answered by. */
+/** Clients that do not pause for faults: each has one operation open at any time, on the member that it was last answered by. */
 export class Load {
   readonly #options: LoadOptions
   readonly #clients: Promise<void>[] = []
@@ -52,8 +52,14 @@ export class Load {
     const { endpoints, history } = this.#options
     let life = 0
     let refusals = 0
-    let endpoint = random.pick(endpoints())
+    let endpoint: string | undefined
     for (let count = 0; !this.#stopping; count++) {
+      const before = endpoints()
+      if (before.length === 0) {
+        await pause(20)
+        continue
+      }
+      endpoint ??= random.pick(before)
       const item = `${name}.${count}`
       const key = shared.name
       const { operation, refused } = await call(endpoint, `${name}#${life}`, key, shared.next(random, item))
@@ -65,7 +71,7 @@ export class Load {
       const members = endpoints()
       if (operation.ok !== true || !members.includes(endpoint) || random.chance(1 / stay)) {
         const others = members.filter((member) => member !== endpoint)
-        endpoint = random.pick(others.length > 0 ? others : members)
+        endpoint = others.length > 0 ? random.pick(others) : members[0]
       }
       // Everybody refuses: only then is there a moment's rest, or else refusals were all that it did.
       if (refusals >= members.length) await pause(20)

@@ -47,10 +47,10 @@ export class Watcher {
 
   async #run(): Promise<void> {
     while (!this.#stop.signal.aborted) {
-      const endpoint = this.#random.pick(this.#endpoints())
+      const endpoints = this.#endpoints()
       // It leaves by itself, too: every connection is a chance to resume wrongly.
       const leave = setTimeout(() => this.#request?.destroy(), this.#random.between(3_000, 12_000))
-      await this.#connection(endpoint).catch(() => {})
+      if (endpoints.length > 0) await this.#connection(this.#random.pick(endpoints)).catch(() => {})
       clearTimeout(leave)
       await pause(this.#random.between(10, 200), undefined, { signal: this.#stop.signal }).catch(() => {})
     }

@@ -1,8 +1,10 @@
-import { mkdirSync, readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, realpathSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { type Call, type Exchange, exchange, freePorts, type MemberView } from '@raftkit/app-kv'
+import type { Adapters } from '../adapters.ts'
 import { Network } from '../network/network.ts'
+import { Power } from '../power/power.ts'
 import type { Random } from '../random.ts'
 import { Member } from './member.ts'
 import { SmallDisk } from './small-disk.ts'
@@ -17,28 +19,55 @@ const flags = [
   ...['--election-timeout', String(electionTimeout), '--timeout', String(serverTimeout)],
 ]
 
+/** Smaller still: every few power cuts, a snapshot is being taken or a log cut short. */
+const flagsOfPowered = [
+  ...['--cluster', 'chaos', '--snapshot-entries', '500', '--trailing-entries', '100'],
+  ...['--election-timeout', '300', '--timeout', String(serverTimeout)],
+]
+
 /** Of members, how many live on a small file system of their own, which can be filled. */
 const smallDisks = 2
 
-/** A cluster of `size` real processes and one that is to spare, on a network of proxies. */
+export interface ClusterOptions {
+  readonly size: number
+  readonly directory: string
+  readonly adapters: Adapters
+  readonly random: Random
+}
+
+interface Parts {
+  readonly size: number
+  readonly members: readonly Member[]
+  readonly network: Network
+  readonly disks?: ReadonlyMap<Member, SmallDisk>
+  readonly powers?: ReadonlyMap<Member, Power>
+}
+
+/** A cluster of real processes. */
 export class Cluster {
   readonly size: number
   readonly members: readonly Member[]
   readonly network: Network
   readonly disks: ReadonlyMap<Member, SmallDisk>
+  /** Of each member, if it can be cut. */
+  readonly powers: ReadonlyMap<Member, Power>
   /** Ids of those that belong to it, as its last known configuration says. */
   roster: string[]
   #timer: NodeJS.Timeout | undefined
 
-  private constructor(size: number, members: readonly Member[], network: Network, disks: Map<Member, SmallDisk>) {
+  private constructor({ size, members, network, disks = new Map(), powers = new Map() }: Parts) {
     this.size = size
     this.members = members
     this.network = network
     this.disks = disks
+    this.powers = powers
     this.roster = members.slice(0, size).map(({ id }) => id)
+    for (const member of this.current) member.start()
+    this.#timer = setInterval(() => void Promise.all(members.map((member) => member.look())), 150)
   }
 
-  static async start(size: number, directory: string, random: Random): Promise<Cluster> {
+  /** `size` members and one to spare, on a network of proxies, two of them on small disks. */
+  static async start({ size, directory, adapters, random }: ClusterOptions): Promise<Cluster> {
     const ids = Array.from({ length: size + 1 }, (_, at) => `n${at + 1}`)
     const ports = await freePorts(ids.length * 2)
     const addresses = new Map(ids.map((id, at) => [id, `127.0.0.1:${ports[at]}`]))
@@ -52,14 +81,29 @@ export class Cluster {
       mkdirSync(store, { recursive: true })
       const small = at < smallDisks ? SmallDisk.mount(store) : undefined
       const plan = { id, address: addresses.get(id)!, httpPort: ports[ids.length + at]!, directory: place, flags }
-      const member = new Member(id in founders ? { ...plan, founders } : plan, network.routes(id))
+      const use = { ...adapters, routes: network.routes(id) }
+      const member = new Member(id in founders ? { ...plan, founders } : plan, use)
       if (small) disks.set(member, small)
       return member
     })
-    const cluster = new Cluster(size, members, network, disks)
-    for (const member of cluster.current) member.start()
-    cluster.#timer = setInterval(() => void Promise.all(members.map((member) => member.look())), 150)
-    return cluster
+    return new Cluster({ size, members, network, disks })
+  }
+
+  /** `size` members whose power can be cut. They dial each other directly. */
+  static async powered({ size, directory, adapters, random }: ClusterOptions): Promise<Cluster> {
+    const ids = Array.from({ length: size }, (_, at) => `n${at + 1}`)
+    const ports = await freePorts(ids.length * 2)
+    const founders = Object.fromEntries(ids.map((id, at) => [id, `127.0.0.1:${ports[at]}`]))
+    const powers = new Map<Member, Power>()
+    const members = ids.map((id, at) => {
+      const place = join(realpathSync(directory), id)
+      const power = new Power(join(place, 'store'), join(place, 'trace'), random.split(`power of ${id}`))
+      const plan = { id, address: founders[id]!, httpPort: ports[size + at]!, directory: place, founders }
+      const member = new Member({ ...plan, flags: flagsOfPowered, under: power.under }, { ...adapters, routes: {} })
+      powers.set(member, power)
+      return member
+    })
+    return new Cluster({ size, members, network: new Network(new Map(), random.split('network')), powers })
   }
 
   /** Who belongs to it. */

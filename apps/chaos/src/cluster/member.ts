@@ -14,7 +14,7 @@ const ofDisks = new Set(['STORAGE_FAILED'])
 /** One member: its process, and who starts that again whenever it ends, as an init system does. */
 export class Member {
   readonly process: MemberProcess
-  readonly #routes: Readonly<Record<string, string>>
+  readonly #use: Told['use'] & object
   #wanted = false
   #keeping: Promise<void> = Promise.resolve()
   #joins = false
@@ -33,10 +33,10 @@ export class Member {
   /** Why its process ended by itself, where no fault explains it. */
   readonly crashes: string[] = []
 
-  constructor(plan: MemberPlan, routes: Readonly<Record<string, string>>) {
+  constructor(plan: MemberPlan, use: Told['use'] & object) {
     const flags = [...(plan.flags ?? []), '--config', settings]
     this.process = new MemberProcess({ ...plan, flags })
-    this.#routes = routes
+    this.#use = use
     // Without founders it can only wait to be added.
     this.#joins = plan.founders === undefined
     mkdirSync(this.process.store, { recursive: true })
@@ -85,7 +85,7 @@ export class Member {
   async #keep(): Promise<void> {
     while (this.#wanted) {
       const starting = this.process.start({ join: this.#joins })
-      this.#tell({ routes: this.#routes, disk: this.#disk })
+      this.#tell({ use: this.#use, disk: this.#disk })
       // Rejects if it ends while it starts; either way it has ended next.
       starting.catch(() => {})
       const [code, signal] = (await this.process.ended) as [number | null, string | null]
@@ -94,8 +94,6 @@ export class Member {
       this.paused = false
       this.view = undefined
       await starting.catch(() => {})
-      // What it said last may still be on its way into its log.
-      await pause(300)
       this.#explain(meant, signal ?? `code ${code}`)
       this.#diskFailed = this.#full || this.#disk.kind !== 'none'
     }

@@ -19,6 +19,8 @@ export interface MemberPlan {
   readonly founders?: Readonly<Record<string, string>>
   /** Further flags of `serve`. */
   readonly flags?: readonly string[]
+  /** A command that runs the program given behind it, as the same process; asked for at each start. */
+  readonly under?: () => readonly string[]
 }
 
 const program = fileURLToPath(new URL('./raftkit-kv.js', import.meta.url))
@@ -50,7 +52,7 @@ export class MemberProcess {
     return this.running ? this.#child?.pid : undefined
   }
 
-  /** Settles once it has ended, however that came. */
+  /** Settles once it has ended, however that came, with its exit code and signal. */
   get ended(): Promise<unknown> {
     return this.#ended
   }
@@ -88,14 +90,16 @@ export class MemberProcess {
       ...members,
       ...flags,
     ]
-    const child = spawn(process.execPath, [program, ...args], {
+    const [command = '', ...before] = [...(this.plan.under?.() ?? []), process.execPath]
+    const child = spawn(command, [...before, program, ...args], {
       detached: true,
       stdio: ['pipe', 'ignore', 'pipe', 'ipc'],
     })
     const log = createWriteStream(this.log, { flags: 'a' })
     child.stderr!.pipe(log)
     this.#child = child
-    this.#ended = once(child, 'close')
+    // With its last words in the log.
+    this.#ended = Promise.all([once(child, 'close'), once(log, 'close')]).then(([end]) => end)
     for (;;) {
       if (!this.running) throw new Error(`${id} ended with ${child.exitCode ?? child.signalCode}: see ${this.log}`)
       const alive = await exchange(this.endpoint, { method: 'GET', path: '/livez' }, 1_000).catch(() => undefined)

@@ -1,11 +1,8 @@
 import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Storage, Transport } from '@raftkit/contract'
-import { levelStorage } from '@raftkit/storage-level'
-import { memoryStorage } from '@raftkit/storage-memory'
-import { grpcTransport } from '@raftkit/transport-grpc'
-import { memoryNetwork } from '@raftkit/transport-memory'
 import { UsageError } from '../client/exit.ts'
+import { type StorageName, storages, type TransportName, transports } from './adapters.ts'
 import { type Listening, listening } from './address.ts'
 
 /** What the flags of `serve` say, or the configuration file by the same names; flags win. */
@@ -20,12 +17,12 @@ export interface Settings {
   address?: string
   /** Where HTTP is served: `host:port`. */
   http?: string
-  /** The directory that `level` keeps its files in. */
+  /** The directory that `wal` or `level` keeps its files in. */
   data?: string
-  /** `level`, `memory`, or an adapter. */
-  storage?: 'level' | 'memory' | Storage
-  /** `grpc`, `memory` for a cluster of one, or an adapter. */
-  transport?: 'grpc' | 'memory' | Transport
+  /** `wal`, `level`, `memory`, or an adapter. */
+  storage?: StorageName | Storage
+  /** `tcp`, `grpc`, `memory` for a cluster of one, or an adapter. */
+  transport?: TransportName | Transport
   /** Let HTTP be reached from other machines, although it asks nobody who they are. */
   insecure?: boolean
   /** A snapshot after so many entries, and how many older ones stay in the log for members that lag. */
@@ -79,20 +76,15 @@ export async function resolveSettings(flags: Settings, configPath?: string): Pro
     )
   }
   const data = given.data ?? `./data/${id}`
+  const { storage = 'level', transport = 'grpc' } = given
   return {
     ...given,
     id,
     cluster: given.cluster ?? 'kv',
     timeout: given.timeout ?? 10_000,
     http: listening(given.http ?? '127.0.0.1:8001', given.insecure ?? false),
-    storage: pick(given.storage ?? 'level', 'storage', {
-      level: () => levelStorage(data),
-      memory: () => memoryStorage(),
-    }),
-    transport: pick(given.transport ?? 'grpc', 'transport', {
-      grpc: () => grpcTransport(),
-      memory: () => memoryNetwork().transport(),
-    }),
+    storage: typeof storage === 'string' ? await named('storage', storage, storages)(data) : storage,
+    transport: typeof transport === 'string' ? await named('transport', transport, transports)() : transport,
   }
 }
 
@@ -116,10 +108,11 @@ async function readConfig(path: string, flags: Settings): Promise<Settings> {
   return settings
 }
 
-function pick<T extends object>(given: string | T, what: string, named: Record<string, () => T>): T {
-  if (typeof given !== 'string') return given
-  const make = Object.hasOwn(named, given) ? named[given] : undefined
-  if (make !== undefined) return make()
-  const names = Object.keys(named).join(' or ')
-  throw new UsageError(`--${what} is ${names}; any other adapter is given by a configuration file`)
+function named<T>(what: string, given: string, all: Readonly<Record<string, T>>): T {
+  const make = Object.hasOwn(all, given) ? all[given] : undefined
+  if (make !== undefined) return make
+  const names = Object.keys(all)
+  throw new UsageError(
+    `--${what} is ${names.slice(0, -1).join(', ')} or ${names.at(-1)}; any other adapter is given by a configuration file`,
+  )
 }
