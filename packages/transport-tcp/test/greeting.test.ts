@@ -23,12 +23,18 @@ describe('the greeting', () => {
     )
     expect(admitted.toString('hex')).toBe('010002')
     expect(encodeRefusal(new Refusal('limits', 'no'), false).toString('hex')).toBe('040003026e6f')
-    expect(encodeRefusal(new Error('oops'), true).subarray(0, 12).toString('hex')).toBe(`${name.toString('hex')}0d000305`)
+    expect(encodeRefusal(new Error('oops'), true).subarray(0, 12).toString('hex')).toBe(
+      `${name.toString('hex')}0d000305`,
+    )
   })
 
   test('is read as it was said, whatever the network makes of it', () => {
     const hello = { hello: noise(4000), life, maxFrameBytes: 2 ** 28 }
-    const bytes = Buffer.concat([encodeHello('control', hello), admitted, encodeRefusal(new Refusal('busy', 'later'), false)])
+    const bytes = Buffer.concat([
+      encodeHello('control', hello),
+      admitted,
+      encodeRefusal(new Refusal('busy', 'later'), false),
+    ])
     for (const size of [1, 7, bytes.length])
       expect(read(bytes, size)).toEqual({
         messages: [
