@@ -11,6 +11,13 @@ export interface Input {
   readonly carriage: Carriage
 }
 
+interface Measure {
+  readonly entries: number
+  readonly us: number
+  /** Of all threads of the process, the collector's and the compiler's too. */
+  readonly cpuUs: number
+}
+
 /** The measured time is cut into so many stretches; the middle one counts, so that one stop of the machine does not. */
 const stretches = 7
 /** Rounds before anything else: their digest is the same in every process. */
@@ -25,32 +32,33 @@ export async function lockStep({ batch, size, carriage }: Input, context: CaseCo
   }
   rounds(prelude)
   const { checksum } = agreed(cluster)
-  const took = warmUp(context.warmUp, () => {
-    rounds(1)
-    agreed(cluster)
-  })
-  const perStretch = Math.max(1, Math.round(context.seconds / stretches / took))
-
-  const times: number[] = []
-  let cpu = 0
-  const sentBefore = cluster.messages
-  for (let stretch = 0; stretch < stretches; stretch++) {
-    const cpuBefore = process.cpuUsage()
-    const before = performance.now()
-    rounds(perStretch)
-    times.push(((performance.now() - before) * 1000) / (perStretch * batch))
-    const { user, system } = process.cpuUsage(cpuBefore)
-    cpu += user + system
-    agreed(cluster)
+  /** What was committed is summed, and forgotten, often and off the clock: kept for long, it would cost the collector more than the cores do. */
+  const perCheck = Math.ceil(1024 / batch)
+  const measure = (seconds: number): Measure => {
+    const measured = { entries: 0, us: 0, cpuUs: 0 }
+    while (measured.us < seconds * 1e6) {
+      const cpuBefore = process.cpuUsage()
+      const before = performance.now()
+      rounds(perCheck)
+      measured.us += (performance.now() - before) * 1000
+      const { user, system } = process.cpuUsage(cpuBefore)
+      measured.cpuUs += user + system
+      measured.entries += perCheck * batch
+      agreed(cluster)
+    }
+    return measured
   }
-  const entries = stretches * perStretch * batch
+  measure(context.warmUp)
+  const sentBefore = cluster.messages
+  const measured = Array.from({ length: stretches }, () => measure(context.seconds / stretches))
+  const entries = sum(measured, ({ entries }) => entries)
   const messagesPerEntry = (cluster.messages - sentBefore) / entries
-  const many = Math.ceil(256 / batch)
+  const many = Math.ceil(64 / batch)
   const bytesPerEntry = allocated(() => rounds(many)) / (many * batch)
   agreed(cluster)
   return {
-    usPerEntry: median(times),
-    cpuUsPerEntry: cpu / entries,
+    usPerEntry: median(measured.map(({ us, entries }) => us / entries)),
+    cpuUsPerEntry: sum(measured, ({ cpuUs }) => cpuUs) / entries,
     bytesPerEntry,
     messagesPerEntry,
     entries,
@@ -58,20 +66,8 @@ export async function lockStep({ batch, size, carriage }: Input, context: CaseCo
   }
 }
 
-/** Seconds that one call takes, once it is warm. */
-function warmUp(seconds: number, run: () => void): number {
-  const end = performance.now() + seconds * 1000
-  let begun = performance.now()
-  let calls = 0
-  for (let half = false; performance.now() < end; calls++) {
-    run()
-    if (half || end - performance.now() > seconds * 500) continue
-    half = true
-    begun = performance.now()
-    calls = 0
-  }
-  return (performance.now() - begun) / 1000 / Math.max(1, calls)
-}
+const sum = (measured: readonly Measure[], field: (each: Measure) => number): number =>
+  measured.reduce((total, each) => total + field(each), 0)
 
 /** What all three committed. */
 function agreed(cluster: LockStep): { readonly commit: number; readonly checksum: number } {
@@ -86,7 +82,7 @@ function agreed(cluster: LockStep): { readonly commit: number; readonly checksum
 function allocated(run: () => void): number {
   let bytes = 0
   let counted = 0
-  for (let tries = 0; tries < 200; tries++) {
+  for (let tries = 0; tries < 50; tries++) {
     const before = getHeapStatistics()
     run()
     const after = getHeapStatistics()
