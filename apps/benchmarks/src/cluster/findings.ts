@@ -51,6 +51,9 @@ export function findings(plan: Plan, rounds: Rounds, etcd: string | undefined): 
         ...latency,
         ...processor,
         { field: 'diskBytes', title: 'disk B per put and member' },
+        ...(closed.some(({ samples }) => samples[0]!.snapshotBytes !== undefined)
+          ? [{ field: 'snapshotBytes', title: 'of them snapshots' }]
+          : []),
         ...(closed.some(({ samples }) => samples[0]!.deviceFlushes !== undefined)
           ? [{ field: 'deviceFlushes', title: 'disk flushes per put and member' }]
           : []),

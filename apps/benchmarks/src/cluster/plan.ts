@@ -1,5 +1,5 @@
 import type { Bench, Flag } from '../harness/part.ts'
-import { checkAdapters, defaults } from './systems/adapters.ts'
+import { adapterFlags, adaptersOf } from './systems/adapters.ts'
 
 /** What is asked of the part, read from its flags. Everything else follows from it. */
 export interface Plan {
@@ -34,15 +34,15 @@ export const flags: Readonly<Record<string, Flag>> = {
   counts: { type: 'string', what: 'outstanding puts (default: 1,16,64,256,1000)' },
   reads: { type: 'string', what: 'outstanding reads (default: 1,64,256; 0: none)' },
   open: { type: 'string', what: 'rounds of open loop (default: 3; 0: none)' },
-  storage: { type: 'string', what: `(default: ${defaults.storage})` },
-  transport: { type: 'string', what: `(default: ${defaults.transport})` },
+  ...adapterFlags,
   'snapshot-entries': { type: 'string', what: 'entries between snapshots, of etcd, too (default: 100000, as etcd’s)' },
   'no-strace': { type: 'boolean', what: 'do not count flushes by strace' },
   profile: { type: 'string', what: 'a directory for CPU profiles of the members; figures of such a run are worth little' },
 }
 
 /** Throws an error for the user. */
-export function planOf({ flags, quick, seconds, pairs }: Bench): Plan {
+export function planOf(bench: Bench): Plan {
+  const { flags, quick, seconds, pairs } = bench
   const text = (flag: string, otherwise: string) => (flags[flag] as string | undefined) ?? otherwise
   const numbers = (flag: string, otherwise: string) =>
     text(flag, otherwise)
@@ -59,9 +59,6 @@ export function planOf({ flags, quick, seconds, pairs }: Bench): Plan {
   for (const name of systems)
     if (!systemNames.slice(0, 3).some((known) => known === name))
       throw new Error(`--systems is some of ${systemNames.slice(0, 3).join(', ')}; etcd comes by --peer etcd`)
-  const storage = text('storage', defaults.storage)
-  const transport = text('transport', defaults.transport)
-  checkAdapters(storage, transport)
   const profile = flags.profile as string | undefined
   const counts = numbers('counts', quick ? '1,64' : '1,16,64,256,1000')
   if (counts.length === 0) throw new Error('--counts needs a number above 0')
@@ -71,8 +68,7 @@ export function planOf({ flags, quick, seconds, pairs }: Bench): Plan {
     systems: [...(systems as SystemName[]), ...(peer === 'etcd' ? (['etcd'] as const) : [])],
     counts,
     readCounts: numbers('reads', quick ? '64' : '1,64,256'),
-    storage,
-    transport,
+    ...adaptersOf(bench),
     snapshotEntries,
     seconds,
     warmUp: quick ? seconds : 3,

@@ -1,30 +1,34 @@
 import type { Storage, Transport } from '@raftkit/contract'
 import { levelStorage } from '@raftkit/storage-level'
+import { walStorage } from '@raftkit/storage-wal'
 import { grpcTransport } from '@raftkit/transport-grpc'
 import { tcpTransport } from '@raftkit/transport-tcp'
+import type { Bench, Flag } from '../../harness/part.ts'
 
+/** By the names that kv's flags have, too. */
 const storages: Readonly<Record<string, (directory: string) => Storage>> = {
+  wal: (directory) => walStorage(directory),
   level: (directory) => levelStorage(directory),
 }
 
 const transports: Readonly<Record<string, () => Transport>> = {
-  grpc: () => grpcTransport(),
   tcp: () => tcpTransport(),
+  grpc: () => grpcTransport(),
 }
 
-export const defaults = { storage: 'level', transport: 'grpc' }
+export const storageOf = (name: string, directory: string): Storage => storages[name]!(directory)
+export const transportOf = (name: string): Transport => transports[name]!()
 
-export const storageOf = (name: string, directory: string): Storage => find(storages, 'storage', name)(directory)
-export const transportOf = (name: string): Transport => find(transports, 'transport', name)()
+/** What members are made of, for every part that runs some. */
+export const adapterFlags = {
+  storage: { type: 'string', what: 'wal or level (default: wal)' },
+  transport: { type: 'string', what: 'tcp or grpc (default: tcp)' },
+} satisfies Record<string, Flag>
 
 /** Throws an error for the user. */
-export function checkAdapters(storage: string, transport: string): void {
-  find(storages, 'storage', storage)
-  find(transports, 'transport', transport)
-}
-
-function find<T>(named: Readonly<Record<string, T>>, what: string, name: string): T {
-  const found = Object.hasOwn(named, name) ? named[name] : undefined
-  if (found === undefined) throw new Error(`--${what} is ${Object.keys(named).join(' or ')}`)
-  return found
+export function adaptersOf({ flags }: Bench): { readonly storage: string; readonly transport: string } {
+  const { storage = 'wal', transport = 'tcp' } = flags as { storage?: string; transport?: string }
+  if (!Object.hasOwn(storages, storage)) throw new Error(`--storage is ${Object.keys(storages).join(' or ')}`)
+  if (!Object.hasOwn(transports, transport)) throw new Error(`--transport is ${Object.keys(transports).join(' or ')}`)
+  return { storage, transport }
 }

@@ -22,7 +22,7 @@ export class Embedded implements System {
     this.#inputs = inputs
   }
 
-  static async start(kind: Kind, build: Build, options: { heartbeatInterval?: number } = {}): Promise<Embedded> {
+  static async start(kind: Kind, build: Build, options: Pick<MemberInput, 'count'> = {}): Promise<Embedded> {
     const ports = await freePorts(ids.length)
     const members = Object.fromEntries(ids.map((id, at) => [id, `127.0.0.1:${ports[at]}`]))
     const inputs = ids.map((id) => ({ ...build, ...options, id, kind, members, directory: join(build.directory, id) }))
@@ -37,8 +37,12 @@ export class Embedded implements System {
     }
   }
 
+  /** Those that run. */
   get members(): System['members'] {
-    return this.#inputs.map(({ directory }, at) => ({ pid: this.#member(at).pid, directory }))
+    return this.#inputs.flatMap(({ directory }, at) => {
+      const helper = this.#helpers[at]
+      return helper ? [{ pid: helper.pid, directory }] : []
+    })
   }
 
   async startMember(at: number): Promise<void> {
@@ -88,8 +92,10 @@ export class Embedded implements System {
     const tell = (edge: 'begin' | 'end') => {
       delays = delays.then(() => Promise.all(others.map((at) => this.ask<Sample>(at, { type: 'edge', edge }))))
     }
+    const saved = await this.#saved()
     const own = await this.ask<Sample>(leader, { type: 'run', work, watched }, tell)
-    return worstDelay(own, await delays)
+    const snapshotBytes = ((await this.#saved()) - saved) / Math.max(1, own.total!) / watched.members.length
+    return { ...worstDelay(own, await delays), snapshotBytes }
   }
 
   async standing(): Promise<Standing> {
@@ -107,6 +113,13 @@ export class Embedded implements System {
       pause(5000),
     ])
     for (const at of this.#helpers.keys()) if (this.#helpers[at]) await this.killMember(at)
+  }
+
+  /** Bytes of all snapshots that were saved. */
+  async #saved(): Promise<number> {
+    const running = [...this.#helpers.keys()].filter((at) => this.#helpers[at] !== undefined)
+    const all = await Promise.all(running.map((at) => this.ask<MemberStatus>(at, { type: 'status' })))
+    return all.reduce((sum, { snapshotBytes }) => sum + snapshotBytes, 0)
   }
 
   #member(at: number): Helper {

@@ -1,5 +1,7 @@
+import { setTimeout as pause } from 'node:timers/promises'
+import type { Environment, Transport } from '@raftkit/contract'
 import { jointConsensus } from '@raftkit/membership'
-import { createNode, type Node, type NodeStatus } from 'raftkit'
+import { createNode, type Node, type NodeStatus, platformEnvironment } from 'raftkit'
 import type { CaseContext } from '../../harness/case.ts'
 import type { Sample } from '../../harness/part.ts'
 import { fill, type Target } from '../load/drive.ts'
@@ -19,7 +21,16 @@ export interface MemberInput extends Build {
   readonly id: string
   readonly kind: Kind
   readonly members: Readonly<Record<string, string>>
-  readonly heartbeatInterval?: number
+  /** Count what the timers and the wire do; see `Counts`. */
+  readonly count?: boolean
+}
+
+/** Since the member started. */
+export interface Counts {
+  /** Timers that fired, and turns of the event loop that were asked for. */
+  readonly timers: number
+  readonly frames: number
+  readonly frameBytes: number
 }
 
 export type Request =
@@ -28,7 +39,9 @@ export type Request =
   | { readonly type: 'run'; readonly work: Work; readonly watched: Watched }
   | { readonly type: 'edge'; readonly edge: 'begin' | 'end' }
   | { readonly type: 'snapshot' }
-  | { readonly type: 'metrics' }
+  | { readonly type: 'counts' }
+  /** Puts every `pauseMs` until one succeeds; see `firstPut`. */
+  | { readonly type: 'first-put' }
   | { readonly type: 'close' }
 
 export interface MemberStatus {
@@ -47,19 +60,21 @@ const outstandingWhileFilling = 64
 
 /** One embedded member, and the load on it if it leads: it makes the calls that the program around it would make. */
 export async function member(input: MemberInput, context: CaseContext): Promise<Sample> {
-  const { id, kind, members, directory, storage, transport, snapshotEntries, heartbeatInterval, profile } = input
+  const { id, kind, members, directory, storage, transport, snapshotEntries, profile, count = false } = input
   const own = new KeyValues()
+  const counts = { timers: 0, frames: 0, frameBytes: 0 }
   const node = (await createNode<never>({
     id,
     cluster: 'bench',
     machine: (kind === 'proposals' ? own : keyValues) as never,
     members,
     storage: storageOf(storage, directory),
-    transport: transportOf(transport),
+    transport: count ? countFrames(transportOf(transport), counts) : transportOf(transport),
+    ...(count && { environment: countTimers(platformEnvironment(), counts) }),
     membership: jointConsensus(),
     leases: { drift: 0.05 },
     snapshots: { everyEntries: snapshotEntries },
-    timing: { electionTimeout: 1000, heartbeatInterval: heartbeatInterval ?? 100 },
+    timing: { electionTimeout: 1000, heartbeatInterval: 100 },
   })) as unknown as Node
   const saved = { count: 0, bytes: 0 }
   node.on('saved', ({ snapshot }) => {
@@ -107,8 +122,10 @@ export async function member(input: MemberInput, context: CaseContext): Promise<
         return request.edge === 'begin' ? beginLoopDelay() : endLoopDelay()
       case 'snapshot':
         return node.snapshot()
-      case 'metrics':
-        return node.prometheus()
+      case 'counts':
+        return counts
+      case 'first-put':
+        return firstPut(calls.put)
       case 'close':
         if (!closing) await node.close()
         closing = true
@@ -117,6 +134,46 @@ export async function member(input: MemberInput, context: CaseContext): Promise<
   })
 }
 
+/** A put every few milliseconds, whatever became of those before, until one is acknowledged. */
+async function firstPut(put: Call): Promise<null> {
+  let done = false
+  for (let number = 0; !done; number++) {
+    put(keyOf(number)).then(
+      () => {
+        done = true
+      },
+      () => {},
+    )
+    await pause(5)
+  }
+  return null
+}
+
+function countFrames(transport: Transport, counts: Mutable<Counts>): Transport {
+  const send = transport.send.bind(transport)
+  transport.send = (to, frame, lane) => {
+    counts.frames++
+    for (const part of frame) counts.frameBytes += part.length
+    send(to, frame, lane)
+  }
+  return transport
+}
+
+function countTimers(environment: Environment, counts: Mutable<Counts>): Environment {
+  const counted = (run: () => void) => () => {
+    counts.timers++
+    run()
+  }
+  return {
+    now: () => environment.now(),
+    wall: () => environment.wall(),
+    at: (time, run) => environment.at(time, counted(run)),
+    soon: (run) => environment.soon(counted(run)),
+    random: (into) => environment.random(into),
+  }
+}
+
+type Mutable<T> = { -readonly [Field in keyof T]: T[Field] }
 type Call = (key: string) => Promise<unknown>
 
 function targetOf(call: Call, next: () => number): Target {
