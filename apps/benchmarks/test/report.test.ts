@@ -7,7 +7,7 @@ import { countFlushes } from '../src/harness/flushes.ts'
 import { machine } from '../src/harness/machine.ts'
 import type { Chart, Figure, Findings } from '../src/harness/part.ts'
 import { flatten, newestResult, type Result, writeResult } from '../src/harness/result.ts'
-import { number, tableOf, verdict } from '../src/harness/table.ts'
+import { figuresTable, number, tableOf, verdict } from '../src/harness/table.ts'
 import { svg } from '../src/report/chart.ts'
 import { page } from '../src/report/page.ts'
 import { report } from '../src/report/report.ts'
@@ -122,6 +122,11 @@ describe('a table', () => {
     expect(tableOf(columns, [{ n: 10, spread: { n: 0.04 } }])).toContain('| 10 |')
   })
 
+  it('shows the interval of a ratio, unless there was one pair', () => {
+    expect(figuresTable([figure(10)])).toContain('9 … 11')
+    expect(figuresTable([{ ...figure(10), low: 10, high: 10 }])).not.toContain('…')
+  })
+
   it('knows which bar is reached, either way round', () => {
     expect([3.9, 4, 6].map((value) => verdict(figure(value)))).toEqual(['short', 'must', 'goal'])
     const below: Figure = { measure: 'm', value: 5, unit: 'µs', must: { atMost: 8 }, goal: { atMost: 4 } }
@@ -141,6 +146,9 @@ describe('the page', () => {
     expect(page(told(3))).toContain(
       '- **storage-wal, durable records/s** (batch 128, beside storage-level): 3 ×, 25 % below 4.',
     )
+    const why = 'The disk bounds it.'
+    const explained = result({ figures: [{ ...figure(3), why }] })
+    expect(page([{ part: { name: 'storage', answers: 'how fast?' }, result: explained }])).toContain(`below 4. ${why}`)
     expect(page(told(7))).toContain('1 reach their goal')
     expect(page(told(7))).toContain('Nothing that was measured.')
   })
@@ -154,6 +162,7 @@ describe('the page', () => {
     expect(of({})).not.toContain('was busy')
     expect(of({ others: 1000 })).toContain('the machine was busy: not to be believed')
     expect(of({ quick: true })).toContain('quick run')
+    expect(of({ quick: true })).toContain('**Not to be believed yet: storage**')
   })
 
   it('shows tables, charts, notes and the machine, and is the same for the same results', () => {

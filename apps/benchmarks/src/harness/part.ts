@@ -103,6 +103,8 @@ export interface Figure {
   readonly unit: string
   readonly must?: Bar
   readonly goal?: Bar
+  /** A sentence or two for when it falls short: what bounds it, where that is shown, what was tried. */
+  readonly why?: string
 }
 
 export type Bar = { readonly atLeast: number } | { readonly atMost: number }

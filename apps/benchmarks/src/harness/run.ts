@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process'
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs'
 import { join, resolve } from 'node:path'
+import { promisify } from 'node:util'
 import { endCases, type Start, startCase } from './case.ts'
 import { machine, othersSince, processorTime } from './machine.ts'
 import { interleave, label } from './pairs.ts'
@@ -39,6 +41,7 @@ export async function run(part: Part, order: Order, say: (line: string) => void)
     start: (name, input) => startCase(span(name, input), bench.say),
     interleave: (subjects, rounds = pairs) =>
       interleave(subjects, rounds, async ({ key, case: name, input, execArgv = [], seconds: own }, round) => {
+        if (!quick) await settle(directory)
         const sample = await startCase({ ...span(name, input, own), execArgv }, bench.say).result
         const { perSecond } = sample
         const rate = perSecond === undefined ? '' : `  ${Math.round(perSecond).toLocaleString('en')}/s`
@@ -68,4 +71,9 @@ export async function run(part: Part, order: Order, say: (line: string) => void)
     remove()
     process.off('exit', remove)
   }
+}
+
+/** What the last sample left to be written is not the next one's to wait for. Best effort: a busy disk may never be done. */
+async function settle(directory: string): Promise<void> {
+  await promisify(execFile)('sync', ['--file-system', directory], { timeout: 10_000 }).catch(() => undefined)
 }

@@ -59,7 +59,7 @@ export function figuresTable(figures: readonly Figure[], paint: Paint = plain): 
           at,
           beside,
           `${number(value)}${unit && ` ${unit}`}`,
-          low === undefined || high === undefined ? '' : `${number(low)} … ${number(high)}`,
+          low === undefined || high === undefined || low === high ? '' : `${number(low)} … ${number(high)}`,
           bar(must),
           bar(goal),
           paint(reached, words[reached]),

@@ -2,7 +2,7 @@
 export const method = `## How it is measured
 
 - **A fresh process for every sample.** What one case taught the compiler, or left in memory, another does not find. Each warms up before its clock starts, and has an empty
-  directory on the disk under test.
+  directory on the disk under test, to which everything before it has been written out.
 - **In turns: A B A B …** What is compared runs round by round, so that a slow minute of the machine meets both sides. A ratio is one of medians over these pairs; its interval is
   where 95 of 100 ratios lie when rounds are drawn again at random (bootstrap). ± is the distance of the quartiles as a share of the median, told from 5 % on.
 - **Durable is the same on both sides, and is counted.** An operation is done when a flush on a majority is done, never sooner. How many flushes there were is counted by \`strace\` in

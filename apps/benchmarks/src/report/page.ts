@@ -23,6 +23,7 @@ export function page(told: readonly Told[]): string {
     '# Performance',
     '*Answers: how fast is it, beside what, and how do you know?* Written by `npm run bench -- report` from the newest result of every part: change the benchmarks, not this page.',
     summary(figures),
+    ...doubts(results),
     ...(figures.length > 0 ? ['## What must be shown', bySubject(figures)] : []),
     '## What falls short',
     shortfalls(figures),
@@ -52,9 +53,9 @@ function shortfalls(figures: readonly Figure[]): string {
   if (short.length === 0) return 'Nothing that was measured.'
   return short
     .map((figure) => {
-      const { measure, at, beside, value, unit } = figure
+      const { measure, at, beside, value, unit, why } = figure
       const where = [at, beside && `beside ${beside}`].filter(Boolean).join(', ')
-      return `- **${measure}**${where && ` (${where})`}: ${number(value)}${unit && ` ${unit}`}, ${by(figure)}.`
+      return `- **${measure}**${where && ` (${where})`}: ${number(value)}${unit && ` ${unit}`}, ${by(figure)}.${why ? ` ${why}` : ''}`
     })
     .join('\n')
 }
@@ -65,6 +66,14 @@ function by({ value, must }: Figure): string {
   return must.atMost === 0
     ? 'where none may be'
     : `${number((value / must.atMost - 1) * 100, 2)} % above ${must.atMost}`
+}
+
+/** Where figures stand that show nothing yet. */
+function doubts(results: readonly Result[]): string[] {
+  const doubtful = results.filter((result) => remark(result) !== '').map(({ part }) => part)
+  return doubtful.length > 0
+    ? [`**Not to be believed yet: ${doubtful.join(', ')}**, see [where and when](#where-and-when).`]
+    : []
 }
 
 function machines(results: readonly Result[]): string {
