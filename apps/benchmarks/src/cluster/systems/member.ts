@@ -53,6 +53,8 @@ export interface MemberStatus {
   readonly puts: number
   /** Snapshots saved since it started, and their bytes. */
   readonly snapshots: number
+  /** The last entry that the snapshot in force holds; 0 without one. */
+  readonly snapshotIndex: number
   readonly snapshotBytes: number
 }
 
@@ -89,9 +91,19 @@ export async function member(input: MemberInput, context: CaseContext): Promise<
   const calls = kind === 'proposals' ? rawCalls(node) : definedCalls(defined)
 
   const status = async (): Promise<MemberStatus> => {
-    const { role, term, leader = null, commit, machineApplied } = node.status()
+    const { role, term, leader = null, commit, machineApplied, snapshot } = node.status()
     const puts = kind === 'proposals' ? own.puts : await defined.queries.puts(undefined, { consistency: 'stale' })
-    return { role, term, leader, commit, applied: machineApplied, puts, snapshots: saved.count, snapshotBytes: saved.bytes }
+    return {
+      role,
+      term,
+      leader,
+      commit,
+      applied: machineApplied,
+      puts,
+      snapshots: saved.count,
+      snapshotIndex: snapshot?.index ?? 0,
+      snapshotBytes: saved.bytes,
+    }
   }
 
   context.tell({ type: 'answer', answer: null })
