@@ -4,6 +4,9 @@ import { join } from 'node:path'
 import { type Loss, RecordedDisk, recorded } from '@raftkit/compliance'
 import type { Random } from '../random.ts'
 
+/** Microseconds; a disk that is slow in this way is met in the middle of a write more often. */
+const flushTakes = 5_000
+
 /**
  * The power of one member. Its processes run with their system calls recorded; after a cut, its directory is what these calls promise: bytes are
  * there once their file was flushed, names once their folder was, and of the rest whatever the draws say (decision 0015).
@@ -25,7 +28,7 @@ export class Power {
   }
 
   /** What the process is started under. */
-  readonly under = (): string[] => recorded(this.#trace)
+  readonly under = (): string[] => recorded(this.#trace, { flushTakes })
 
   /** The process has been killed: makes of its directory what a power cut at that moment may have left. */
   async cut(): Promise<Loss> {

@@ -14,9 +14,13 @@ const recording = (output: string): string[] => [
 
 /**
  * Runs a command with its system calls recorded in `output`, for a `RecordedDisk`. The command is the process that is started (strace is a
- * child of it), no other call is stopped, and the recording is whole once the standard error of the process was closed.
+ * child of it), no other call is stopped, and the recording is whole once the standard error of the process was closed. `flushTakes`: microseconds
+ * that flushes and writes at an offset take longer, as on a slow disk, so that a power cut is more likely to meet one.
  */
-export const recorded = (output: string): string[] => ['strace', '-D', '--seccomp-bpf', ...recording(output)]
+export const recorded = (output: string, { flushTakes = 0 }: { readonly flushTakes?: number } = {}): string[] => [
+  ...['strace', '-D', '--seccomp-bpf', ...recording(output)],
+  ...(flushTakes > 0 ? ['-e', `inject=fsync,fdatasync,?pwrite64,?pwritev,?pwritev2:delay_enter=${flushTakes}`] : []),
+]
 
 /** Runs a command under strace; the trace goes to `output`, with every string whole and in hex. */
 export const strace = (output: string, failing?: Failing): string[] => [

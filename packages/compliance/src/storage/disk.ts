@@ -1,6 +1,6 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises'
 import { dirname, join } from 'node:path'
-import { type Call, isFlush, type Step, steps } from './calls.ts'
+import { type Call, isFlush, isWrite, opensThrough, type Step, steps } from './calls.ts'
 
 /** What a write or truncation does to a file's bytes. */
 type Edit = { readonly at: number; readonly bytes: Uint8Array } | { readonly size: number }
@@ -54,6 +54,8 @@ export class RecordedDisk {
   #namings: Naming[] = []
   readonly #open = new Map<number, Open>()
   readonly #flushing = new Map<string, () => void>()
+  /** Writes that began and did not end, by thread. A power cut takes them in the middle, also in a file whose every write is a flush. */
+  readonly #writing = new Map<string, { readonly node: Node; readonly edit: Edit }>()
 
   constructor(root: string) {
     this.#root = root
@@ -94,7 +96,13 @@ export class RecordedDisk {
         if (result?.value === 0) this.#flushing.get(thread)?.()
         this.#flushing.delete(thread)
       }
-    } else if (type === 'end') this.#end(call)
+    } else if (type === 'begin') {
+      const open = isWrite(call) ? this.#opening(call) : undefined
+      if (open && !open.node.folder) this.#writing.set(thread, { node: open.node, edit: this.#edit(open, call) })
+    } else {
+      this.#writing.delete(thread)
+      this.#end(call)
+    }
   }
 
   /** Makes durable what was there when the flush began, once it ends. */
@@ -134,7 +142,8 @@ export class RecordedDisk {
     else if ((name.startsWith('unlink') || name === 'rmdir') && result) this.#remove(path)
   }
 
-  #opened({ text, result }: Call): void {
+  #opened(call: Call): void {
+    const { text, result } = call
     const { value, path } = result!
     this.#open.delete(value)
     if (path !== this.#root && !path.startsWith(`${this.#root}/`)) return
@@ -142,20 +151,23 @@ export class RecordedDisk {
     const opened = this.#names.get(path)
     if (!opened) return
     if (/O_TRUNC|^creat/.test(text)) edit(opened, { size: 0 })
-    const how = { append: text.includes('O_APPEND'), through: /O_D?SYNC/.test(text) }
+    const how = { append: text.includes('O_APPEND'), through: opensThrough(call) }
     this.#open.set(value, { node: opened, path, at: 0, ...how })
   }
 
-  #write(open: Open, { name, text, data, result }: Call): void {
-    const bytes = data.subarray(0, result!.value)
-    const { node } = open
-    if (name.startsWith('pwrite')) edit(node, { at: Number(/, (\d+)\s*\)\s+= \d+$/.exec(text.trimEnd())?.[1]), bytes })
-    else {
-      const at = open.append ? node.length : open.at
-      edit(node, { at, bytes })
-      open.at = at + bytes.length
-    }
-    if (open.through) this.#flush(node, '')()
+  #write(open: Open, call: Call): void {
+    const made = this.#edit(open, call)
+    edit(open.node, made)
+    if (!call.name.startsWith('pwrite')) open.at = made.at + made.bytes.length
+    if (open.through) this.#flush(open.node, '')()
+  }
+
+  #edit(open: Open, { name, text, data, result }: Call): Extract<Edit, { bytes: unknown }> {
+    const bytes = data.subarray(0, result?.value)
+    if (!name.startsWith('pwrite')) return { at: open.append ? open.node.length : open.at, bytes }
+    // Its last argument, whether it ended or not.
+    const at = /, (\d+)\s*(?:\)\s+= |<unfinished|$)/.exec(text.slice(text.lastIndexOf('"')))?.[1]
+    return { at: Number(at), bytes }
   }
 
   #name(path: string, node: Node | undefined): void {
@@ -198,8 +210,10 @@ export class RecordedDisk {
       const target = join(directory, path.slice(this.#root.length))
       if (node.folder) await mkdir(target, { recursive: true })
       else {
-        const left = afterCut(node, below)
-        unflushed += node.edits.length
+        const underWay = [...this.#writing.values()].filter((write) => write.node === node)
+        const edits = [...node.edits, ...underWay.map(({ edit }) => edit)]
+        const left = afterCut(node.durable, edits, below)
+        unflushed += edits.length
         lost += left.lost
         await writeFile(target, left.contents.bytes)
       }
@@ -273,7 +287,11 @@ class Contents {
 }
 
 /** All that was not flushed, none of it, or here and there a part, torn at the bounds of sectors. */
-function afterCut({ durable, edits }: Node, below: Below): { readonly contents: Contents; readonly lost: number } {
+function afterCut(
+  durable: Contents,
+  edits: readonly Edit[],
+  below: Below,
+): { readonly contents: Contents; readonly lost: number } {
   const contents = new Contents(durable.bytes)
   let lost = 0
   const how = below(3)
