@@ -1,4 +1,4 @@
-import { crc32 } from '@raftkit/bytes'
+import { crc32 } from 'node:zlib'
 import type { Index } from '@raftkit/contract'
 import { keyOf, type SnapshotSeen, sameConfig, shown } from './encoding.ts'
 import { Invariant, type LogChange, type Written } from './invariant.ts'

@@ -86,6 +86,8 @@ interface Job {
 
 /** In a worker of `campaign`: carries out what it is sent. */
 export function serveCampaign(): void {
+  // Refusals are daily bread here, and their stacks a twentieth of all work. A run that fails is looked at again, with stacks.
+  Error.stackTraceLimit = 0
   parentPort!.on('message', ({ seed, wishes }: Job) => {
     void carryOut(planFor(seed, wishes)).then((outcome) => parentPort!.postMessage(outcome))
   })

@@ -1,4 +1,4 @@
-import { hash128, toHex } from '@raftkit/bytes'
+import { toHex } from '@raftkit/bytes'
 import type { LogWrite, NodeId } from '@raftkit/contract'
 import { describe } from '@raftkit/core'
 import { type NodeEvent, type TraceLine, traceLine } from 'raftkit'
@@ -118,12 +118,15 @@ export class Tracer implements Watcher {
 /** What users put in is not written, only what tells two of them apart. */
 function nameOf(value: unknown): string {
   if (value === undefined) return ''
-  return toHex(hash128(new TextEncoder().encode(textOf(value)))).slice(0, 16)
+  const hash = new RollingHash()
+  hash.text(textOf(value))
+  return hash.toString()
 }
 
 function textOf(value: unknown): string {
   if (value instanceof Error) return String(value)
   if (typeof value === 'string') return value
+  if (isPlain(value)) return JSON.stringify(value)
   return (
     JSON.stringify(value, (_, part: unknown) => {
       if (part instanceof Map) return [...part]
@@ -133,4 +136,14 @@ function textOf(value: unknown): string {
       return typeof part === 'bigint' ? `${part}n` : part
     }) ?? ''
   )
+}
+
+/** An object of numbers, texts and truths: most that clients say, and cheap to print. */
+function isPlain(value: unknown): boolean {
+  if (typeof value !== 'object' || value === null || Object.getPrototypeOf(value) !== Object.prototype) return false
+  for (const name in value) {
+    const type = typeof (value as Record<string, unknown>)[name]
+    if (type !== 'number' && type !== 'string' && type !== 'boolean') return false
+  }
+  return true
 }

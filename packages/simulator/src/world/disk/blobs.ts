@@ -6,6 +6,7 @@ import {
   type SnapshotWriter,
 } from '@raftkit/contract'
 import type { Process } from '../process.ts'
+import { Bytes } from './bytes.ts'
 import type { Disk } from './disk.ts'
 import { closed, never, throws } from './log.ts'
 
@@ -19,7 +20,7 @@ export interface Blob {
 
 class BlobFile implements Blob {
   readonly name: string
-  bytes: Uint8Array = new Uint8Array(0)
+  readonly #held = new Bytes()
   complete = false
   writing = false
   /** `retain` did not name it while its writer was open: it goes when that closes without commit. */
@@ -30,6 +31,18 @@ class BlobFile implements Blob {
 
   constructor(name: string) {
     this.name = name
+  }
+
+  get bytes(): Uint8Array {
+    return this.#held.view
+  }
+
+  set bytes(bytes: Uint8Array) {
+    this.#held.replace(bytes)
+  }
+
+  append(chunk: Uint8Array): void {
+    this.#held.write(chunk, this.#held.length)
   }
 }
 
@@ -165,7 +178,7 @@ export class BlobFolder {
         gate(() => {
           if (!open) return Promise.reject(closed())
           return writing(file, chunk.length, () => {
-            file.bytes = file.bytes.length === 0 ? chunk : joined([file.bytes, chunk])
+            file.append(chunk)
           })
         }),
       commit: () =>
@@ -195,16 +208,6 @@ export class BlobFolder {
 
 /** Lets a call through while the process lives and its storage is open. */
 type Gate = <T>(run: () => Promise<T>) => Promise<T>
-
-function joined(parts: readonly Uint8Array[]): Uint8Array {
-  const whole = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0))
-  let offset = 0
-  for (const part of parts) {
-    whole.set(part, offset)
-    offset += part.length
-  }
-  return whole
-}
 
 function checked(name: string): string {
   if (typeof name !== 'string' || !/^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/.test(name))

@@ -1,33 +1,8 @@
 import type { Random } from '../../../random.ts'
+import { Bytes } from '../bytes.ts'
 
 /** What a power cut leaves whole or not at all. */
 const sector = 512
-
-/** Bytes that grow. */
-class Bytes {
-  #room: Uint8Array = new Uint8Array(0)
-  length = 0
-
-  /** As it is now; changes show. */
-  get view(): Uint8Array {
-    return this.#room.subarray(0, this.length)
-  }
-
-  write(bytes: Uint8Array, position: number): void {
-    this.resize(Math.max(this.length, position + bytes.length))
-    this.#room.set(bytes, position)
-  }
-
-  /** Shorter, or longer by zeros. */
-  resize(length: number): void {
-    if (length > this.#room.length) {
-      const room = new Uint8Array(Math.max(length, 2 * this.#room.length))
-      room.set(this.view)
-      this.#room = room
-    } else if (length < this.length) this.#room.fill(0, length, this.length)
-    this.length = length
-  }
-}
 
 /** A change of a file that was made; `certain`: it is synced for itself. */
 type Change = { readonly order: number; readonly certain: boolean } & (
@@ -96,8 +71,7 @@ export class Content {
   cutPower(random: Random, lost: number): void {
     for (const change of this.#unsynced) applySome(this.#synced, change, random, lost)
     this.#unsynced = []
-    this.#seen.resize(0)
-    this.#seen.write(this.#synced.view, 0)
+    this.#seen.replace(this.#synced.view)
   }
 
   /** Harm at rest: other bytes than were written, for readers and for good. */
@@ -108,10 +82,8 @@ export class Content {
 
   /** Likewise, of the whole file. */
   replace(bytes: Uint8Array): void {
-    for (const content of [this.#seen, this.#synced]) {
-      content.resize(0)
-      content.write(bytes, 0)
-    }
+    this.#seen.replace(bytes)
+    this.#synced.replace(bytes)
   }
 
   #made(change: Change): void {
