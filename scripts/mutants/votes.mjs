@@ -213,7 +213,7 @@ export const votes = [
     'M16',
     'the vote of a server that is no member counts',
     'skiff, openraft d000ee20',
-    ['election', 'if (!effectiveConfig(raft).config.members.some((member) => sameSender(member, from))) return', ''],
+    ['election', 'if (memberOf(effectiveConfig(raft).config, from) === undefined) return', ''],
     [...countVotes],
   ),
   plant(
@@ -269,7 +269,7 @@ export const votes = [
     'B16',
     'a learner stands for election',
     'etcd-io/raft db54973, async-raft#114, hashicorp/raft#398',
-    ['election', 'sameSender(member, self) && isVoter(member))', 'sameSender(member, self))'],
+    ['election', 'return member !== undefined && isVoter(member)', 'return member !== undefined'],
   ),
   plant(
     'wiped-voter-votes-again',

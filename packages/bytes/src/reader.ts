@@ -131,7 +131,8 @@ export function getU32(bytes: Uint8Array, offset: number): number {
 
 /** Exact up to 2^53-1; whatever is larger stays larger, so that the caller can refuse it. */
 export function getU64(bytes: Uint8Array, offset: number): number {
-  return getU32(bytes, offset) + getU32(bytes, offset + 4) * 0x1_0000_0000
+  const high = getU32(bytes, offset + 4)
+  return high === 0 ? getU32(bytes, offset) : getU32(bytes, offset) + high * 0x1_0000_0000
 }
 
 export function malformed(what: string, at: number): RaftkitError {

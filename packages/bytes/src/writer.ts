@@ -162,8 +162,9 @@ export function putU32(target: Uint8Array, offset: number, n: number): void {
 
 /** As two u32: bitwise operators see 32 bits, and BigInt would allocate. */
 export function putU64(target: Uint8Array, offset: number, n: number): void {
-  putU32(target, offset, n >>> 0)
-  putU32(target, offset + 4, (n / 0x1_0000_0000) >>> 0)
+  const low = n >>> 0
+  putU32(target, offset, low)
+  putU32(target, offset + 4, low === n ? 0 : (n / 0x1_0000_0000) >>> 0)
 }
 
 function outside(n: number, field: string): RaftkitError {

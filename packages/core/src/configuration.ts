@@ -1,5 +1,5 @@
 import { recordKind } from '@raftkit/bytes'
-import type { Config, Index, Member, Standing } from '@raftkit/contract'
+import type { Config, Index, Member, Sender, Standing } from '@raftkit/contract'
 import { isRaftkitError, isVoter, RaftkitError } from '@raftkit/contract'
 import { configFormat, encodeConfig } from './config-encoding.ts'
 import { memberKey, Progress } from './progress.ts'
@@ -31,6 +31,11 @@ export function configAt(raft: Raft, index: Index): ConfigView {
 export const effectiveConfig = (raft: Raft): ConfigView => configAt(raft, raft.log.last)
 
 export const configBefore = (raft: Raft, index: Index): ConfigView => configAt(raft, index - 1)
+
+export function memberOf(config: Config, sender: Sender): Member | undefined {
+  for (const member of config.members) if (sameSender(member, sender)) return member
+  return undefined
+}
 
 /** What the membership policy may know of a member: only a leader knows anything. */
 export function standing(raft: Raft, leader: Leader): Standing {
@@ -115,7 +120,9 @@ export function followConfig(raft: Raft, leader: Leader): void {
 /** A leader outside the committed configuration has nothing more to lead (thesis §4.2.2). */
 export function isDismissed(raft: Raft): boolean {
   const { index, config } = effectiveConfig(raft)
-  return index <= raft.commit && !config.members.some((member) => sameSender(member, raft.self) && isVoter(member))
+  if (index > raft.commit) return false
+  const self = memberOf(config, raft.self)
+  return self === undefined || !isVoter(self)
 }
 
 /** Code and sentence of what a membership policy threw. */

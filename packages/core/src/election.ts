@@ -1,5 +1,5 @@
 import { isVoter, type Sender, type Term } from '@raftkit/contract'
-import { type ConfigView, configBefore, effectiveConfig } from './configuration.ts'
+import { type ConfigView, configBefore, effectiveConfig, memberOf } from './configuration.ts'
 import { startLeading, stopLeading } from './leading.ts'
 import type { RequestVote, TimeoutNow, Vote } from './messages.ts'
 import { memberKey } from './progress.ts'
@@ -31,8 +31,10 @@ export function mayStand(raft: Raft): boolean {
   return newest.index > raft.commit && votesIn(configBefore(raft, newest.index), raft.self)
 }
 
-const votesIn = (view: ConfigView, self: Sender): boolean =>
-  view.config.members.some((member) => sameSender(member, self) && isVoter(member))
+function votesIn({ config }: ConfigView, self: Sender): boolean {
+  const member = memberOf(config, self)
+  return member !== undefined && isVoter(member)
+}
 
 function preCampaign(raft: Raft, reason: string): void {
   raft.setLeader(undefined)
@@ -115,7 +117,7 @@ function hearsLeader(raft: Raft): boolean {
 function isOutside(raft: Raft, from: Sender): boolean {
   const newest = effectiveConfig(raft)
   if (newest.index === 0 || newest.index > raft.commit) return false
-  return !newest.config.members.some((member) => sameSender(member, from))
+  return memberOf(newest.config, from) === undefined
 }
 
 export function onVote(raft: Raft, from: Sender, message: Vote): void {
@@ -129,7 +131,7 @@ export function onVote(raft: Raft, from: Sender, message: Vote): void {
   // A vote counts for exactly the term and the attempt that asked for it.
   if (message.pre !== pre || message.ballot !== role.ballot || message.forTerm !== raft.state.term + (pre ? 1 : 0))
     return
-  if (!effectiveConfig(raft).config.members.some((member) => sameSender(member, from))) return
+  if (memberOf(effectiveConfig(raft).config, from) === undefined) return
   const key = memberKey(from)
   if (message.granted) role.granted.add(key)
   else role.refused.add(key)

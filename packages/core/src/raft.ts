@@ -512,7 +512,7 @@ export class Raft implements Protocol<Message, unknown> {
   #becameDurable(write: number): void {
     this.writes.complete(write)
     onDurableVote(this)
-    if (isLeader(this)) advanceCommit(this, this.role)
+    if (isLeader(this) && this.writes.durableIndex > this.commit) advanceCommit(this, this.role)
     onDurableSnapshot(this)
   }
 

@@ -227,7 +227,7 @@ export function onAppended(raft: Raft, from: Sender, message: Appended): void {
   if (message.match > progress.match) {
     progress.acknowledge(message.match, leader.round)
     progress.received = Math.max(progress.received, message.match)
-    advanceCommit(raft, leader)
+    if (message.match > raft.commit) advanceCommit(raft, leader)
   }
   if (progress.state === 'probe' && received >= progress.next - 1) progress.become('replicate', progress.received + 1)
   else if (

@@ -1,7 +1,6 @@
 import type { Status } from '@raftkit/contract'
-import { effectiveConfig } from './configuration.ts'
+import { effectiveConfig, memberOf } from './configuration.ts'
 import type { Raft } from './raft.ts'
-import { sameSender } from './role.ts'
 
 /** What a server tells of itself. */
 export function statusOf(raft: Raft): Status {
@@ -23,9 +22,7 @@ export function statusOf(raft: Raft): Status {
     config,
     configIndex: index,
     configCommitted: index <= raft.commit,
-    removed:
-      raft.removed ||
-      (index > 0 && index <= raft.commit && !config.members.some((member) => sameSender(member, raft.self))),
+    removed: raft.removed || (index > 0 && index <= raft.commit && memberOf(config, raft.self) === undefined),
     snapshot: snapshot && { name: snapshot.name, index: snapshot.index, term: snapshot.term, bytes: snapshot.bytes },
     uncommittedBytes: raft.role.type === 'leader' ? raft.role.uncommittedBytes : 0,
     peers:
