@@ -1,6 +1,12 @@
+import { Writer } from '@raftkit/bytes'
 import { isRaftkitError } from '@raftkit/contract'
-import { expect, test } from 'vitest'
-import { cluster, converged } from './cluster.ts'
+import { memoryStorage } from '@raftkit/storage-memory'
+import { replicate } from 'raftkit'
+import { describe, expect, test } from 'vitest'
+import { World } from '../src/index.ts'
+import { ExpectedLog } from '../src/world/disk/expected.ts'
+import { Process } from '../src/world/process.ts'
+import { cluster, converged, counters } from './cluster.ts'
 
 const kinds = (faults: readonly { readonly kind: string }[]): string[] => faults.map(({ kind }) => kind)
 
@@ -86,3 +92,50 @@ for (const [fault, detects] of [
     expect(isRaftkitError(hit.failure, 'DAMAGED')).toBe(true)
     world.close()
   })
+
+describe('a real log is held to its word', () => {
+  const run = (...texts: string[]) => {
+    const writer = new Writer()
+    for (const text of texts) writer.u32(4 + text.length).raw(new TextEncoder().encode(text))
+    return { count: texts.length, bytes: writer.finish() }
+  }
+  const opening = async () => {
+    const world = new World({ seed: 1, machine: () => replicate(counters) })
+    const server = world.server('n1')
+    const process = new Process(server, ++server.boots)
+    const storage = memoryStorage()
+    const expected = new ExpectedLog(server.disk)
+    const log = await expected.opened(await storage.log('main'), process)
+    await log.write({ tail: { at: 1, run: run('one', 'two') }, state: new Uint8Array([1]) })
+    return { world, process, storage, expected, log }
+  }
+
+  test('by every open: writes that were durable are there, in order, and nothing else is', async () => {
+    for (const other of [
+      undefined,
+      { tail: { at: 1, run: run('one') }, state: new Uint8Array([1]) },
+      { tail: { at: 1, run: run('one', 'too') }, state: new Uint8Array([1]) },
+      { tail: { at: 1, run: run('one', 'two') }, state: new Uint8Array([2]) },
+      { tail: { at: 1, run: run('one', 'two', 'six') }, state: new Uint8Array([1]) },
+    ]) {
+      const { world, process, expected } = await opening()
+      const liar = await memoryStorage().log('main')
+      if (other) await liar.write(other)
+      expected.crash()
+      void expected.opened(liar, process)
+      await new Promise((resolve) => setImmediate(resolve))
+      expect(world.violation?.invariant).toBe('storage keeps its word')
+    }
+  })
+
+  test('an honest one is believed, with what was not yet durable or without', async () => {
+    const { world, process, storage, expected, log } = await opening()
+    await log.close()
+    const again = await expected.opened(await storage.log('main'), process)
+    expect(again.found).toMatchObject({ first: 1, last: 2 })
+    await again.write({ tail: { at: 2, run: run('new') }, compactTo: 1 })
+    expect(expected.durable).toMatchObject({ first: 2, last: 2 })
+    expect(await again.read(2, 2, 100)).toMatchObject({ count: 1 })
+    expect(world.violation).toBeUndefined()
+  })
+})
