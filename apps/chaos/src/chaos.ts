@@ -14,8 +14,8 @@ import { type Storm, storm } from './storm.ts'
 import { judgePowerCuts } from './verdict/power-cuts.ts'
 import { judgeStorms } from './verdict/storms.ts'
 
-const usage = `usage: chaos [--seconds 60] [--seed N] [--members 3|5] [--storage level|wal] [--transport grpc|tcp] [--keep]
-       chaos --power-cuts N [--seed N] [--members 3|5] [--storage level|wal] [--transport grpc|tcp] [--keep]
+const usage = `usage: chaos [--seconds 60] [--seed N] [--members 3|5] [--storage wal|level] [--transport tcp|grpc] [--keep]
+       chaos --power-cuts N [--seed N] [--members 3|5] [--storage wal|level] [--transport tcp|grpc] [--keep]
 Clusters of real processes under clients and faults. Without --members, half of the time is for each size.
 --power-cuts: instead, all members lose power at one moment, N times (3 members unless told).
 --keep leaves history and logs in .tmp/chaos/<seed> although nothing is wrong.`
@@ -37,8 +37,8 @@ function readArguments(): Arguments {
         'power-cuts': { type: 'string' },
         seed: { type: 'string', default: String(randomInt(2 ** 31)) },
         members: { type: 'string' },
-        storage: { type: 'string', default: 'level' },
-        transport: { type: 'string', default: 'grpc' },
+        storage: { type: 'string', default: 'wal' },
+        transport: { type: 'string', default: 'tcp' },
         keep: { type: 'boolean', default: false },
       },
     })

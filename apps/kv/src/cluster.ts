@@ -5,34 +5,39 @@ import { parseArgs } from 'node:util'
 import type { MemberView } from './client/cluster-commands.ts'
 import { exchange } from './client/exchange.ts'
 import { table } from './client/table.ts'
+import { adapterFlags, adapterOptions } from './local/adapter-flags.ts'
 import { isFree, MemberProcess } from './local/member-process.ts'
 
 // A cluster to play with: three members as processes on this machine, kept until Ctrl-C.
 
-const usage = `usage: cluster [--base-port 8000] [--data ./data/local]
+const usage = `usage: cluster [--base-port 8000] [--data ./data/local] [--storage wal|level] [--transport tcp|grpc]
 HTTP is served on the three ports after the base port, Raft on those a hundred above.`
 
-function readArguments(): { basePort: number; data: string } {
+function readArguments(): { basePort: number; data: string; flags: readonly string[] } {
   try {
     const { values } = parseArgs({
-      options: { 'base-port': { type: 'string', default: '8000' }, data: { type: 'string', default: './data/local' } },
+      options: {
+        'base-port': { type: 'string', default: '8000' },
+        data: { type: 'string', default: './data/local' },
+        ...adapterOptions,
+      },
     })
     const basePort = Number(values['base-port'])
     if (!Number.isInteger(basePort) || basePort < 1 || basePort > 65_000) throw new Error('--base-port is 1 to 65000')
-    return { basePort, data: values.data }
+    return { basePort, data: values.data, flags: adapterFlags(values) }
   } catch (error) {
     console.error(`${(error as Error).message}\n${usage}`)
     process.exit(2)
   }
 }
 
-const { basePort, data } = readArguments()
+const { basePort, data, flags } = readArguments()
 const ids = ['n1', 'n2', 'n3']
 const founders = Object.fromEntries(ids.map((id, at) => [id, `127.0.0.1:${basePort + 101 + at}`]))
-const members = ids.map(
-  (id, at) =>
-    new MemberProcess({ id, address: founders[id]!, httpPort: basePort + 1 + at, directory: join(data, id), founders }),
-)
+const members = ids.map((id, at) => {
+  const [address, httpPort] = [founders[id]!, basePort + 1 + at]
+  return new MemberProcess({ id, address, httpPort, directory: join(data, id), founders, flags })
+})
 
 for (const at of ids.keys()) {
   for (const port of [basePort + 1 + at, basePort + 101 + at]) {

@@ -2,7 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
+import { parseArgs } from 'node:util'
 import { Client } from './client/client.ts'
+import { adapterFlags, adapterOptions } from './local/adapter-flags.ts'
 import { DemoCluster } from './local/demo-cluster.ts'
 import { Writers } from './local/demo-writers.ts'
 import type { MemberProcess } from './local/member-process.ts'
@@ -20,8 +22,9 @@ const limit = 90_000
 const started = performance.now()
 const say = (line: string) => console.log(`${((performance.now() - started) / 1000).toFixed(1).padStart(5)} s  ${line}`)
 
+const adapters = readAdapters()
 const directory = await mkdtemp(join(tmpdir(), 'raftkit-demo-'))
-const cluster = await DemoCluster.plan(directory, ['n1', 'n2', 'n3', 'n4'])
+const cluster = await DemoCluster.plan(directory, ['n1', 'n2', 'n3', 'n4'], adapters)
 let writers: Writers | undefined
 let interrupted = false
 
@@ -68,7 +71,7 @@ async function killLeader(): Promise<void> {
 
 try {
   const [n1, n2, n3, n4] = cluster.members as [MemberProcess, MemberProcess, MemberProcess, MemberProcess]
-  say('starting n1, n2, n3: processes of their own, LevelDB and gRPC')
+  say(`starting n1, n2, n3: processes of their own ${adapters.join(' ')}`.trimEnd())
   await Promise.all([n1, n2, n3].map((member) => member.start()))
   await cluster.leader()
   writers = new Writers(
@@ -174,6 +177,15 @@ try {
     say(`failed: ${(error as Error).stack}\nWhat the members hold is kept in ${directory}`)
     await endAll()
     process.exit(1)
+  }
+}
+
+function readAdapters(): string[] {
+  try {
+    return adapterFlags(parseArgs({ options: adapterOptions }).values)
+  } catch (error) {
+    console.error(`${(error as Error).message}\nusage: demo [--storage wal|level] [--transport tcp|grpc]`)
+    process.exit(2)
   }
 }
 

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { fileURLToPath } from 'node:url'
-import { describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { run } from '../src/client/command-line.ts'
 import { parseMembers } from '../src/server/address.ts'
 import { resolveSettings } from '../src/server/settings.ts'
@@ -36,6 +36,34 @@ describe('settings', () => {
     for (const wrong of ['', 'n1', 'n1=', '=127.0.0.1:1', 'n1=127.0.0.1', 'n1=h:1,n1=h:2', 'n1=h:99999']) {
       expect(() => parseMembers(wrong), wrong).toThrow('--members')
     }
+  })
+})
+
+describe('a directory belongs to the storage that wrote it', () => {
+  let data: string
+  beforeEach(async () => {
+    data = await mkdtemp(join(tmpdir(), 'raftkit-kv-'))
+  })
+  afterEach(() => rm(data, { recursive: true }))
+  const member = { id: 'n1', members: { n1: '127.0.0.1:7001' }, transport: 'memory' } as const
+
+  test.each([
+    ['wal', 'level'],
+    ['level', 'wal'],
+  ] as const)('what %s wrote, %s does not begin anew', async (writer, other) => {
+    const { storage } = await resolveSettings({ ...member, data, storage: writer })
+    const log = await storage.log('main')
+    await log.write({ state: new Uint8Array([1]) })
+    await storage.close()
+    await expect(resolveSettings({ ...member, data, storage: other })).rejects.toThrow(`--storage ${writer}`)
+    const { storage: again } = await resolveSettings({ ...member, data, storage: writer })
+    expect([...(await again.log('main')).found.state!]).toEqual([1])
+    await again.close()
+  })
+
+  test('a storage that there is not is a wrong call', async () => {
+    const flags = { ...member, data, storage: 'walnut' as 'wal' }
+    await expect(resolveSettings(flags)).rejects.toThrow('--storage is wal, level or memory')
   })
 })
 

@@ -10,7 +10,7 @@ interface Flags extends Settings {
   json?: true
 }
 
-export function serveCommand(program: Command, { stdin, stderr, interrupted }: Surroundings): void {
+export function serveCommand(program: Command, { stdin, stderr, env, interrupted }: Surroundings): void {
   program
     .command('serve')
     .description('Run one member. Every flag can stand in a configuration file, by its name.')
@@ -22,8 +22,16 @@ export function serveCommand(program: Command, { stdin, stderr, interrupted }: S
     .option('--address <host:port>', 'where peers dial this member, if --members does not say')
     .option('--http <host:port>', 'where HTTP is served (default: "127.0.0.1:8001")')
     .option('--data <directory>', 'where files are kept (default: "./data/<id>")')
-    .option('--storage <name>', 'level, or memory: a restart is a wipe then (default: "level")')
-    .option('--transport <name>', 'grpc, or memory for a cluster of one (default: "grpc")')
+    .option(
+      '--storage <name>',
+      'wal, level, or memory: a restart is a wipe then (default: "wal")',
+      env.RAFTKIT_KV_STORAGE,
+    )
+    .option(
+      '--transport <name>',
+      'tcp, grpc, or memory for a cluster of one (default: "tcp")',
+      env.RAFTKIT_KV_TRANSPORT,
+    )
     .option('--snapshot-entries <count>', 'a snapshot after so many entries', positive)
     .option('--trailing-entries <count>', 'older entries kept for members that lag', positive)
     .option('--election-timeout <milliseconds>', 'how long a leader may be silent', positive)

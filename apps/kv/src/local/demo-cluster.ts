@@ -26,7 +26,7 @@ export class DemoCluster {
   }
 
   /** All but the last id found the cluster. */
-  static async plan(directory: string, ids: readonly string[]): Promise<DemoCluster> {
+  static async plan(directory: string, ids: readonly string[], adapters: readonly string[]): Promise<DemoCluster> {
     const ports = await freePorts(ids.length * 2)
     const addresses = ids.map((_, at) => `127.0.0.1:${ports[at]}`)
     const founders = Object.fromEntries(ids.slice(0, -1).map((id, at) => [id, addresses[at]!]))
@@ -37,7 +37,7 @@ export class DemoCluster {
           address: addresses[at]!,
           httpPort: ports[ids.length + at]!,
           directory: join(directory, id),
-          flags,
+          flags: [...flags, ...adapters],
         }
         return new MemberProcess(id in founders ? { ...plan, founders } : plan)
       }),

@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { randomInt } from 'node:crypto'
 import { once } from 'node:events'
-import { createWriteStream, mkdirSync } from 'node:fs'
+import { createWriteStream, mkdirSync, readFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -101,7 +101,11 @@ export class MemberProcess {
     // With its last words in the log.
     this.#ended = Promise.all([once(child, 'close'), once(log, 'close')]).then(([end]) => end)
     for (;;) {
-      if (!this.running) throw new Error(`${id} ended with ${child.exitCode ?? child.signalCode}: see ${this.log}`)
+      if (!this.running) {
+        await this.#ended
+        const last = readFileSync(this.log, 'utf8').trimEnd().split('\n').at(-1)
+        throw new Error(`${id} ended with ${child.exitCode ?? child.signalCode}: see ${this.log}\n${last}`)
+      }
       const alive = await exchange(this.endpoint, { method: 'GET', path: '/livez' }, 1_000).catch(() => undefined)
       if (alive?.status === 200) return
       await pause(50)

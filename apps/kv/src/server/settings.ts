@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Storage, Transport } from '@raftkit/contract'
 import { UsageError } from '../client/exit.ts'
-import { type StorageName, storages, type TransportName, transports } from './adapters.ts'
+import { type StorageName, storageNamed, type TransportName, transportNamed } from './adapters.ts'
 import { type Listening, listening } from './address.ts'
 
 /** What the flags of `serve` say, or the configuration file by the same names; flags win. */
@@ -76,15 +76,15 @@ export async function resolveSettings(flags: Settings, configPath?: string): Pro
     )
   }
   const data = given.data ?? `./data/${id}`
-  const { storage = 'level', transport = 'grpc' } = given
+  const { storage = 'wal', transport = 'tcp' } = given
   return {
     ...given,
     id,
     cluster: given.cluster ?? 'kv',
     timeout: given.timeout ?? 10_000,
     http: listening(given.http ?? '127.0.0.1:8001', given.insecure ?? false),
-    storage: typeof storage === 'string' ? await named('storage', storage, storages)(data) : storage,
-    transport: typeof transport === 'string' ? await named('transport', transport, transports)() : transport,
+    storage: typeof storage === 'string' ? await storageNamed(storage, data) : storage,
+    transport: typeof transport === 'string' ? await transportNamed(transport) : transport,
   }
 }
 
@@ -106,13 +106,4 @@ async function readConfig(path: string, flags: Settings): Promise<Settings> {
     if (typeof value !== kind && !adapter) throw new UsageError(`${path}: ${name} is a ${kind}`)
   }
   return settings
-}
-
-function named<T>(what: string, given: string, all: Readonly<Record<string, T>>): T {
-  const make = Object.hasOwn(all, given) ? all[given] : undefined
-  if (make !== undefined) return make
-  const names = Object.keys(all)
-  throw new UsageError(
-    `--${what} is ${names.slice(0, -1).join(', ')} or ${names.at(-1)}; any other adapter is given by a configuration file`,
-  )
 }
