@@ -27,7 +27,7 @@ const lastOf = ({ first, ends }: Segment): Index => first + ends.length - 1
 
 /** Segments begin small, since most logs of a model checker or of an idle group are, and double as they fill. */
 const smallestSegment = 256
-const largestSegment = 64 * 1024
+const largestSegment = 256 * 1024
 /** A message's records of at least so many bytes stay where they came; fewer are copied behind each other, as a turn's proposals are. */
 const largeRun = 16 * 1024
 
