@@ -9,7 +9,7 @@ const cell = (/** @type {string} */ text) => text.replaceAll('|', '\\|').replace
 
 /** @param {Verdict | undefined} verdict */
 function words(verdict) {
-  if (!verdict) return ''
+  if (!verdict) return '·'
   const { outcome, by, after } = verdict
   if (outcome === 'passed') return '–'
   if (outcome === 'caught') return cell(`${by}; ${after}`)
@@ -31,7 +31,7 @@ export function table(results, control) {
     `Unchanged, the sources pass the same budget: ${Object.entries(control)
       .map(([engine, { after }]) => `${engine} ${after}`)
       .join(', ')}.`,
-    'A dash: not noticed within the budget (`scripts/mutants.mjs`). This page is written by `npm run mutants`; do not edit it.',
+    'A dash: not noticed within the budget (`scripts/mutants.mjs`). A dot: not tried, since another engine had caught it (`--first`). This page is written by `npm run mutants`; do not edit it.',
   ]
   for (const { title, mutants } of chapters) {
     lines.push(
