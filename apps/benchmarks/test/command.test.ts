@@ -124,6 +124,16 @@ describe('a part that runs', () => {
     expect(json().rows[0]).toMatchObject({ value: 5 + 3 + 1, bytes: 50 + 300 + 1000 })
   })
 
+  it('tells with --hot where the time of each case goes', async () => {
+    const { json } = await bench('good', '--quick', '--hot')
+    const hot = json().rows.filter((row: { table: string }) => row.table === 'profile')
+    expect(new Set(hot.map((row: { of: string }) => row.of))).toEqual(new Set(['side a', 'side b']))
+    for (const { where, percent } of hot) {
+      expect(where).toMatch(/^`.+`$/)
+      expect(percent).toBeGreaterThan(0)
+    }
+  })
+
   it('writes its result where --out says', async () => {
     const { code } = await bench('good', '--quick', '--out', 'deep/result.json')
     expect(code).toBe(0)

@@ -12,6 +12,7 @@ const options = {
   seconds: { type: 'string' },
   pairs: { type: 'string' },
   quick: { type: 'boolean', default: false },
+  hot: { type: 'boolean', default: false },
   out: { type: 'string' },
   background: { type: 'boolean', default: false },
   list: { type: 'boolean', default: false },
@@ -24,6 +25,7 @@ export const usage = `usage: bench PART [--seconds S] [--pairs N] [--quick] [--o
        bench --list              the parts, what each answers, and its flags
   --seconds     how long one sample takes; --pairs: how often each case runs, in turns with those it is compared with
   --quick       a few seconds per part: shows that it runs, the figures say little
+  --hot         each case once more, profiled: the functions that took most of its time
   --out         the result file; otherwise .tmp/bench/PART-TIME.json
   --background  returns at once and says where the result will be`
 
@@ -50,6 +52,7 @@ export function readCommand(args: readonly string[], parts: readonly Part[]): Co
   return {
     part: name!,
     quick: values.quick,
+    hot: values.hot,
     background: values.background,
     ...(values.out !== undefined && { out: values.out }),
     ...(seconds !== undefined && { seconds }),

@@ -12,6 +12,8 @@ export interface CaseContext {
   readonly quick: boolean
   /** Fresh and empty, of this process alone; removed at the end. */
   readonly directory: string
+  /** `timed` writes a CPU profile of what it measures to this file. */
+  readonly profile: string | undefined
   /** Starts another case of this part in a process of its own, which ends with this one: the far end of a wire, a member. */
   start(name: string, input: unknown, execArgv?: readonly string[]): Helper
   /** To and from whoever started this case. `next` waits; it rejects when the other side is gone, with its reason. */
@@ -23,7 +25,7 @@ export interface CaseContext {
 
 export interface Helper {
   readonly pid: number
-  /** What the case returned. Rejects with the helper's last words if it fails. */
+  /** What the case returned, once its process is gone with all it had. Rejects with the helper's last words if it fails. */
   readonly result: Promise<Sample>
   tell(message: unknown): void
   next(): Promise<unknown>
@@ -41,8 +43,7 @@ export interface Start {
   /** Where the child's directory is made. */
   readonly parent: string
   readonly execArgv?: readonly string[]
-  /** The program that runs node: `['strace', '-f', …]`. */
-  readonly under?: readonly string[]
+  readonly profile?: string
 }
 
 type Message =
@@ -62,17 +63,15 @@ export function endCases(): void {
 
 /** Runs one case in a fresh process. `say` hears of its progress. */
 export function startCase(start: Start, say: (line: string) => void = () => {}): Helper {
-  const [program = process.execPath, ...before] = [...(start.under ?? []), process.execPath]
   const child = fork(process.argv[1]!, ['--case'], {
-    execPath: program,
-    execArgv: [...before, ...(start.execArgv ?? [])],
+    execArgv: [...(start.execArgv ?? [])],
     stdio: ['ignore', 'pipe', 'pipe', 'ipc'],
     serialization: 'advanced',
   })
   alive.add(child)
   const inbox = new Inbox()
   let words = ''
-  let isDone = false
+  let sample: Sample | undefined
   for (const stream of [child.stdout!, child.stderr!])
     stream.setEncoding('utf8').on('data', (text: string) => {
       words = (words + text).slice(-2000)
@@ -81,6 +80,7 @@ export function startCase(start: Start, say: (line: string) => void = () => {}):
     // Ten times what was asked for, and a minute: a case that hangs is a failure, not a wait.
     const limit = (start.seconds + start.warmUp) * 10 + 60
     const timer = setTimeout(() => {
+      if (sample) resolve(sample)
       fail(`did not end within ${limit} s`)
       child.kill('SIGKILL')
     }, limit * 1000)
@@ -92,17 +92,15 @@ export function startCase(start: Start, say: (line: string) => void = () => {}):
     child.on('message', (message: Message) => {
       if (message.type === 'told') inbox.put(message.told)
       if (message.type === 'said') say(message.line)
-      if (message.type === 'result') {
-        isDone = true
-        resolve(message.sample)
-      }
+      if (message.type === 'result') sample = message.sample
       if (message.type === 'failed') inbox.end(fail(`failed: ${message.reason}`))
     })
     child.on('error', (error) => fail(`did not start: ${error.message}`))
     child.on('close', (code, signal) => {
       clearTimeout(timer)
       alive.delete(child)
-      inbox.end(fail(isDone ? 'is over' : `ended with ${signal ?? `code ${code}`} before its result`))
+      if (sample) resolve(sample)
+      inbox.end(fail(sample ? 'is over' : `ended with ${signal ?? `code ${code}`} before its result`))
     })
   })
   result.catch(() => {})
@@ -144,6 +142,7 @@ export async function runCase(find: (name: string) => Promise<Part>): Promise<vo
       warmUp,
       quick,
       directory,
+      profile: start.profile,
       start(name, input, execArgv = []) {
         const helper = startCase({ part, name, input, seconds, warmUp, quick, parent: directory, execArgv }, say)
         helpers.push(helper)

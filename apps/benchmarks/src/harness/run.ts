@@ -5,13 +5,16 @@ import { promisify } from 'node:util'
 import { endCases, type Start, startCase } from './case.ts'
 import { machine, othersSince, processorTime } from './machine.ts'
 import { interleave, label } from './pairs.ts'
-import type { Bench, Part } from './part.ts'
+import type { Bench, Part, Subject } from './part.ts'
+import { hottest, type Profile, profileTable } from './profile.ts'
 import { flatten, type Result, resultsDirectory } from './result.ts'
 
 export interface Order {
   readonly seconds?: number
   readonly pairs?: number
   readonly quick: boolean
+  /** Each subject once more, profiled. */
+  readonly hot: boolean
   readonly flags: Bench['flags']
 }
 
@@ -39,15 +42,28 @@ export async function run(part: Part, order: Order, say: (line: string) => void)
     directory,
     say: (line) => say(`${part.name}  ${line}`),
     start: (name, input) => startCase(span(name, input), bench.say),
-    interleave: (subjects, rounds = pairs) =>
-      interleave(subjects, rounds, async ({ key, case: name, input, execArgv = [], seconds: own }, round) => {
+    async interleave(subjects, rounds = pairs) {
+      const series = await interleave(subjects, rounds, async (subject, round) => {
         if (!quick) await settle(directory)
-        const sample = await startCase({ ...span(name, input, own), execArgv }, bench.say).result
+        const sample = await sampleOf(subject)
         const { perSecond } = sample
         const rate = perSecond === undefined ? '' : `  ${Math.round(perSecond).toLocaleString('en')}/s`
-        bench.say(`pair ${round} of ${rounds}  ${label(key)}${rate}`)
+        bench.say(`pair ${round} of ${rounds}  ${label(subject.key)}${rate}`)
         return sample
-      }),
+      })
+      if (order.hot) for (const subject of subjects) profiles.push(await profiled(subject))
+      return series
+    },
+  }
+  const sampleOf = ({ case: name, input, execArgv = [], seconds: own }: Subject, more: Partial<Start> = {}) =>
+    startCase({ ...span(name, input, own), execArgv, ...more }, bench.say).result
+  const profiles: Profile[] = []
+  const profiled = async (subject: Subject): Promise<Profile> => {
+    const profile = join(directory, `${profiles.length}.cpuprofile`)
+    await sampleOf(subject, { profile })
+    const of = label(subject.key)
+    bench.say(`profiled  ${of}`)
+    return { of, hot: hottest(profile, 8) }
   }
 
   const about = () => ({
@@ -61,8 +77,10 @@ export async function run(part: Part, order: Order, say: (line: string) => void)
     others: othersSince(before),
   })
   try {
-    const found = flatten(await part.run(bench))
-    return { ...about(), ok: true, ...found }
+    const found = await part.run(bench)
+    const hot = profiles.filter((profile) => profile.hot.length > 0)
+    const tables = hot.length > 0 ? [...found.tables, profileTable(hot)] : found.tables
+    return { ...about(), ok: true, ...flatten({ ...found, tables }) }
   } catch (error) {
     const reason = error instanceof Error ? error.message : String(error)
     return { ...about(), ok: false, error: reason, rows: [], tables: [], figures: [], charts: [], notes: [] }

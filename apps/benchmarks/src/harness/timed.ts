@@ -1,5 +1,6 @@
 import { createHistogram, type RecordableHistogram } from 'node:perf_hooks'
 import type { Sample } from './part.ts'
+import { beginProfile } from './profile.ts'
 
 export interface Timed {
   readonly operations: number
@@ -13,17 +14,19 @@ export interface Timed {
  * `begin` runs between the two: reset there what was counted.
  */
 export async function timed(
-  span: { readonly seconds: number; readonly warmUp: number },
+  span: { readonly seconds: number; readonly warmUp: number; readonly profile?: string | undefined },
   step: () => number | Promise<number>,
   begin: () => void = () => {},
 ): Promise<Timed> {
   await repeat(span.warmUp, step)
+  const endProfile = span.profile === undefined ? undefined : await beginProfile(span.profile)
   begin()
   const cpu = process.cpuUsage()
   const started = performance.now()
   const operations = await repeat(span.seconds, step)
   const seconds = (performance.now() - started) / 1000
   const { user, system } = process.cpuUsage(cpu)
+  await endProfile?.()
   return { operations, seconds, cpuMicroseconds: user + system }
 }
 
