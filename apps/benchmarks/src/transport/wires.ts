@@ -4,7 +4,7 @@ import type { NodeId, Receiver, Transport } from '@raftkit/contract'
 import { grpcTransport } from '@raftkit/transport-grpc'
 import { tcpTransport } from '@raftkit/transport-tcp'
 
-export const messageBytes = 256
+const messageBytes = 256
 
 /** A way to carry messages of 256 B between two processes, from one end. What is sent within one turn may go as one. */
 export interface Wire {
