@@ -1,10 +1,13 @@
-import { describe, expect, test } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import { drawPlan, type Outcome, type Plan, readPlan, shrink, simulate, Violation } from '../../src/index.ts'
 import { actKinds, networkKinds } from '../../src/run/acts/kinds.ts'
 import { failed } from '../../src/run/campaign.ts'
 import { Run } from '../../src/run/run.ts'
 import { runPlan } from '../../src/run/simulate.ts'
 import { leaveOut, planFor } from '../../src/run/wishes.ts'
+
+// Whole runs: on a machine that has other things to do they take their time.
+vi.setConfig({ testTimeout: 120_000 })
 
 describe('a plan', () => {
   test('is decided by its seed, and survives being written down', () => {
