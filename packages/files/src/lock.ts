@@ -30,6 +30,37 @@ export async function lockFolder(directory: string): Promise<FolderLock> {
   )
 }
 
+/**
+ * The process that holds the folder now, as far as it tells; undefined if nobody does. Changes nothing in the folder, and holds nothing: somebody may take
+ * it the moment after.
+ */
+export async function folderHolder(directory: string): Promise<string | undefined> {
+  const flag = lockOnOpen()
+  return onDisk(`look who holds the folder ${directory}`, async () => {
+    if (flag === undefined) {
+      const folder = await open(directory, 'r')
+      try {
+        const short = (name: string): string => `/proc/self/fd/${folder.fd}/${name}`
+        for (const name of await readdir(directory)) {
+          const pid = claimRule.exec(name)?.[1]
+          if (pid !== undefined && (await listens(short(name)))) return pid
+        }
+        return undefined
+      } finally {
+        await folder.close()
+      }
+    }
+    try {
+      await (await open(join(directory, 'lock'), constants.O_RDONLY | flag)).close()
+      return undefined
+    } catch (error) {
+      if (systemCode(error) === 'ENOENT') return undefined
+      if (!['EBUSY', 'EAGAIN', 'EWOULDBLOCK'].includes(systemCode(error) ?? '')) throw error
+      return await readFile(join(directory, 'lock.pid'), 'utf8').catch(() => 'another process')
+    }
+  })
+}
+
 /** `O_EXLOCK`, which Node passes on without naming it: flock on open(2), or no sharing on CreateFile (libuv's UV_FS_O_EXLOCK). */
 function lockOnOpen(): number | undefined {
   switch (process.platform) {

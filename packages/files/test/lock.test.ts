@@ -4,7 +4,7 @@ import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { createDirectory, lockFolder, replaceFile, syncDirectory } from '@raftkit/files'
+import { createDirectory, folderHolder, lockFolder, replaceFile, syncDirectory } from '@raftkit/files'
 import { build } from 'tsup'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 
@@ -67,6 +67,21 @@ describe('a folder lock', () => {
     await lock.release()
     await lock.release()
     await (await lockFolder(directory)).release()
+  })
+
+  it('tells who holds it, and changes nothing', async () => {
+    expect(await folderHolder(directory)).toBeUndefined()
+    const { child } = await contender()
+    expect(await folderHolder(directory)).toBe(String(child.pid))
+    child.kill('SIGKILL')
+    await once(child, 'exit')
+    const left = await readdir(directory)
+    expect(await folderHolder(directory)).toBeUndefined()
+    expect(await readdir(directory)).toEqual(left)
+    const lock = await lockFolder(directory)
+    expect(await folderHolder(directory)).toBe(String(process.pid))
+    await lock.release()
+    await expect(folderHolder(join(directory, 'none'))).rejects.toMatchObject({ code: 'STORAGE_FAILED' })
   })
 
   it('is refused by another way to the same folder', async () => {

@@ -4,6 +4,7 @@ import type { Disk, DiskFile } from '@raftkit/files'
 import { failed, storeDamaged, systemCode, unknownFormat } from './failure.ts'
 import { altered, Group } from './group.ts'
 import { decodeHeader, destroyed, type Header, headerBytes, segmentName, segmentNumber, withState } from './layout.ts'
+import { Mark } from './mark.ts'
 import { findLater, type Visitor, type Walk, walk } from './scan.ts'
 import { Segment, Segments } from './segment.ts'
 import type { WalEnd } from './wal.ts'
@@ -144,6 +145,7 @@ export async function recover(
   folder: string,
   extent: Extent,
   damaged: (what: string, cause?: unknown) => Error,
+  progress?: (bytes: number) => void,
 ): Promise<Recovered> {
   const segments = new Segments()
   const groups = new Map<GroupId, Group>()
@@ -155,7 +157,7 @@ export async function recover(
     if (header.firstFrame !== next) throw damaged(`flushes before ${file.name} are gone`)
     const start = { ...firstOf(header), limit: end }
     const found = await inFile(disk, join(folder, file.name), (open) =>
-      walk(open, header.salt, start, new Replay(groups, segments, segment)),
+      walk(open, header.salt, start, new Replay(groups, segments, segment), progress),
     )
     if (found.end !== end) throw damaged(`${file.name} is altered at byte ${found.end}, in flush ${found.next}`)
     next = found.next
@@ -246,7 +248,25 @@ export async function takeOver(disk: Disk, folder: string, extent: Extent, end: 
   }
 }
 
-async function inFile<T>(disk: Disk, path: string, work: (file: DiskFile) => Promise<T>): Promise<T> {
+/** How many flushes the mark knows to have been durable; undefined if there is no mark. Throws what `damaged` makes of one that is altered. */
+export async function readMark(
+  disk: Disk,
+  path: string,
+  damaged: (what: string) => Error,
+): Promise<{ readonly frame: number; readonly turn: number } | undefined> {
+  try {
+    return await inFile(disk, path, async (file) => {
+      const found = await Mark.read(file)
+      if (!found) throw damaged('its mark is altered, so that nothing tells whether flushes were lost')
+      return found
+    })
+  } catch (error) {
+    if (systemCode(error) === 'ENOENT') return undefined
+    throw error
+  }
+}
+
+export async function inFile<T>(disk: Disk, path: string, work: (file: DiskFile) => Promise<T>): Promise<T> {
   const file = await disk.open(path, 'read')
   try {
     return await work(file)

@@ -19,12 +19,14 @@ export interface Frame {
 
 /** Told of what stands in a frame, in order: the frame, then of each item the item and its pieces. Values are the caller's to copy. */
 export interface Visitor {
-  frame?(frame: Frame): void
+  frame?(): void
   /** `state` is a view that does not last. */
   item?(group: GroupId, flags: number, first: number, last: number, state: Uint8Array | undefined): void
   /** `offset` in the file; `moved`: it takes the place of the same records. */
   piece?(at: number, count: number, bytes: number, crc: number, offset: number, sound: boolean, moved: boolean): void
   itemEnds?(): void
+  /** Only now it is known whether it is sound. */
+  frameEnds?(frame: Frame): void
 }
 
 export interface Walk {
@@ -73,9 +75,10 @@ export async function walk(
     last.offset = offset
     last.end = offset + headBytes + head.readUInt32LE(36)
     last.sound = true
-    visitor.frame?.(last)
+    visitor.frame?.()
     if (!reader.read(head, bytes, from, last))
       throw new RaftkitError('DAMAGED', `flush ${next} has its checksum, and does not add up`)
+    visitor.frameEnds?.(last)
     offset = last.end
     next++
   }

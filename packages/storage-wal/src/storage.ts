@@ -10,12 +10,12 @@ import {
   toFileName,
 } from '@raftkit/files'
 import { Emptying } from './emptying.ts'
-import { closed, failed, groupDamaged, storeDamaged, systemCode } from './failure.ts'
+import { closed, failed, groupDamaged, storeDamaged } from './failure.ts'
 import { Flusher } from './flusher.ts'
 import { Group } from './group.ts'
 import { WalLog } from './log.ts'
 import { Mark } from './mark.ts'
-import { filesOf, findExtent, readFailure, recover, takeOver } from './recovery.ts'
+import { filesOf, findExtent, readFailure, readMark, recover, takeOver } from './recovery.ts'
 import { Wal } from './wal.ts'
 
 export interface WalOptions {
@@ -206,14 +206,12 @@ class WalStorage implements Storage {
     const folder = join(this.#directory, 'log')
     const path = join(this.#directory, 'mark')
     const damaged = (what: string, cause?: unknown): Error => storeDamaged(this.#directory, what, cause)
-    const found = await this.#readMark(path)
+    const found = await readMark(disk, path, damaged)
     const files = await filesOf(disk, folder)
-    if (found === 'unreadable') throw damaged('its mark is altered, so that nothing tells whether flushes were lost')
     const extent = await findExtent(disk, folder, files, found?.frame ?? 0, damaged)
-    if (!found) {
-      if (extent.needed.length > 0) throw damaged('its mark is gone, so that nothing tells whether flushes were lost')
-      await Mark.create(disk, path)
-    }
+    if (!found && extent.needed.length > 0)
+      throw damaged('its mark is gone, so that nothing tells whether flushes were lost')
+    if (!found) await Mark.create(disk, path)
     const { groups, end } = await recover(disk, folder, extent, damaged)
     await disk.createDirectory(folder)
     const ready = await takeOver(disk, folder, extent, end)
@@ -221,20 +219,6 @@ class WalStorage implements Storage {
     const wal = new Wal(disk, folder, this.#segmentBytes, ready, this.#closed.signal)
     const emptying = new Emptying(wal.segments, groups, slackSegments * this.#segmentBytes)
     return { wal, mark, flusher: new Flusher(wal, mark, groups, emptying) }
-  }
-
-  async #readMark(path: string): Promise<{ frame: number; turn: number } | 'unreadable' | undefined> {
-    try {
-      const file = await this.#disk.open(path, 'read')
-      try {
-        return (await Mark.read(file)) ?? 'unreadable'
-      } finally {
-        await file.close()
-      }
-    } catch (error) {
-      if (systemCode(error) === 'ENOENT') return undefined
-      throw error
-    }
   }
 
   #snapshotsOf(group: GroupId): string {

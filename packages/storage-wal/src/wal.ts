@@ -6,8 +6,9 @@ import { Segment, type Segments } from './segment.ts'
 
 /** Frames below this are followed by zeros where the file has to grow: decision 0020. */
 const smallBytes = 16_384
-const fillBytesMax = 262_144
-const zeros = Buffer.alloc(fillBytesMax)
+/** How many frames of a kind fit into the zeros behind one. */
+const filledFrames = 8
+const zeros = Buffer.alloc(filledFrames * smallBytes)
 /** Files that are kept to be written over. */
 const sparesMax = 4
 
@@ -148,10 +149,10 @@ export class Wal {
     for (const segment of this.segments.all) await segment.close()
   }
 
-  /** Zeros behind a small frame, so that those after it need not make the file grow; more of them the more there is already. */
+  /** Zeros behind a small frame, so that those after it need not make the file grow. */
   #fill(from: number, end: number): number {
     if (end <= this.#filled || end - from >= smallBytes) return 0
-    return Math.max(0, Math.min(fillBytesMax, Math.max(end, smallBytes), this.#segmentBytes - end))
+    return Math.max(0, Math.min(filledFrames * Math.max(end - from, 2048), this.#segmentBytes - end))
   }
 
   /** A file for the next segment, with a durable name: one that is not needed any more, or a new one. */

@@ -1,0 +1,92 @@
+import { walStorage } from '@raftkit/storage-wal'
+import { describe, expect, it } from 'vitest'
+import { History, live, random } from './history.ts'
+import { diced, everything, nothing, VirtualDisk } from './virtual-disk.ts'
+
+// Every operation on the disk may be the last one: the process ends there, or the power fails. Whatever is left is opened, checked, and goes on.
+
+const directory = '/n1'
+const segmentBytes = 65_536
+
+interface Moment {
+  readonly disk: VirtualDisk
+  readonly histories: readonly History[]
+}
+
+/** One life on the disk, and what a crash after each operation would meet. */
+async function lived(
+  disk: VirtualDisk,
+  histories: readonly History[],
+  seed: number,
+  writes: number,
+  size: number,
+): Promise<Moment[]> {
+  const below = random(seed)
+  const moments: Moment[] = []
+  disk.changed = () => moments.push({ disk: disk.clone(), histories: histories.map((history) => history.copy()) })
+  const storage = walStorage(directory, { disk, segmentBytes })
+  await live(storage, histories, below, writes, () => 24 + below(2 * size))
+  await storage.close()
+  disk.changed = () => {}
+  return moments
+}
+
+async function checked(disk: VirtualDisk, histories: readonly History[], what: string): Promise<number[]> {
+  const storage = walStorage(directory, { disk, segmentBytes })
+  const found: number[] = []
+  for (const history of histories) found.push(await history.check(storage, what))
+  await storage.close()
+  return found
+}
+
+describe('a crash after every operation on the disk', () => {
+  it.each([
+    { seed: 1, writes: 60, size: 300 },
+    { seed: 2, writes: 150, size: 4000 },
+    { seed: 3, writes: 150, size: 4000 },
+    { seed: 4, writes: 60, size: 20_000 },
+  ])(
+    'leaves a prefix of the writes, with every resolved one (seed $seed, records about $size bytes)',
+    async ({ seed, writes, size }) => {
+      const histories = ['a', 'b', 'idle'].map((group) => new History(group))
+      const moments = await lived(new VirtualDisk(), histories, seed, writes, size)
+      expect(moments.length).toBeGreaterThan(writes / 2)
+      const below = random(seed * 7919)
+      for (const [i, { disk, histories: then }] of moments.entries()) {
+        const at = `operation ${i + 1} of ${moments.length}`
+        await checked(disk.clone(), then, `the process ends after ${at}`)
+        await checked(disk.clone().cut(nothing), then, `power cut, nothing unsynced is left, after ${at}`)
+        await checked(disk.clone().cut(everything), then, `power cut, all is left, after ${at}`)
+        for (let dice = 0; dice < 4; dice++)
+          await checked(disk.clone().cut(diced(below)), then, `power cut ${dice}, after ${at}`)
+      }
+    },
+    120_000,
+  )
+
+  it('and another one in the life that follows', async () => {
+    const below = random(99)
+    for (let seed = 10; seed < 14; seed++) {
+      const first = await lived(
+        new VirtualDisk(),
+        ['a', 'b'].map((group) => new History(group)),
+        seed,
+        40,
+        6000,
+      )
+      for (let n = 0; n < 12; n++) {
+        const { disk, histories } = first[below(first.length)]!
+        const left = below(3) === 0 ? disk.clone() : disk.clone().cut(diced(below))
+        // The check itself opens the disk: what it does there is part of this life.
+        const found = await checked(left.clone(), histories, `seed ${seed}, first crash`)
+        const next = histories.map((history, i) => history.from(found[i]!))
+        const second = await lived(left, next, seed * 100 + n, 12, 6000)
+        for (const [i, moment] of second.entries()) {
+          const what = `seed ${seed}, crash ${n}, then operation ${i + 1} of ${second.length}`
+          await checked(moment.disk.clone(), moment.histories, `${what}, the process ends`)
+          await checked(moment.disk.clone().cut(diced(below)), moment.histories, `${what}, power cut`)
+        }
+      }
+    }
+  }, 120_000)
+})
