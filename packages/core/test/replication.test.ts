@@ -362,6 +362,27 @@ describe('§5.3 log replication', () => {
     world.run(10)
   })
 
+  test('commit news alone belongs to no round: nobody answers it, and if it is lost the next heartbeat brings it', () => {
+    const { world, a, b, c } = trio()
+    world.packets = []
+    a.propose('x')
+    const [records] = loaded(a)
+    tell(b, a, records!)
+    tell(c, a, records!)
+    const news = tell(a, b, acknowledge(a, 3))
+    expect(news).toMatchObject([{ type: 'appendEntries', count: 0, round: 0, commit: 3 }])
+    expect(tell(b, a, news[0]!)).toEqual([])
+    expect(b.raft.commit).toBe(3)
+    expect(tell(a, c, acknowledge(a, 3))).toMatchObject([{ round: 0, commit: 3 }])
+    world.packets = []
+    world.now += 150
+    a.do({ type: 'time' })
+    const [heartbeat] = appends(a)
+    expect(heartbeat!.round).toBeGreaterThan(0)
+    expect(tell(c, a, heartbeat!)).toMatchObject([{ type: 'appended', match: 3 }])
+    expect(c.raft.commit).toBe(3)
+  })
+
   test('records that left the memory are read from the disk, and counted only where index and term are still the log’s', () => {
     const { world, a, b } = trio({ limits: { cacheBytes: 0 } })
     b.crash()
