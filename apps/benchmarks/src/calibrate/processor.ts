@@ -1,8 +1,6 @@
 import { generateKeyPairSync, sign, verify } from 'node:crypto'
 import type { CaseContext } from '../harness/case.ts'
 import type { Sample } from '../harness/part.ts'
-import { newestResult } from '../harness/result.ts'
-import { median } from '../harness/statistics.ts'
 import { rates, timed } from '../harness/timed.ts'
 
 const bytes = Buffer.alloc(256, 'raftkit')
@@ -16,17 +14,11 @@ const work = {
 
 export type Deed = keyof typeof work
 
-/** Processor time of the machine that figures from elsewhere were taken on, in µs. */
-export const elsewhere: Readonly<Record<Deed, number>> = { 'Ed25519 sign': 47, 'Ed25519 verify': 149 }
-
 /**
- * What this machine takes over what that one took, by the newest calibration: figures from elsewhere times this are what they
- * would be here, as far as two bits of native code can tell. Undefined before the first calibration.
+ * Processor time of the machine that figures from elsewhere were taken on, in µs. What this machine takes over what that one took scales
+ * those figures, as far as two bits of native code can tell.
  */
-export function scaleFromElsewhere(): number | undefined {
-  const rows = newestResult('calibrate')?.rows.filter(({ table }) => table === 'processor') ?? []
-  return rows.length > 0 ? median(rows.map(({ factor }) => factor as number)) : undefined
-}
+export const elsewhere: Readonly<Record<Deed, number>> = { 'Ed25519 sign': 47, 'Ed25519 verify': 149 }
 
 export async function processor({ deed }: { deed: Deed }, context: CaseContext): Promise<Sample> {
   let done = 0
