@@ -112,11 +112,7 @@ export function findings(plan: Plan, rounds: Rounds, etcd: string | undefined): 
 
 function figures(plan: Plan, rounds: Rounds): Figure[] {
   const found: Figure[] = []
-  const ratio = (
-    what: Pick<Figure, 'measure' | 'at' | 'must' | 'goal'>,
-    ours: Subject['key'],
-    field: string,
-  ): void => {
+  const ratio = (what: Pick<Figure, 'measure' | 'at' | 'must' | 'goal'>, ours: Subject['key'], field: string): void => {
     const a = rounds.series(ours)
     const b = rounds.series({ ...ours, system: 'etcd' })
     if (!a || !b) return
@@ -153,11 +149,20 @@ function figures(plan: Plan, rounds: Rounds): Figure[] {
     })
   }
   ratio(
-    { measure: 'CPU-µs per put, all members, embedded', at: '256 outstanding', must: { atMost: 0.4 }, goal: { atMost: 0.15 } },
+    {
+      measure: 'CPU-µs per put, all members, embedded',
+      at: '256 outstanding',
+      must: { atMost: 0.4 },
+      goal: { atMost: 0.15 },
+    },
     closed('proposals', 256),
     'memberCpuUs',
   )
-  ratio({ measure: 'CPU-µs per put, all members, kv over HTTP', at: '256 outstanding' }, closed('kv', 256), 'memberCpuUs')
+  ratio(
+    { measure: 'CPU-µs per put, all members, kv over HTTP', at: '256 outstanding' },
+    closed('kv', 256),
+    'memberCpuUs',
+  )
   for (const [outstanding, most] of [
     [64, 0.1],
     [1000, 0.01],
@@ -188,7 +193,11 @@ function figures(plan: Plan, rounds: Rounds): Figure[] {
     const key = { loop: 'reads', system: 'proposals', consistency: 'linearizable', outstanding }
     const must = outstanding === 256 && { must: { atLeast: 3 }, goal: { atLeast: 10 } }
     ratio({ measure: 'linearizable reads/s, embedded', at: `${outstanding} outstanding`, ...must }, key, 'perSecond')
-    ratio({ measure: 'linearizable reads/s, kv over HTTP', at: `${outstanding} outstanding` }, { ...key, system: 'kv' }, 'perSecond')
+    ratio(
+      { measure: 'linearizable reads/s, kv over HTTP', at: `${outstanding} outstanding` },
+      { ...key, system: 'kv' },
+      'perSecond',
+    )
   }
   const high = rounds.series({ loop: 'open', system: 'kv', share: 0.7 }) && { loop: 'open', system: 'kv', share: 0.7 }
   if (high) ratio({ measure: 'p99.9 in the open loop, kv over HTTP', at: '70 % of the slower maximum' }, high, 'p999Us')

@@ -1,5 +1,5 @@
-import { echo, handOver } from '../calibrate/hand-over.ts'
 import { writer } from '../calibrate/flush.ts'
+import { echo, handOver } from '../calibrate/hand-over.ts'
 import { etcdVersion } from '../etcd/install.ts'
 import type { Part } from '../harness/part.ts'
 import { findings } from './findings.ts'
@@ -10,7 +10,8 @@ import { generator } from './wire/generator.ts'
 
 export const cluster: Part = {
   name: 'cluster',
-  answers: 'three durable members on this machine: puts and reads per second, latency, processor time, flushes, beside etcd',
+  answers:
+    'three durable members on this machine: puts and reads per second, latency, processor time, flushes, beside etcd',
   seconds: 3,
   flags,
   cases: { member, generator, echo, handOver, writer },

@@ -37,7 +37,10 @@ export const flags: Readonly<Record<string, Flag>> = {
   ...adapterFlags,
   'snapshot-entries': { type: 'string', what: 'entries between snapshots, of etcd, too (default: 100000, as etcd’s)' },
   'no-strace': { type: 'boolean', what: 'do not count flushes by strace' },
-  profile: { type: 'string', what: 'a directory for CPU profiles of the members; figures of such a run are worth little' },
+  profile: {
+    type: 'string',
+    what: 'a directory for CPU profiles of the members; figures of such a run are worth little',
+  },
 }
 
 /** Throws an error for the user. */
@@ -63,7 +66,8 @@ export function planOf(bench: Bench): Plan {
   const counts = numbers('counts', quick ? '1,64' : '1,16,64,256,1000')
   if (counts.length === 0) throw new Error('--counts needs a number above 0')
   const snapshotEntries = Number(text('snapshot-entries', '100000'))
-  if (!(Number.isInteger(snapshotEntries) && snapshotEntries > 0)) throw new Error('--snapshot-entries is a whole number above 0')
+  if (!(Number.isInteger(snapshotEntries) && snapshotEntries > 0))
+    throw new Error('--snapshot-entries is a whole number above 0')
   return {
     systems: [...(systems as SystemName[]), ...(peer === 'etcd' ? (['etcd'] as const) : [])],
     counts,

@@ -43,7 +43,9 @@ export class Rounds {
 
   /** All whose key has these fields. */
   all(part: Subject['key']): Series[] {
-    return [...this.#series.values()].filter(({ key }) => Object.entries(part).every(([field, value]) => key[field] === value))
+    return [...this.#series.values()].filter(({ key }) =>
+      Object.entries(part).every(([field, value]) => key[field] === value),
+    )
   }
 
   /** A round trip of the loopback and a flush, measured between the systems: medians in microseconds. */
@@ -65,7 +67,11 @@ export class Rounds {
   /** At shares of what the slower system can do at most, the same rates for all. */
   async open(round: number): Promise<void> {
     const most = this.#plan.systems.map((system) =>
-      Math.max(...this.all({ loop: 'closed', system }).map(({ samples }) => median(samples.map(({ perSecond }) => perSecond!)))),
+      Math.max(
+        ...this.all({ loop: 'closed', system }).map(({ samples }) =>
+          median(samples.map(({ perSecond }) => perSecond!)),
+        ),
+      ),
     )
     const slowest = Math.min(...most)
     for (const name of this.#plan.systems)
@@ -91,13 +97,23 @@ export class Rounds {
             for (const { pid, directory } of system.members) watches.push(await watchFlushes(pid, directory))
             const { total } = await system.run({ ...this.#work({ outstanding }), warmUp: 0, seconds: 2 })
             const counts = await Promise.all(watches.map((watch) => watch.stop()))
-            const most = (field: 'flushes' | 'bytes') => Math.max(...counts.map((count) => count[field])) / Math.max(1, total!)
+            const most = (field: 'flushes' | 'bytes') =>
+              Math.max(...counts.map((count) => count[field])) / Math.max(1, total!)
             const least = Math.min(...counts.map(({ flushes }) => flushes)) / Math.max(1, total!)
-            const sample = { flushesPerPut: most('flushes'), leastFlushesPerPut: least, bytesPerPut: most('bytes'), puts: total! }
+            const sample = {
+              flushesPerPut: most('flushes'),
+              leastFlushesPerPut: least,
+              bytesPerPut: most('bytes'),
+              puts: total!,
+            }
             this.#keep({ loop: 'strace', system: name, outstanding }, sample)
-            this.#bench.say(`strace  ${name}, ${outstanding} outstanding  ${sample.flushesPerPut.toFixed(4)} flushes per put`)
+            this.#bench.say(
+              `strace  ${name}, ${outstanding} outstanding  ${sample.flushesPerPut.toFixed(4)} flushes per put`,
+            )
           } catch (error) {
-            this.notes.push(`Flushes of ${name} at ${outstanding} outstanding were not counted: ${(error as Error).message}`)
+            this.notes.push(
+              `Flushes of ${name} at ${outstanding} outstanding were not counted: ${(error as Error).message}`,
+            )
             return
           }
       })
@@ -118,7 +134,13 @@ export class Rounds {
   async #with(name: SystemName, use: (system: System) => Promise<void>): Promise<void> {
     const { storage, transport, snapshotEntries, profile, warmUp } = this.#plan
     const directory = join(this.#bench.directory, `${name}-${++this.#starts}`)
-    const system = await starts[name]({ storage, transport, snapshotEntries, directory, ...(profile !== undefined && { profile }) })
+    const system = await starts[name]({
+      storage,
+      transport,
+      snapshotEntries,
+      directory,
+      ...(profile !== undefined && { profile }),
+    })
     try {
       await system.fill(readKeys)
       await system.run({ ...this.#work({ outstanding: 64 }), warmUp: 0, seconds: warmUp })
@@ -129,7 +151,12 @@ export class Rounds {
     }
   }
 
-  async #put(round: number, key: Subject['key'], system: System, load: Pick<Work, 'outstanding' | 'rate'>): Promise<void> {
+  async #put(
+    round: number,
+    key: Subject['key'],
+    system: System,
+    load: Pick<Work, 'outstanding' | 'rate'>,
+  ): Promise<void> {
     const before = await system.standing()
     const sample = await system.run(this.#work(load))
     const after = await system.standing()
@@ -139,7 +166,9 @@ export class Rounds {
     const others = key.system === 'kv' ? 100 + total / 100 : 0
     if (done === 0) throw new Error(`${label(key)}: nothing was put`)
     if (happened < total || happened > total + lost + others)
-      throw new Error(`${label(key)}: ${total} puts were acknowledged, ${lost} failed, and the members hold ${happened}`)
+      throw new Error(
+        `${label(key)}: ${total} puts were acknowledged, ${lost} failed, and the members hold ${happened}`,
+      )
     const elections = after.term - before.term
     this.#keep(key, { ...sample, elections })
     this.#bench.say(

@@ -48,7 +48,15 @@ export class Embedded implements System {
   async startMember(at: number): Promise<void> {
     const input = this.#inputs[at]!
     mkdirSync(input.directory, { recursive: true })
-    const about = { part: 'cluster', name: 'member', input, seconds: longest, warmUp: 0, quick: false, parent: input.directory }
+    const about = {
+      part: 'cluster',
+      name: 'member',
+      input,
+      seconds: longest,
+      warmUp: 0,
+      quick: false,
+      parent: input.directory,
+    }
     const helper = startCase(about)
     this.#helpers[at] = helper
     await started(helper)

@@ -41,7 +41,14 @@ export class Kv implements System {
     const processes = ids.map((id, at) => {
       const directory = join(build.directory, id)
       mkdirSync(join(directory, 'store'), { recursive: true })
-      return new MemberProcess({ id, address: founders[id]!, httpPort: ports[ids.length + at]!, directory, founders, flags })
+      return new MemberProcess({
+        id,
+        address: founders[id]!,
+        httpPort: ports[ids.length + at]!,
+        directory,
+        founders,
+        flags,
+      })
     })
     const end = () => {
       for (const one of processes) void one.kill()
@@ -107,7 +114,9 @@ export class Kv implements System {
   }
 
   async #views(): Promise<MemberView[]> {
-    const answers = this.#processes.map(({ endpoint }) => exchange(endpoint, { method: 'GET', path: '/v1/status' }, 5000))
+    const answers = this.#processes.map(({ endpoint }) =>
+      exchange(endpoint, { method: 'GET', path: '/v1/status' }, 5000),
+    )
     return (await Promise.all(answers)).map(({ body }) => body as MemberView)
   }
 

@@ -13,7 +13,8 @@ export class KeyValues implements StateMachine {
 
   apply(batch: readonly Command[]): readonly Uint8Array[] {
     // A copy: the entry is a small part of what came from the wire or the disk.
-    for (const { data } of batch) this.#values.set(String.fromCharCode(...data.subarray(0, keyBytes)), data.slice(keyBytes))
+    for (const { data } of batch)
+      this.#values.set(String.fromCharCode(...data.subarray(0, keyBytes)), data.slice(keyBytes))
     this.puts += batch.length
     return batch.map(() => nothing)
   }

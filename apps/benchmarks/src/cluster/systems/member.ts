@@ -114,7 +114,11 @@ export async function member(input: MemberInput, context: CaseContext): Promise<
         return status()
       case 'fill': {
         let next = 0
-        return fill(targetOf(calls.put, () => next++), request.count, outstandingWhileFilling)
+        return fill(
+          targetOf(calls.put, () => next++),
+          request.count,
+          outstandingWhileFilling,
+        )
       }
       case 'run': {
         const { work, watched } = request
@@ -127,11 +131,18 @@ export async function member(input: MemberInput, context: CaseContext): Promise<
           else delay = endLoopDelay()
           context.tell({ type: 'edge', edge })
         })
-        if (profile !== undefined) await endProfile(profile, id)
+        if (profile !== undefined) await endProfile(profile, `${id}-${node.status().role}`)
         return { ...sample, ...delay }
       }
       case 'edge':
-        return request.edge === 'begin' ? beginLoopDelay() : endLoopDelay()
+        if (request.edge === 'begin') {
+          if (profile !== undefined) await beginProfile()
+          return beginLoopDelay()
+        } else {
+          const delay = endLoopDelay()
+          if (profile !== undefined) await endProfile(profile, `${id}-${node.status().role}`)
+          return delay
+        }
       case 'snapshot':
         return node.snapshot()
       case 'counts':
@@ -213,7 +224,10 @@ function rawCalls(node: Node): Calls {
       data.write(key, 'latin1')
       return node.propose(data)
     },
-    get: (consistency = 'linearizable') => (key) => node.query(key, { consistency }),
+    get:
+      (consistency = 'linearizable') =>
+      (key) =>
+        node.query(key, { consistency }),
   }
 }
 
@@ -221,6 +235,9 @@ function definedCalls(node: Node<typeof keyValues>): Calls {
   const value = new Uint8Array(Buffer.from(randomValue(valueBytes)))
   return {
     put: (key) => node.commands.put({ key, value }),
-    get: (consistency = 'linearizable') => (key) => node.queries.get(key, { consistency }),
+    get:
+      (consistency = 'linearizable') =>
+      (key) =>
+        node.queries.get(key, { consistency }),
   }
 }

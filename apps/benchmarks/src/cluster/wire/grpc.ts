@@ -42,7 +42,17 @@ const text = (value: string): Buffer => bytes(value.length, value)
 function headerBlocks(path: string, authority: string): { first: Buffer; next: Buffer } {
   const method = 0x83 // :method POST, from the static table
   const scheme = 0x86 // :scheme http
-  const entered = bytes(0x44, text(path), 0x41, text(authority), 0x5f, text('application/grpc'), 0x40, text('te'), text('trailers'))
+  const entered = bytes(
+    0x44,
+    text(path),
+    0x41,
+    text(authority),
+    0x5f,
+    text('application/grpc'),
+    0x40,
+    text('te'),
+    text('trailers'),
+  )
   return { first: bytes(method, scheme, entered), next: bytes(method, scheme, 0xc1, 0xc0, 0xbf, 0xbe) }
 }
 
@@ -177,7 +187,8 @@ class Connection {
     this.#sendWindow -= count * flow
     const isFirst = this.#stream === 1
     const out = Buffer.allocUnsafe(
-      count * this.#templates.next.bytes.length + (isFirst ? this.#templates.first.bytes.length - this.#templates.next.bytes.length : 0),
+      count * this.#templates.next.bytes.length +
+        (isFirst ? this.#templates.first.bytes.length - this.#templates.next.bytes.length : 0),
     )
     let at = 0
     for (const slot of slots) {
