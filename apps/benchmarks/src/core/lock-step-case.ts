@@ -33,7 +33,7 @@ export async function lockStep({ batch, size, carriage }: Input, context: CaseCo
   rounds(prelude)
   const { checksum } = agreed(cluster)
   /** What was committed is summed, and forgotten, often and off the clock: kept for long, it would cost the collector more than the cores do. */
-  const perCheck = Math.ceil(1024 / batch)
+  const perCheck = Math.ceil(256 / batch)
   const measure = (seconds: number): Measure => {
     const measured = { entries: 0, us: 0, cpuUs: 0 }
     while (measured.us < seconds * 1e6) {

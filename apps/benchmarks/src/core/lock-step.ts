@@ -25,7 +25,7 @@ class Server {
   readonly raft: Raft
   readonly sender: Sender
   readonly wire = new Wire()
-  inbox: Packet[] = []
+  readonly inbox: Packet[] = []
   /** Records that were committed, in pieces, still to be summed. */
   committed: (readonly Uint8Array[])[] = []
   commit = 0
@@ -128,8 +128,9 @@ export class LockStep {
 
   #turn(server: Server): void {
     const { raft, inbox } = server
-    server.inbox = []
-    for (const { from, genesis, message } of inbox) {
+    // Nobody answers before this turn is over, so what is in the inbox is all there is.
+    for (let left = inbox.length; left > 0; left--) {
+      const { from, genesis, message } = inbox.shift()!
       const event = message instanceof Uint8Array ? raft.decode(message) : message
       raft.step({ type: 'message', from, genesis, message: event }, this.#now)
     }
