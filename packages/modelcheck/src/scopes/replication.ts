@@ -19,6 +19,19 @@ export const replication: readonly Scope[] = [
     states: 5_000_000,
   },
   {
+    name: 'stalled-disk',
+    // A leader gives up for a disk that stalls as it does for silence: by `stepDown`. Here it may do so while no write of it is finished.
+    about:
+      'a leader makes way while its disk finishes nothing; others commit or cut what it had sent, and its writes go on',
+    servers,
+    budgets: { propose: 1, silence: 1, campaign: 1 },
+    term: 3,
+    last: 5,
+    isLed: true,
+    impatient: true,
+    channel: 1,
+  },
+  {
     name: 'pipeline',
     about: 'a steady leader: messages overtake each other, are lost, come twice',
     servers,
