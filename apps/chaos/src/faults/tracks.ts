@@ -14,7 +14,7 @@ import {
   pauseMajority,
   restartLeader,
 } from './processes.ts'
-import { type Family, families, type Kind, schedule } from './schedule.ts'
+import { type Family, families, type Kind, type Planned, schedule } from './schedule.ts'
 
 const faults: Record<Kind, Fault> = {
   'kill-leader': killLeader,
@@ -62,6 +62,10 @@ export interface Tracks {
   stop(): Promise<void>
 }
 
+/** How often a fault that is due is tried, and milliseconds between. */
+const tries = 4
+const betweenTries = 500
+
 /** All families at once, each by its own schedule. */
 export function startTracks(cluster: Cluster, seed: string, tell: (done: Done) => void): Tracks {
   const done: Done[] = []
@@ -83,16 +87,25 @@ export function startTracks(cluster: Cluster, seed: string, tell: (done: Done) =
     for (const planned of schedule(seed, family)) {
       await lasting(planned.rest)
       if (over.signal.aborted) return
+      const one = await attempt(planned)
+      if (one.what !== undefined) {
+        const { what } = one
+        done.push({ ...one, what })
+        tell({ ...one, what })
+      } else if (!over.signal.aborted) {
+        // A run that ends does not wait for a chance.
+        passed.set(one.kind, (passed.get(one.kind) ?? 0) + 1)
+      }
+    }
+  }
+  /** What could not be done, since nobody leads, say, has its chance a moment later. */
+  const attempt = async (planned: Planned): Promise<Omit<Done, 'what'> & { what: string | undefined }> => {
+    for (let left = tries; ; ) {
       const kind = feasible(planned.kind, cluster)
       const begin = now()
       const what = await faults[kind](cluster, planned, lasting)
-      if (what === undefined) {
-        passed.set(kind, (passed.get(kind) ?? 0) + 1)
-        continue
-      }
-      const one = { kind, begin, end: now(), what }
-      done.push(one)
-      tell(one)
+      if (what !== undefined || --left === 0 || over.signal.aborted) return { kind, begin, end: now(), what }
+      await lasting(betweenTries)
     }
   }
   const running = Promise.all(Object.keys(families).map((family) => run(family as Family)))
