@@ -1,4 +1,5 @@
 import type { Bench, Flag } from '../harness/part.ts'
+import { canControl } from './control.ts'
 import { adapterFlags, adaptersOf } from './systems/adapters.ts'
 
 /** What is asked of the part, read from its flags. Everything else follows from it. */
@@ -15,6 +16,8 @@ export interface Plan {
   readonly pairs: number
   readonly openRounds: number
   readonly flushCounts: readonly number[]
+  /** Let h2load make the same load as our generator, at 256 outstanding. */
+  readonly control: boolean
   readonly profile?: string
 }
 
@@ -79,6 +82,7 @@ export function planOf(bench: Bench): Plan {
     pairs,
     openRounds: quick ? 0 : (numbers('open', '3')[0] ?? 0),
     flushCounts: quick || flags['no-strace'] === true ? [] : [1, 64, 1000].filter((count) => counts.includes(count)),
+    control: !quick && peer !== undefined && counts.includes(256) && canControl(),
     ...(profile !== undefined && { profile }),
   }
 }

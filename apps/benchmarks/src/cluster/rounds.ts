@@ -6,6 +6,8 @@ import type { Series } from '../harness/pairs.ts'
 import { label } from '../harness/pairs.ts'
 import type { Bench, Sample, Subject } from '../harness/part.ts'
 import { median } from '../harness/statistics.ts'
+import { control } from './control.ts'
+import { watch } from './load/usage.ts'
 import type { Plan, SystemName } from './plan.ts'
 import { Embedded } from './systems/embedded.ts'
 import { Kv } from './systems/kv.ts'
@@ -14,6 +16,8 @@ import { defaultKeys } from './wire/keys.ts'
 
 /** Keys that are put before anything is read. */
 const readKeys = 2000
+/** Rounds in which h2load runs as well. */
+const controlRounds = 3
 export const openShares = [0.25, 0.5, 0.7, 0.9]
 
 const starts: Readonly<Record<SystemName, (build: Build) => Promise<System>>> = {
@@ -60,6 +64,7 @@ export class Rounds {
       await this.#with(name, async (system) => {
         for (const outstanding of this.#plan.counts)
           await this.#put(round, { loop: 'closed', system: name, outstanding }, system, { outstanding })
+        if (round <= controlRounds) await this.#control(round, name, system)
         await this.#reads(round, name, system)
       })
   }
@@ -176,6 +181,28 @@ export class Rounds {
         `p50 ${(sample.p50Us! / 1000).toFixed(2)} ms, p99 ${(sample.p99Us! / 1000).toFixed(1)} ms, ` +
         `${sample.memberCpuUs!.toFixed(0)} µs of processor${elections > 0 ? `, ${elections} elections` : ''}`,
     )
+  }
+
+  async #control(round: number, name: SystemName, system: System): Promise<void> {
+    const outstanding = 256
+    if (!this.#plan.control || !system.port) return
+    const key = { loop: 'control', system: name, outstanding }
+    try {
+      const work = this.#work({ outstanding })
+      const before = await system.standing()
+      const watching = watch({ members: system.members.map(({ pid }) => pid), directory: this.#bench.directory })
+      const { perSecond } = await control(system, name === 'etcd' ? 'grpc' : 'http', this.#bench.directory, work)
+      const used = watching.stop()
+      const puts = (await system.standing()).puts - before.puts
+      if (puts < perSecond! * Math.floor(work.seconds)) throw new Error('its puts are not there')
+      const sample = { perSecond: perSecond!, memberCpuUs: used(puts).memberCpuUs! }
+      this.#keep(key, sample)
+      this.#bench.say(
+        `round ${round}  ${label(key)}  ${Math.round(sample.perSecond!).toLocaleString('en')} puts/s by h2load`,
+      )
+    } catch (error) {
+      this.notes.push(`The control by h2load of ${name} did not run: ${(error as Error).message}`)
+    }
   }
 
   async #reads(round: number, name: SystemName, system: System): Promise<void> {

@@ -1,6 +1,6 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { mkdirSync, openSync, closeSync, readFileSync } from 'node:fs'
+import { closeSync, mkdirSync, openSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { freePorts } from '@raftkit/app-kv'
@@ -63,7 +63,10 @@ export class Etcd implements System {
       const log = openSync(`${directory}.log`, 'a')
       const args = Object.entries(flags).flatMap(([name, value]) => [`--${name}`, value])
       const [program, before] = isInstalled('setpriv') ? ['setpriv', ['--pdeathsig', 'KILL', 'etcd']] : ['etcd', []]
-      const child = spawn(program, [...before, ...args], { stdio: ['ignore', log, log], env: { ...process.env, ETCD_UNSUPPORTED_ARCH: process.arch } })
+      const child = spawn(program, [...before, ...args], {
+        stdio: ['ignore', log, log],
+        env: { ...process.env, ETCD_UNSUPPORTED_ARCH: process.arch },
+      })
       closeSync(log)
       const end = () => child.kill('SIGKILL')
       // Before the directories go.
@@ -74,10 +77,12 @@ export class Etcd implements System {
     })
     const etcd = new Etcd(children, build.directory, await Generating.start('grpc', build.directory))
     try {
-      await etcd.#leader()
+      await etcd.port()
     } catch (error) {
       await etcd.stop()
-      throw new Error(`etcd: ${(error as Error).message}\n${readFileSync(`${children[0]!.directory}.log`, 'utf8').slice(-500)}`)
+      throw new Error(
+        `etcd: ${(error as Error).message}\n${readFileSync(`${children[0]!.directory}.log`, 'utf8').slice(-500)}`,
+      )
     }
     return etcd
   }
@@ -87,12 +92,12 @@ export class Etcd implements System {
   }
 
   async fill(count: number): Promise<void> {
-    await this.#generating.fill(await this.#leader(), count)
+    await this.#generating.fill(await this.port(), count)
   }
 
   async run(work: Work): Promise<Sample> {
     const watched = { members: this.members.map(({ pid }) => pid), directory: this.#directory }
-    return this.#generating.run(await this.#leader(), work, watched)
+    return this.#generating.run(await this.port(), work, watched)
   }
 
   /** Each put raises the revision by one. */
@@ -114,8 +119,7 @@ export class Etcd implements System {
     )
   }
 
-  /** The port of the member that leads. */
-  async #leader(): Promise<number> {
+  async port(): Promise<number> {
     const until = performance.now() + patienceMs
     for (;;) {
       const gone = this.#children.find(({ child }) => child.exitCode !== null || child.pid === undefined)

@@ -38,7 +38,8 @@ export async function installUnderLoad(
     const started = performance.now()
     for (;;) {
       const { applied, snapshotIndex: has } = await system.ask<MemberStatus>(lagging, { type: 'status' })
-      if (applied >= commit && has < snapshotIndex) throw new Error('the member caught up by entries, without the snapshot')
+      if (applied >= commit && has < snapshotIndex)
+        throw new Error('the member caught up by entries, without the snapshot')
       if (applied >= commit) break
       if (performance.now() - began > patienceMs) throw new Error('the member that lagged did not catch up')
       await pause(5)
@@ -46,7 +47,9 @@ export async function installUnderLoad(
     const caughtUp = performance.now()
     const during = await running
     const installSeconds = (caughtUp - started) / 1000
-    say(`puts while a snapshot is installed: p99 ${(during.p99Us! / 1000).toFixed(1)} ms, caught up after ${installSeconds.toFixed(2)} s`)
+    say(
+      `puts while a snapshot is installed: p99 ${(during.p99Us! / 1000).toFixed(1)} ms, caught up after ${installSeconds.toFixed(2)} s`,
+    )
     return { quiet, during: { ...during, startSeconds: (started - began) / 1000, installSeconds } }
   } finally {
     await system.stop()

@@ -68,7 +68,8 @@ export async function replay(input: Alone, _: CaseContext): Promise<Sample> {
   const { user, system } = process.cpuUsage(cpu)
   stop()
   await node.close()
-  if (machine.puts !== input.entries) throw new Error(`${input.entries} puts were in the log, ${machine.puts} are applied`)
+  if (machine.puts !== input.entries)
+    throw new Error(`${input.entries} puts were in the log, ${machine.puts} are applied`)
   const open = (opened - began) / 1000
   const apply = Math.max(0, applied - leads) / 1000
   const megabytes = (input.entries * (keyBytes + valueBytes)) / 1e6

@@ -74,7 +74,7 @@ export class Kv implements System {
   }
 
   async fill(count: number): Promise<void> {
-    await this.#generating.fill((await this.#leader()).plan.httpPort, count)
+    await this.#generating.fill(await this.port(), count)
   }
 
   async run(work: Work): Promise<Sample> {
@@ -105,6 +105,10 @@ export class Kv implements System {
       (await this.#views()).map(({ term, machineApplied }) => ({ term, machineApplied })),
     )
     return { term, puts: machineApplied }
+  }
+
+  async port(): Promise<number> {
+    return (await this.#leader()).plan.httpPort
   }
 
   async stop(): Promise<void> {

@@ -29,6 +29,8 @@ export interface System {
   /** One load, measured; see `drive`, `watch` and `loop-delay` for the fields. */
   run(work: Work): Promise<Sample>
   standing(): Promise<Standing>
+  /** Where the leader is reached by clients; absent for embedded members. */
+  port?(): Promise<number>
   stop(): Promise<void>
 }
 

@@ -69,6 +69,12 @@ function messageOf({ request, consistency, valueBytes }: WirePlan): Buffer {
   return bytes(key, 0x12, varint(valueBytes), randomValue(valueBytes))
 }
 
+/** A whole PutRequest as the data of a gRPC call, for a generator that cannot make it. */
+export function putMessage(key: string, valueBytes: number): Buffer {
+  const message = bytes(0x0a, text(key), 0x12, varint(valueBytes), randomValue(valueBytes))
+  return bytes(0, uint32(message.length), message)
+}
+
 /** One request as it goes out; `at…`: where stream and key are patched in. */
 interface Template {
   readonly bytes: Buffer
