@@ -13,7 +13,9 @@ const chunkBytes = 65_536
 export function lanePromises(suite: Suite, it: Promises, subject: TransportSubject): void {
   it('a control frame overtakes a flood of bulk frames', async (stage) => {
     const [a, b] = [await stage.start('a'), await stage.start('b', { keeps: false })]
-    await stage.connect(a, b)
+    // One dial: the flood shall not go where a second one is about to take over.
+    a.setPeers(b)
+    await stage.up(a, b)
     let before: number | undefined
     const hear = b.frame.bind(b)
     b.frame = (from, frame) => {

@@ -94,7 +94,6 @@ export const brokenTransports: readonly Broken[] = [
     patches: [{ file, find: '?.lanes[lane].connection', replace: '?.lanes.bulk.connection' }],
     promise: 'a control frame overtakes a flood of bulk frames',
     says: /bulk frames arrived before the control frame/,
-    sometimes: true,
   },
   {
     mistake: 'send throws for a peer that it does not know',
