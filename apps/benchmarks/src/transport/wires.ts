@@ -125,6 +125,8 @@ async function dialled(address: string): Promise<Socket> {
   const [host, port] = address.split(':')
   const socket = connect({ host: host!, port: Number(port), noDelay: true })
   await once(socket, 'connect')
+  // The far end is gone once it has given its result.
+  socket.on('error', () => {})
   return socket
 }
 
