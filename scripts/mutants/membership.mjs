@@ -147,6 +147,6 @@ export const membership = [
     'N1, M15',
     'messages of another cluster are handled',
     'etcd 2025-12-17 (zombie members), Ratis',
-    ['raft', '} else if (genesis !== mine) {', '} else if (false) {'],
+    ['receiving', '} else if (genesis !== mine) {', '} else if (false) {'],
   ),
 ]

@@ -24,46 +24,27 @@ import { nextDeadline } from './deadline.ts'
 import { describe } from './describe.ts'
 import { digest } from './digest.ts'
 import { type Durable, encodeDurable, type SnapshotRecord } from './durable.ts'
-import {
-  campaign,
-  isLeader,
-  mayStand,
-  onDurableVote,
-  onElectionTimeout,
-  onRequestVote,
-  onTimeoutNow,
-  onVote,
-} from './election.ts'
+import { campaign, isLeader, mayStand, onDurableVote, onElectionTimeout } from './election.ts'
 import { decodeMessage, encodeMessage } from './encoding.ts'
-import { answerLeader, onAppendEntries, onRemoved } from './following.ts'
-import { beginFounding, continueFounding, type Founding, foundersInLog, onFound } from './founding.ts'
-import { endTransfer, onHandOver, onHandOverRefused, transfer } from './hand-over.ts'
+import { answerLeader } from './following.ts'
+import { beginFounding, continueFounding, type Founding, foundersInLog } from './founding.ts'
+import { endTransfer, transfer } from './hand-over.ts'
 import { afterProgress, leadOn, leaveOffice, mustLeave } from './leading.ts'
 import { joined, type Log } from './log.ts'
 import type { Founder, Message } from './messages.ts'
 import { memberKey } from './progress.ts'
-import {
-  expireForwards,
-  forwardProposals,
-  onForward,
-  onForwardResult,
-  Proposals,
-  propose,
-  settlePlaced,
-} from './proposals.ts'
+import { expireForwards, forwardProposals, Proposals, propose, settlePlaced } from './proposals.ts'
 import type { Random } from './random.ts'
-import { expireReads, type ForwardedRead, forwardReads, onReadIndex, onReadIndexResult, read } from './reads.ts'
-import { advanceCommit, onAppended, onLogRead, onRejected, replicate } from './replication.ts'
+import { expireReads, type ForwardedRead, forwardReads, read } from './reads.ts'
+import { receive } from './receiving.ts'
+import { advanceCommit, onLogRead, replicate } from './replication.ts'
 import { Follower, type Role, sameSender, type Transfer } from './role.ts'
 import type { Settings } from './settings.ts'
 import {
   continueFetch,
   type Fetch,
-  onChunk,
   onDurableSnapshot,
   onFetchAnswer,
-  onFetchSnapshot,
-  onOffer,
   onRestored,
   onSnapshotTaken,
   type Restoring,
@@ -170,7 +151,7 @@ export class Raft implements Protocol<Message, unknown> {
     this.now = Math.max(this.now, now)
     switch (event.type) {
       case 'message':
-        return this.#receive(event.from, event.genesis, event.message)
+        return receive(this, event.from, event.genesis, event.message)
       case 'propose':
         return propose(this, { id: event.id, kind: 'command', time: event.time, seed: event.seed, data: event.data })
       case 'change':
@@ -425,61 +406,6 @@ export class Raft implements Protocol<Message, unknown> {
       throw isRaftkitError(error, 'MALFORMED')
         ? this.damaged(`the log is not what was written: ${error.message}`)
         : error
-    }
-  }
-
-  #receive(from: Sender, genesis: string, message: Message): void {
-    const mine = this.state.genesis
-    if (message.type === 'found') return onFound(this, from, message)
-    if (mine === '') {
-      // A server without a cluster joins the one whose leader sends it records: that leader lists it.
-      if (genesis === '' || (message.type !== 'appendEntries' && message.type !== 'offerSnapshot')) return
-      this.adoptGenesis(genesis)
-    } else if (genesis !== mine) {
-      return this.happen({ type: 'ignored', from: from.id, reason: 'it belongs to another cluster' })
-    }
-    try {
-      this.#handle(from, message)
-    } catch (error) {
-      if (!isRaftkitError(error, 'MALFORMED')) throw error
-      this.happen({ type: 'ignored', from: from.id, reason: error.message })
-    }
-  }
-
-  #handle(from: Sender, message: Exclude<Message, { type: 'found' }>): void {
-    switch (message.type) {
-      case 'requestVote':
-        return onRequestVote(this, from, message)
-      case 'vote':
-        return onVote(this, from, message)
-      case 'appendEntries':
-        return onAppendEntries(this, from, message)
-      case 'appended':
-        return onAppended(this, from, message)
-      case 'rejected':
-        return onRejected(this, from, message)
-      case 'offerSnapshot':
-        return onOffer(this, from, message)
-      case 'fetchSnapshot':
-        return onFetchSnapshot(this, from, message)
-      case 'snapshotChunk':
-        return onChunk(this, from, message)
-      case 'timeoutNow':
-        return onTimeoutNow(this, from, message)
-      case 'handOver':
-        return onHandOver(this, from, message)
-      case 'handOverRefused':
-        return onHandOverRefused(this, message)
-      case 'forward':
-        return onForward(this, from, message)
-      case 'forwardResult':
-        return onForwardResult(this, message)
-      case 'readIndex':
-        return onReadIndex(this, from, message)
-      case 'readIndexResult':
-        return onReadIndexResult(this, message)
-      case 'removed':
-        return onRemoved(this, message.index)
     }
   }
 

@@ -8,6 +8,7 @@ import { enterJoint, isJoint, isPlanned, isQuorum, leaveJoint } from './joint.ts
 export function next(config: Config, standing: Standing): Config | undefined {
   if (isJoint(config)) return leaveJoint(config)
   const joining = config.members.filter(({ role }) => role === 'joining')
+  if (joining.length === 0) return undefined
   // A voter that has not caught up widens the quorum and adds nothing to it (thesis §4.2.1).
   const ready = joining.filter((member) => standing.caughtUp(member))
   // A replacement is one step: nobody goes before all have come.
