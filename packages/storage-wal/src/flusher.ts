@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import type { GroupId, RaftkitError } from '@raftkit/contract'
 import type { Carried, Emptying, Moved } from './emptying.ts'
 import { failed } from './failure.ts'
@@ -140,17 +141,20 @@ export class Flusher {
     const oldest = needed ?? segment.number
     const places = new Map<Moved, number>()
     for (const telling of tellings) {
-      at = encodeItem(head, at, telling)
-      if (!(telling.flags & destroyed)) telling.of.told(segment, (telling.flags & withState) !== 0)
       for (const piece of telling.pieces) {
         piece.place = segment.base + body
         if (!piece.dropped) segment.needed++
+        const from = headerBytes + body - offset
         for (const chunk of piece.chunks) put(chunk)
+        const parts = copies ? [bytes.subarray(from, from + piece.bytes)] : piece.chunks
+        piece.crc = parts.reduce((crc, part) => crc32(part, crc), 0)
       }
       for (const moved of telling.moved) {
         places.set(moved, segment.base + body)
         put(moved.records)
       }
+      at = encodeItem(head, at, telling)
+      if (!(telling.flags & destroyed)) telling.of.told(segment, (telling.flags & withState) !== 0)
     }
     const frame = wal.frame
     sealHead(head, { salt: segment.salt, number: frame, oldest, bodyBytes })

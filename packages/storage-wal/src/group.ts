@@ -1,4 +1,3 @@
-import { crc32 } from 'node:zlib'
 import type { GroupId, Index } from '@raftkit/contract'
 import { frameHeadBytes, itemHeadBytes, pieceBytes } from './layout.ts'
 import type { Segment, Segments } from './segment.ts'
@@ -8,6 +7,7 @@ export class Piece {
   readonly at: Index
   count = 0
   bytes = 0
+  /** Told by the frame that takes it. */
   crc = 0
   readonly chunks: Uint8Array[] = []
   /** Where it is written; undefined until that is known. */
@@ -24,7 +24,6 @@ export class Piece {
   add(count: number, bytes: Uint8Array): void {
     this.count += count
     this.bytes += bytes.length
-    this.crc = crc32(bytes, this.crc)
     this.chunks.push(bytes)
   }
 
