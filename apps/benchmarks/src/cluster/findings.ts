@@ -35,11 +35,16 @@ const processor: readonly Column[] = [
   { field: 'generatorCpuUs', title: 'CPU µs, generator' },
 ]
 
+/** A column, if any row has its field: what etcd or a partition does not tell is left out. */
+const having = (rows: readonly Series[], field: string, title: string): Column[] =>
+  rows.some(({ samples }) => samples[0]?.[field] !== undefined) ? [{ field, title }] : []
+
 export function findings(plan: Plan, rounds: Rounds, etcd: string | undefined): Findings {
   const closed = rounds.all({ loop: 'closed' })
   const open = rounds.all({ loop: 'open' })
   const reads = rounds.all({ loop: 'reads' })
   const strace = rounds.all({ loop: 'strace' })
+  if (closed.length === 0) throw new Error(`no system could be measured:\n${rounds.notes.join('\n')}`)
   const tables: Table[] = [
     {
       name: 'puts',
@@ -51,14 +56,10 @@ export function findings(plan: Plan, rounds: Rounds, etcd: string | undefined): 
         ...latency,
         ...processor,
         { field: 'diskBytes', title: 'disk B per put and member' },
-        ...(closed.some(({ samples }) => samples[0]!.snapshotBytes !== undefined)
-          ? [{ field: 'snapshotBytes', title: 'of them snapshots' }]
-          : []),
-        ...(closed.some(({ samples }) => samples[0]!.deviceFlushes !== undefined)
-          ? [{ field: 'deviceFlushes', title: 'disk flushes per put and member' }]
-          : []),
+        ...having(closed, 'snapshotBytes', 'of them snapshots'),
+        ...having(closed, 'deviceFlushes', 'disk flushes per put and member'),
         { field: 'memoryMiB', title: 'MiB, largest member' },
-        { field: 'loopP999Ms', title: 'loop delay p99.9 ms' },
+        ...having(closed, 'loopP999Ms', 'loop delay p99.9 ms'),
         { field: 'elections', title: 'elections' },
       ],
       rows: closed.map(shown),
@@ -133,10 +134,9 @@ export function findings(plan: Plan, rounds: Rounds, etcd: string | undefined): 
 function figures(plan: Plan, rounds: Rounds): Figure[] {
   const found: Figure[] = []
   const ratio = (what: Pick<Figure, 'measure' | 'at' | 'must' | 'goal'>, ours: Subject['key'], field: string): void => {
-    const a = rounds.series(ours)
-    const b = rounds.series({ ...ours, system: 'etcd' })
-    if (!a || !b) return
-    const { value, low, high } = compare(a, b, field)
+    const pairs = rounds.pairs(ours, { ...ours, system: 'etcd' })
+    if (!pairs) return
+    const { value, low, high } = compare(...pairs, field)
     found.push({ ...what, beside: 'etcd', value, low, high, unit: '×' })
   }
   const closed = (system: string, outstanding: number) => ({ loop: 'closed', system, outstanding })
@@ -219,8 +219,10 @@ function figures(plan: Plan, rounds: Rounds): Figure[] {
       'perSecond',
     )
   }
-  const high = rounds.series({ loop: 'open', system: 'kv', share: 0.7 }) && { loop: 'open', system: 'kv', share: 0.7 }
-  if (high) ratio({ measure: 'p99.9 in the open loop, kv over HTTP', at: '70 % of the slower maximum' }, high, 'p999Us')
+  for (const system of ['proposals', 'kv'] as const) {
+    const high = { loop: 'open', system, share: 0.7 }
+    ratio({ measure: `p99.9 in the open loop, ${words[system]}`, at: '70 % of the slower maximum' }, high, 'p999Us')
+  }
   const elections = rounds
     .all({})
     .flatMap(({ samples }) => samples)

@@ -8,7 +8,7 @@ import type { Bench, Sample, Subject } from '../harness/part.ts'
 import { median } from '../harness/statistics.ts'
 import { control } from './control.ts'
 import { watch } from './load/usage.ts'
-import type { Plan, SystemName } from './plan.ts'
+import { type Plan, type SystemName, words } from './plan.ts'
 import { Embedded } from './systems/embedded.ts'
 import { Kv } from './systems/kv.ts'
 import type { Build, System, Work } from './systems/system.ts'
@@ -27,11 +27,20 @@ const starts: Readonly<Record<SystemName, (build: Build) => Promise<System>>> = 
   etcd: (build) => Etcd.start(build),
 }
 
+interface Kept extends Series {
+  readonly samples: Sample[]
+  /** Of each sample: a system that failed in one round lacks it, and what is compared are pairs. */
+  readonly rounds: number[]
+}
+
+/** What was counted is not what happened: no figure of such a run is worth anything. */
+class Untrue extends Error {}
+
 /** Runs the systems in turns, each from an empty directory every time, and keeps what was measured. */
 export class Rounds {
   readonly #plan: Plan
   readonly #bench: Bench
-  readonly #series = new Map<string, Series & { readonly samples: Sample[] }>()
+  readonly #series = new Map<string, Kept>()
   readonly #ideals: Sample[] = []
   readonly notes: string[] = []
   #starts = 0
@@ -43,6 +52,19 @@ export class Rounds {
 
   series(key: Subject['key']): Series | undefined {
     return this.#series.get(label(key))
+  }
+
+  /** Two series, cut to the rounds in which both were measured; undefined if there is none. */
+  pairs(one: Subject['key'], other: Subject['key']): readonly [Series, Series] | undefined {
+    const a = this.#series.get(label(one))
+    const b = this.#series.get(label(other))
+    const both = a?.rounds.filter((round) => b?.rounds.includes(round))
+    if (!a || !b || !both?.length) return undefined
+    const cut = ({ key, samples, rounds }: Kept) => ({
+      key,
+      samples: both.map((round) => samples[rounds.indexOf(round)]!),
+    })
+    return [cut(a), cut(b)]
   }
 
   /** All whose key has these fields. */
@@ -61,7 +83,7 @@ export class Rounds {
   async closed(round: number): Promise<void> {
     await this.#measureIdeal()
     for (const name of this.#plan.systems)
-      await this.#with(name, async (system) => {
+      await this.#with(name, `round ${round}`, async (system) => {
         for (const outstanding of this.#plan.counts)
           await this.#put(round, { loop: 'closed', system: name, outstanding }, system, { outstanding })
         if (round <= controlRounds) await this.#control(round, name, system)
@@ -71,16 +93,15 @@ export class Rounds {
 
   /** At shares of what the slower system can do at most, the same rates for all. */
   async open(round: number): Promise<void> {
-    const most = this.#plan.systems.map((system) =>
-      Math.max(
-        ...this.all({ loop: 'closed', system }).map(({ samples }) =>
-          median(samples.map(({ perSecond }) => perSecond!)),
-        ),
-      ),
-    )
+    const most = this.#plan.systems.flatMap((system) => {
+      const found = this.all({ loop: 'closed', system })
+      const rates = found.map(({ samples }) => median(samples.map(({ perSecond }) => perSecond!)))
+      return rates.length > 0 ? [Math.max(...rates)] : []
+    })
+    if (most.length === 0) return
     const slowest = Math.min(...most)
     for (const name of this.#plan.systems)
-      await this.#with(name, async (system) => {
+      await this.#with(name, `round ${round} of the open loop`, async (system) => {
         for (const share of openShares) {
           const rate = Math.max(1, Math.round(slowest * share))
           await this.#put(round, { loop: 'open', system: name, share }, system, { outstanding: 256, rate })
@@ -95,7 +116,7 @@ export class Rounds {
       return
     }
     for (const name of this.#plan.systems)
-      await this.#with(name, async (system) => {
+      await this.#with(name, 'the count of flushes', async (system) => {
         for (const outstanding of this.#plan.flushCounts)
           try {
             const watches = []
@@ -111,7 +132,7 @@ export class Rounds {
               bytesPerPut: most('bytes'),
               puts: total!,
             }
-            this.#keep({ loop: 'strace', system: name, outstanding }, sample)
+            this.#keep(1, { loop: 'strace', system: name, outstanding }, sample)
             this.#bench.say(
               `strace  ${name}, ${outstanding} outstanding  ${sample.flushesPerPut.toFixed(4)} flushes per put`,
             )
@@ -136,22 +157,24 @@ export class Rounds {
     this.#ideals.push({ tripUs: trip!.samples[0]!.p50Us!, flushUs: flush!.samples[0]!.p50Us! })
   }
 
-  async #with(name: SystemName, use: (system: System) => Promise<void>): Promise<void> {
+  /** A failure of one system in one round is told, and the others go on: a run takes long. */
+  async #with(name: SystemName, when: string, use: (system: System) => Promise<void>): Promise<void> {
     const { storage, transport, snapshotEntries, profile, warmUp } = this.#plan
     const directory = join(this.#bench.directory, `${name}-${++this.#starts}`)
-    const system = await starts[name]({
-      storage,
-      transport,
-      snapshotEntries,
-      directory,
-      ...(profile !== undefined && { profile }),
-    })
+    const build = { storage, transport, snapshotEntries, directory, ...(profile !== undefined && { profile }) }
+    let system: System | undefined
     try {
+      system = await starts[name](build)
       await system.fill(readKeys)
       await system.run({ ...this.#work({ outstanding: 64 }), warmUp: 0, seconds: warmUp })
       await use(system)
+    } catch (error) {
+      if (error instanceof Untrue) throw error
+      const failure = `${words[name]} failed in ${when}, and what was left of it there is missing: ${(error as Error).message}`
+      this.notes.push(failure)
+      this.#bench.say(failure)
     } finally {
-      await system.stop()
+      await system?.stop()
       rmSync(directory, { recursive: true, force: true, maxRetries: 5 })
     }
   }
@@ -171,11 +194,11 @@ export class Rounds {
     const others = key.system === 'kv' ? 100 + total / 100 : 0
     if (done === 0) throw new Error(`${label(key)}: nothing was put`)
     if (happened < total || happened > total + lost + others)
-      throw new Error(
+      throw new Untrue(
         `${label(key)}: ${total} puts were acknowledged, ${lost} failed, and the members hold ${happened}`,
       )
     const elections = after.term - before.term
-    this.#keep(key, { ...sample, elections })
+    this.#keep(round, key, { ...sample, elections })
     this.#bench.say(
       `round ${round}  ${label(key)}  ${Math.round(sample.perSecond!).toLocaleString('en')} puts/s, ` +
         `p50 ${(sample.p50Us! / 1000).toFixed(2)} ms, p99 ${(sample.p99Us! / 1000).toFixed(1)} ms, ` +
@@ -196,7 +219,7 @@ export class Rounds {
       const puts = (await system.standing()).puts - before.puts
       if (puts < perSecond! * Math.floor(work.seconds)) throw new Error('its puts are not there')
       const sample = { perSecond: perSecond!, memberCpuUs: used(puts).memberCpuUs! }
-      this.#keep(key, sample)
+      this.#keep(round, key, sample)
       this.#bench.say(
         `round ${round}  ${label(key)}  ${Math.round(sample.perSecond!).toLocaleString('en')} puts/s by h2load`,
       )
@@ -216,7 +239,7 @@ export class Rounds {
         const seconds = Math.min(this.#plan.seconds, 2)
         const sample = await system.run({ ...load, warmUp: seconds / 6, seconds })
         if (sample.done === 0) throw new Error(`${label(key)}: nothing was read`)
-        this.#keep(key, sample)
+        this.#keep(round, key, sample)
         this.#bench.say(`round ${round}  ${label(key)}  ${Math.round(sample.perSecond!).toLocaleString('en')} reads/s`)
       }
   }
@@ -226,10 +249,11 @@ export class Rounds {
     return { request: 'put', keys: defaultKeys, ...load, warmUp: Math.min(0.5, seconds / 2), seconds }
   }
 
-  #keep(key: Subject['key'], sample: Sample): void {
+  #keep(round: number, key: Subject['key'], sample: Sample): void {
     const name = label(key)
-    const series = this.#series.get(name)
-    if (series) series.samples.push(sample)
-    else this.#series.set(name, { key, samples: [sample] })
+    const kept = this.#series.get(name) ?? { key, samples: [], rounds: [] }
+    this.#series.set(name, kept)
+    kept.samples.push(sample)
+    kept.rounds.push(round)
   }
 }
