@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
 import type { Connection, Pipe } from '@raftkit/links'
-import { alive, encodeFrames, FrameReader } from './frames.ts'
+import { alive, copiedBytes, encodeFrames, FrameReader } from './frames.ts'
 
 /** A side that has nothing to say gives a sign of life that often. */
 const aliveMs = 2000
@@ -8,6 +8,7 @@ const aliveMs = 2000
 const silentTicks = 3
 /** How long a connection may outlive the farewell of the other side. */
 const farewellMs = 1000
+/** Of memory that is kept from one write to the next, at most. */
 const spareBytes = 128 * 1024
 const nothing = Buffer.alloc(0)
 
@@ -16,8 +17,8 @@ export class Conversation implements Pipe {
   readonly #socket: Socket
   #spoken = false
   #silent = 0
-  /** What was copied for one write is used for the next, once the socket is done with it: most are, at once. */
-  #spare: Buffer = Buffer.allocUnsafeSlow(spareBytes)
+  /** Memory that was written from and is free again, as it nearly always is by the next write: fresh memory is dear. */
+  #spare: Buffer = nothing
 
   constructor(socket: Socket) {
     this.#socket = socket
@@ -54,13 +55,14 @@ export class Conversation implements Pipe {
     const socket = this.#socket
     if (!socket.writable) return
     this.#spoken = true
-    const spare = this.#spare
+    const copied = copiedBytes(frames, bytes)
+    const copies = copied <= this.#spare.length ? this.#spare : Buffer.allocUnsafeSlow(copied)
     this.#spare = nothing
     const done = (error?: Error | null) => {
-      if (spare !== nothing) this.#spare = spare
+      if (copied <= spareBytes && copies.length > this.#spare.length) this.#spare = copies
       if (!error) sent()
     }
-    const chunks = encodeFrames(frames, bytes, spare)
+    const chunks = encodeFrames(frames, copies)
     const last = chunks.length - 1
     if (last > 0) socket.cork()
     for (let n = 0; n < last; n++) socket.write(chunks[n]!)

@@ -9,15 +9,16 @@ export const alive: Buffer = Buffer.from([0xff, 0xff, 0xff, 0xff])
 /** From this size on, a part goes to the socket as it is; below, a copy costs less than one more buffer to write. */
 const referredBytes = 8192
 
-/**
- * What is written for these frames, to be written in one go. `bytes`: the sum of all parts. `spare`: may be written to, if it is large
- * enough.
- */
-export function encodeFrames(frames: readonly (readonly Uint8Array[])[], bytes: number, spare: Buffer): Uint8Array[] {
+/** Bytes that `encodeFrames` copies and adds. `bytes`: the sum of all parts. */
+export function copiedBytes(frames: readonly (readonly Uint8Array[])[], bytes: number): number {
   let copied = bytes + frames.length * wordBytes
   if (bytes >= referredBytes)
     for (const parts of frames) for (const part of parts) if (part.length >= referredBytes) copied -= part.length
-  const copies = copied <= spare.length ? spare : Buffer.allocUnsafeSlow(copied)
+  return copied
+}
+
+/** What is written for these frames, to be written in one go. `copies`: room for what is copied. */
+export function encodeFrames(frames: readonly (readonly Uint8Array[])[], copies: Buffer): Uint8Array[] {
   const chunks: Uint8Array[] = []
   let from = 0
   let to = 0
@@ -33,7 +34,8 @@ export function encodeFrames(frames: readonly (readonly Uint8Array[])[], bytes: 
         copies.set(part, to)
         to += part.length
       } else {
-        chunks.push(copies.subarray(from, to), part)
+        if (to > from) chunks.push(copies.subarray(from, to))
+        chunks.push(part)
         from = to
       }
     }

@@ -44,7 +44,7 @@ function greetings(socket: Socket, count: number): Promise<Message[]> {
 }
 
 function frame(size: number): Buffer {
-  return Buffer.concat(encodeFrames([[noise(size)]], size, Buffer.alloc(0)))
+  return Buffer.concat(encodeFrames([[noise(size)]], Buffer.alloc(size + 4)))
 }
 
 /** A server that is no node of ours. */
