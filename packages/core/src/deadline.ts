@@ -21,14 +21,13 @@ export function nextDeadline(raft: Raft): number | undefined {
   if (raft.founding !== undefined) next = Math.min(next, raft.founding.sendAt)
   if (raft.fetching !== undefined && raft.fetching.ask === undefined)
     next = Math.min(next, raft.fetching.requestedAt + settings.retryInterval)
-  // The oldest is the first.
-  for (const { since } of raft.proposals.sent.values()) {
-    next = Math.min(next, since + settings.electionTimeout)
-    break
-  }
-  for (const { since } of raft.forwardedReads.values()) {
-    next = Math.min(next, since + settings.electionTimeout)
-    break
-  }
+  next = Math.min(next, oldest(raft.proposals.sent) + settings.electionTimeout)
+  next = Math.min(next, oldest(raft.forwardedReads) + settings.electionTimeout)
   return next === Number.POSITIVE_INFINITY ? undefined : Math.max(next, raft.now)
+}
+
+/** The first that was put in is the oldest. */
+function oldest(waiting: ReadonlyMap<number, { readonly since: number }>): number {
+  if (waiting.size > 0) for (const { since } of waiting.values()) return since
+  return Number.POSITIVE_INFINITY
 }

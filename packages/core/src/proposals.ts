@@ -41,8 +41,10 @@ export class Proposals {
   }
 }
 
-/** How many answers a leader remembers for each server that forwards to it. */
+/** How many answers a leader remembers, at least, for each server that forwards to it. */
 const rememberedForwards = 8192
+/** Not one by one: the first key of a map is found by passing over all that were deleted before it. */
+const forgottenAtOnce = 1024
 
 /** What a leader answered to one server's forwarded proposals: a repeated message is answered alike and places nothing. */
 export class ForwardMemory {
@@ -56,12 +58,16 @@ export class ForwardMemory {
     if (proposal.id <= this.#forgotten) return undefined
     const placement = place()
     this.#answers.set(proposal.id, placement)
-    if (this.#answers.size > rememberedForwards) {
-      const oldest = this.#answers.keys().next().value!
+    if (this.#answers.size >= rememberedForwards + forgottenAtOnce) this.#forget()
+    return placement
+  }
+
+  #forget(): void {
+    for (const oldest of this.#answers.keys()) {
+      if (this.#answers.size <= rememberedForwards) break
       this.#answers.delete(oldest)
       this.#forgotten = Math.max(this.#forgotten, oldest)
     }
-    return placement
   }
 
   get answers(): ReadonlyMap<number, Placement> {
