@@ -54,7 +54,7 @@ export class ExpectedLog {
   /** The log was opened by `process`; resolves with the log that the process gets. */
   async opened(log: LogStore, process: Process): Promise<LogStore> {
     const { found } = log
-    const records = this.#disk.damaged ? [] : await readAll(log)
+    const records = await readAll(log, this.#disk.damaged)
     if (!process.alive) return never()
     const content = judged(process, () => this.#match(found, records))
     if (!content) return never()
@@ -116,35 +116,43 @@ export class ExpectedLog {
     }
   }
 
-  /** Which of the waiting writes the log found, the latest that fits. */
+  /** Which of the waiting writes the log found: the latest that fits. */
   #match(found: Found, records: readonly Uint8Array[]): { readonly content: Content; readonly applied: number } {
     const content = this.#durable.copy()
-    let best = this.#fits(content, found, records) ? { content: content.copy(), applied: 0 } : undefined
     let lowest = this.#lowest
-    this.#waiting.forEach((change, i) => {
-      content.apply(change)
-      if (change.reset) lowest = change.at!
-      if (this.#fits(content, found, records)) {
-        best = { content: content.copy(), applied: i + 1 }
-        this.#lowest = lowest
+    let best: { content: Content; applied: number; lowest: Index; strange: number } | undefined
+    for (let applied = 0; applied <= this.#waiting.length; applied++) {
+      if (applied > 0) {
+        const change = this.#waiting[applied - 1]!
+        content.apply(change)
+        if (change.reset) lowest = change.at!
       }
-    })
-    if (best && found.first >= this.#lowest) return best
+      const strange = this.#strangers(content, found, records)
+      if (strange <= (best?.strange ?? this.#tolerated)) best = { content: content.copy(), applied, lowest, strange }
+    }
     const { first, last } = this.#durable
-    throw broken(
-      this.#disk,
-      `it opens with the records ${found.first} to ${found.last}: no prefix of what was written, with ${first} to ${last} durable`,
-      { found, waiting: this.#waiting.length },
-    )
+    if (!best || found.first < best.lowest)
+      throw broken(
+        this.#disk,
+        `it opens with the records ${found.first} to ${found.last}: no prefix of what was written, with ${first} to ${last} durable`,
+        { found, waiting: this.#waiting.length },
+      )
+    this.#lowest = best.lowest
+    return best
   }
 
-  #fits(content: Content, found: Found, records: readonly Uint8Array[]): boolean {
-    if (found.last !== content.last || found.first > content.first) return false
-    if (found.state === undefined ? content.state !== undefined : !content.state || !equal(found.state, content.state))
-      return false
-    // Harm that was done to records is the protocol's to find.
-    const skip = content.first - found.first
-    return this.#disk.damaged || content.records.every((record, i) => equal(record, records[skip + i]!))
+  /** Records that are not what was written. Harm that was done to them is the protocol's to find. */
+  get #tolerated(): number {
+    return this.#disk.damaged ? Number.MAX_SAFE_INTEGER : 0
+  }
+
+  /** How many of the records found are not those of `content`; infinite if there are others, or another state. */
+  #strangers(content: Content, found: Found, records: readonly Uint8Array[]): number {
+    const { state, first, last } = content
+    if (found.last !== last || found.first > first) return Number.POSITIVE_INFINITY
+    if (found.state === undefined ? state !== undefined : !state || !equal(found.state, state))
+      return Number.POSITIVE_INFINITY
+    return content.records.filter((record, i) => !equal(record, records[first - found.first + i])).length
   }
 }
 
@@ -206,11 +214,17 @@ function judged<T>(process: Process, check: () => T): T | undefined {
   }
 }
 
-async function readAll(log: LogStore): Promise<Uint8Array[]> {
+/** All records; of a damaged disk, those before the first that can not be read. */
+async function readAll(log: LogStore, damaged: boolean): Promise<Uint8Array[]> {
   const { first, last } = log.found
   const records: Uint8Array[] = []
   while (first + records.length <= last) {
-    const { bytes, count } = await log.read(first + records.length, last, 1 << 20)
+    const run = await log.read(first + records.length, last, 1 << 20).catch((error: unknown) => {
+      if (!damaged) throw error
+      return undefined
+    })
+    if (!run) break
+    const { bytes, count } = run
     const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
     for (let i = 0, at = 0; i < count; i++) {
       const length = view.getUint32(at, true)
