@@ -1,18 +1,21 @@
 import { renameSync, writeFileSync } from 'node:fs'
 import { beginLoopDelay, endLoopDelay } from './cluster/load/loop-delay.ts'
-import { beginProfile, endProfile } from './cluster/load/profile.ts'
+import { profileFile } from './cluster/load/profile-file.ts'
 import type { ProbeOrder } from './cluster/systems/kv.ts'
+import { beginProfile } from './harness/profile.ts'
 
 // The configuration file that members of kv are started with: it changes no setting, and says how late their event loop was.
 
+let endProfile = async () => {}
 process.on('message', async ({ edge, answer, profile }: ProbeOrder) => {
   if (edge === 'begin') {
     beginLoopDelay()
-    if (profile !== undefined) await beginProfile()
+    if (profile !== undefined) endProfile = await beginProfile(profileFile(profile, 'kv'))
     return
   }
   const delay = endLoopDelay()
-  if (profile !== undefined) await endProfile(profile, 'kv')
+  await endProfile()
+  endProfile = async () => {}
   writeFileSync(`${answer}.part`, JSON.stringify(delay))
   renameSync(`${answer}.part`, answer)
 })

@@ -1,5 +1,8 @@
+import { readdirSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { compare, row, type Series } from '../harness/pairs.ts'
 import type { Chart, Column, Figure, Findings, Row, Subject, Table } from '../harness/part.ts'
+import { hottest, type Profile, profileTable } from '../harness/profile.ts'
 import { medians } from '../harness/statistics.ts'
 import { type Plan, words } from './plan.ts'
 import type { Rounds } from './rounds.ts'
@@ -55,9 +58,9 @@ export function findings(plan: Plan, rounds: Rounds, etcd: string | undefined): 
         { field: 'perSecond', title: 'puts/s' },
         ...latency,
         ...processor,
-        { field: 'diskBytes', title: 'disk B per put and member' },
+        ...having(closed, 'diskBytes', 'disk B per put and member'),
         ...having(closed, 'snapshotBytes', 'of them snapshots'),
-        ...having(closed, 'deviceFlushes', 'disk flushes per put and member'),
+        ...having(closed, 'diskFlushes', 'disk flushes per put and member'),
         { field: 'memoryMiB', title: 'MiB, largest member' },
         ...having(closed, 'loopP999Ms', 'loop delay p99.9 ms'),
         { field: 'elections', title: 'elections' },
@@ -128,7 +131,14 @@ export function findings(plan: Plan, rounds: Rounds, etcd: string | undefined): 
       ],
       rows: strace.map(shown),
     })
+  if (plan.profile !== undefined) tables.push(profileTable(profiles(plan.profile)))
   return { tables, figures: figures(plan, rounds), charts: [chart(plan, rounds)], notes: notes(plan, rounds, etcd) }
+}
+
+/** Of what lies in the directory, older ones too. */
+function profiles(directory: string): Profile[] {
+  const files = readdirSync(directory).filter((name) => name.endsWith('.cpuprofile'))
+  return files.map((name) => ({ of: basename(name, '.cpuprofile'), hot: hottest(join(directory, name), 10) }))
 }
 
 function figures(plan: Plan, rounds: Rounds): Figure[] {
@@ -199,15 +209,24 @@ function figures(plan: Plan, rounds: Rounds): Figure[] {
     })
   }
   for (const outstanding of [64, 256, 1000]) {
-    const series = rounds.series(closed('proposals', outstanding))
-    if (!series) continue
-    found.push({
-      measure: 'disk bytes per put ÷ payload per member, embedded',
-      at: `${outstanding} outstanding`,
-      value: medians(series.samples).diskBytes! / valueBytes,
-      unit: '',
-      ...(outstanding === 256 && { must: { atMost: 2 }, goal: { atMost: 1.3 } }),
-    })
+    const { diskBytes } = medians(rounds.series(closed('proposals', outstanding))?.samples ?? [])
+    const { bytesPerPut } = medians(rounds.series({ loop: 'strace', system: 'proposals', outstanding })?.samples ?? [])
+    const at = `${outstanding} outstanding`
+    if (bytesPerPut !== undefined)
+      found.push({
+        measure: 'bytes written to files per put ÷ payload, embedded',
+        at,
+        value: bytesPerPut / valueBytes,
+        unit: '',
+      })
+    if (diskBytes !== undefined)
+      found.push({
+        measure: 'disk bytes per put ÷ payload per member, embedded',
+        at,
+        value: diskBytes / valueBytes,
+        unit: '',
+        ...(outstanding === 256 && { must: { atMost: 2 }, goal: { atMost: 1.3 } }),
+      })
   }
   for (const outstanding of plan.readCounts) {
     const key = { loop: 'reads', system: 'proposals', consistency: 'linearizable', outstanding }
@@ -260,6 +279,7 @@ function notes(plan: Plan, rounds: Rounds, etcd: string | undefined): string[] {
       'outstanding request, gRPC with several requests on each of fewer connections; to the leader.',
     `Before and after each run the members were asked what they hold: every put that was counted is there, on all three.`,
     `The ideal of one outstanding put is taken from this run: a round trip of the loopback is ${trip.toFixed(0)} µs, a flush ${flush.toFixed(0)} µs.`,
+    'Disk bytes and disk flushes are the disk’s own count, of everybody on it; flushes and bytes written to files are those of a member by strace.',
     ...(etcd === undefined ? ['etcd did not run: give --peer etcd to have it measured beside.'] : []),
     ...rounds.notes,
   ]

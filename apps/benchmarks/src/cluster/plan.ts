@@ -81,7 +81,8 @@ export function planOf(bench: Bench): Plan {
     warmUp: quick ? seconds : 3,
     pairs,
     openRounds: quick ? 0 : (numbers('open', '3')[0] ?? 0),
-    flushCounts: quick || flags['no-strace'] === true ? [] : [1, 64, 1000].filter((count) => counts.includes(count)),
+    flushCounts:
+      quick || flags['no-strace'] === true ? [] : [1, 64, 256, 1000].filter((count) => counts.includes(count)),
     control: !quick && peer !== undefined && counts.includes(256) && canControl(),
     ...(profile !== undefined && { profile }),
   }

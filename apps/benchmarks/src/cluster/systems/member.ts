@@ -4,10 +4,11 @@ import { jointConsensus } from '@raftkit/membership'
 import { createNode, type Node, type NodeStatus, platformEnvironment } from 'raftkit'
 import type { CaseContext } from '../../harness/case.ts'
 import type { Sample } from '../../harness/part.ts'
+import { beginProfile } from '../../harness/profile.ts'
 import { fill, type Target } from '../load/drive.ts'
 import { beginLoopDelay, endLoopDelay } from '../load/loop-delay.ts'
 import { measured } from '../load/measured.ts'
-import { beginProfile, endProfile } from '../load/profile.ts'
+import { profileFile } from '../load/profile-file.ts'
 import type { Watched } from '../load/usage.ts'
 import { keyBytes, keyOf, randomKeys, randomValue, valueBytes } from '../wire/keys.ts'
 import { storageOf, transportOf } from './adapters.ts'
@@ -106,6 +107,11 @@ export async function member(input: MemberInput, context: CaseContext): Promise<
     }
   }
 
+  let end = async () => {}
+  const begin = async () => {
+    if (profile !== undefined) end = await beginProfile(profileFile(profile, `${id}-${node.status().role}`))
+  }
+
   context.tell({ type: 'answer', answer: null })
   let closing = false
   return answer<Request>(context, async (request) => {
@@ -125,24 +131,24 @@ export async function member(input: MemberInput, context: CaseContext): Promise<
         const call = work.request === 'put' ? calls.put : calls.get(work.consistency)
         const target = targetOf(call, randomKeys(work.keys))
         let delay: Sample = {}
-        if (profile !== undefined) await beginProfile()
+        await begin()
         const sample = await measured(target, work, watched, (edge) => {
           if (edge === 'begin') beginLoopDelay()
           else delay = endLoopDelay()
           context.tell({ type: 'edge', edge })
         })
-        if (profile !== undefined) await endProfile(profile, `${id}-${node.status().role}`)
+        await end()
         return { ...sample, ...delay }
       }
-      case 'edge':
+      case 'edge': {
         if (request.edge === 'begin') {
-          if (profile !== undefined) await beginProfile()
+          await begin()
           return beginLoopDelay()
-        } else {
-          const delay = endLoopDelay()
-          if (profile !== undefined) await endProfile(profile, `${id}-${node.status().role}`)
-          return delay
         }
+        const delay = endLoopDelay()
+        await end()
+        return delay
+      }
       case 'snapshot':
         return node.snapshot()
       case 'counts':
