@@ -4,11 +4,13 @@ import { isFull } from './failure.ts'
 import { encodeHeader, headerBytes, segmentName } from './layout.ts'
 import { Segment, type Segments } from './segment.ts'
 
-/** Frames below this are followed by zeros where the file has to grow: decision 0020. */
+/**
+ * Zeros go behind a frame that makes its file grow, so that the next ones need not: a flush that changes a file's size costs the journal another.
+ * As many as eight small frames take, where the journal would write more than they do; as one of the others. Decision 0020.
+ */
 const smallBytes = 16_384
-/** How many frames of a kind fit into the zeros behind one. */
 const filledFrames = 8
-const zeros = Buffer.alloc(filledFrames * smallBytes)
+const zeros = Buffer.alloc(1_048_576)
 /** Files that are kept to be written over. */
 const sparesMax = 4
 
@@ -149,10 +151,12 @@ export class Wal {
     for (const segment of this.segments.all) await segment.close()
   }
 
-  /** Zeros behind a small frame, so that those after it need not make the file grow. */
+  /** How many zeros go behind the frame. */
   #fill(from: number, end: number): number {
-    if (end <= this.#filled || end - from >= smallBytes) return 0
-    return Math.max(0, Math.min(filledFrames * Math.max(end - from, 2048), this.#segmentBytes - end))
+    const bytes = end - from
+    if (end <= this.#filled || bytes > zeros.length) return 0
+    const wanted = bytes < smallBytes ? filledFrames * Math.max(bytes, 2048) : bytes
+    return Math.max(0, Math.min(wanted, this.#segmentBytes - end))
   }
 
   /** A file for the next segment, with a durable name: one that is not needed any more, or a new one. */

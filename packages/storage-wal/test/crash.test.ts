@@ -1,6 +1,8 @@
+import type { LogStore, Storage } from '@raftkit/contract'
 import { walStorage } from '@raftkit/storage-wal'
 import { describe, expect, it } from 'vitest'
 import { History, live, random } from './history.ts'
+import { append, contents } from './records.ts'
 import { diced, everything, nothing, VirtualDisk } from './virtual-disk.ts'
 
 // Every operation on the disk may be the last one: the process ends there, or the power fails. Whatever is left is opened, checked, and goes on.
@@ -89,4 +91,29 @@ describe('a crash after every operation on the disk', () => {
       }
     }
   }, 120_000)
+})
+
+describe('a restart', () => {
+  it('right after a cut goes on where the cut ended, and what was cut stays away', async () => {
+    const disk = new VirtualDisk()
+    const reopened = async (): Promise<{ storage: Storage; log: LogStore }> => {
+      const storage = walStorage(directory, { disk, segmentBytes })
+      return { storage, log: await storage.log('a') }
+    }
+    let { storage, log } = await reopened()
+    await log.write(append(1, 3, 1))
+    await log.write(append(4, 3, 1))
+    await log.write(append(7, 3, 1))
+    await log.write(append(4, 0))
+    await storage.close()
+    ;({ storage, log } = await reopened())
+    expect(log.found).toMatchObject({ first: 1, last: 3 })
+    await log.write(append(4, 1, 2))
+    await log.write(append(5, 4, 3))
+    expect(await contents(log, 1, 8)).toEqual(['1.1', '2.1', '3.1', '4.2', '5.3', '6.3', '7.3', '8.3'])
+    await storage.close()
+    ;({ storage, log } = await reopened())
+    expect(await contents(log, 1, 8)).toEqual(['1.1', '2.1', '3.1', '4.2', '5.3', '6.3', '7.3', '8.3'])
+    await storage.close()
+  })
 })
