@@ -48,7 +48,8 @@ export function hottest(file: string, count: number): Hot[] {
   let total = 0
   for (const [i, id] of samples.entries()) {
     const { functionName, url } = frames.get(id)!
-    if (functionName === '(idle)') continue
+    // `dispatch` is the profiler's own: it begins and ends.
+    if (functionName === '(idle)' || (functionName === 'dispatch' && url === '')) continue
     const time = Math.max(0, timeDeltas[i] ?? 0)
     const name = functionName || '(anonymous)'
     const where = url ? `${name}  ${url.startsWith('node:') ? url : basename(url)}` : name
