@@ -18,7 +18,7 @@ import { defaultKeys } from './wire/keys.ts'
 const readKeys = 2000
 /** Rounds in which h2load runs as well. */
 const controlRounds = 3
-export const openShares = [0.25, 0.5, 0.7, 0.9]
+const openShares = [0.25, 0.5, 0.7, 0.9]
 
 const starts: Readonly<Record<SystemName, (build: Build) => Promise<System>>> = {
   proposals: (build) => Embedded.start('proposals', build),

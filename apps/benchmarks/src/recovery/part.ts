@@ -2,7 +2,6 @@ import { join } from 'node:path'
 import { freePorts } from '@raftkit/app-kv'
 import { adapterFlags, adaptersOf } from '../cluster/systems/adapters.ts'
 import { defaultKeys } from '../cluster/wire/keys.ts'
-import { startCase } from '../harness/case.ts'
 import { row, type Series } from '../harness/pairs.ts'
 import type { Bench, Part, Sample } from '../harness/part.ts'
 import { median, medians } from '../harness/statistics.ts'
@@ -116,16 +115,14 @@ async function replayed(bench: Bench, entries: number): Promise<Series> {
   const directory = join(bench.directory, 'log')
   const address = `127.0.0.1:${(await freePorts(1))[0]}`
   const input: Alone = { ...adaptersOf(bench), directory, address, entries }
-  const about = { part: 'recovery', input, seconds: 60, warmUp: 0, quick: bench.quick, parent: bench.directory }
   bench.say(`writing a log of ${entries.toLocaleString('en')} entries`)
-  await startCase({ ...about, name: 'writeLog' }).result
-  const samples: Sample[] = []
-  for (let time = 1; time <= bench.pairs; time++) {
-    samples.push(await startCase({ ...about, name: 'replay' }).result)
-    bench.say(`replay ${time} of ${bench.pairs}: ${samples.at(-1)!.mbPerSecond!.toFixed(0)} MB/s`)
-  }
-  return { key: { entries }, samples }
+  await bench.start('writeLog', input).result
+  const [replays] = await bench.interleave([{ key: { entries }, case: 'replay', input, seconds: longest }])
+  return replays!
 }
+
+/** Seconds after ten times of which a start is given up. */
+const longest = 30
 
 function milliseconds(sample: Sample): Sample {
   const { p50Us, p99Us, maxUs } = sample

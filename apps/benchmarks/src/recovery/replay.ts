@@ -5,6 +5,7 @@ import { KeyValues } from '../cluster/systems/machines.ts'
 import { defaultKeys, keyBytes, keyOf, randomKeys, randomValue, valueBytes } from '../cluster/wire/keys.ts'
 import type { CaseContext } from '../harness/case.ts'
 import type { Sample } from '../harness/part.ts'
+import { beginProfile } from '../harness/profile.ts'
 
 export interface Alone {
   readonly storage: string
@@ -54,7 +55,8 @@ export async function writeLog(input: Alone, _: CaseContext): Promise<Sample> {
 }
 
 /** A start: the storage is opened, the log read and checked, then applied, in a fresh process. Payload alone counts as bytes. */
-export async function replay(input: Alone, _: CaseContext): Promise<Sample> {
+export async function replay(input: Alone, { profile }: CaseContext): Promise<Sample> {
+  const endProfile = profile === undefined ? undefined : await beginProfile(profile)
   const cpu = process.cpuUsage()
   const began = performance.now()
   const { node, machine } = await alone(input)
@@ -67,6 +69,7 @@ export async function replay(input: Alone, _: CaseContext): Promise<Sample> {
   const applied = performance.now()
   const { user, system } = process.cpuUsage(cpu)
   stop()
+  await endProfile?.()
   await node.close()
   if (machine.puts !== input.entries)
     throw new Error(`${input.entries} puts were in the log, ${machine.puts} are applied`)
