@@ -6,11 +6,11 @@ import { Segment, type Segments } from './segment.ts'
 
 /**
  * Zeros go behind a frame that makes its file grow, so that the next ones need not: a flush that changes a file's size costs the journal another.
- * As many as eight small frames take, where the journal would write more than they do; as one of the others. Decision 0020.
+ * As many as eight small frames take, where the journal would write more than they do; as one larger one; none behind the largest. Decision 0020.
  */
 const smallBytes = 16_384
 const filledFrames = 8
-const zeros = Buffer.alloc(1_048_576)
+const zeros = Buffer.alloc(131_072)
 /** Files that are kept to be written over. */
 const sparesMax = 4
 
