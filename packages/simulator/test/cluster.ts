@@ -1,6 +1,10 @@
 import { createHash } from 'node:crypto'
 import { clientSession, defineMachine, type ReplicatedMachine, replicate } from 'raftkit'
+import { vi } from 'vitest'
 import { type Fault, type Server, type Watcher, World, type WorldOptions } from '../src/index.ts'
+
+// Worlds are run, not waited for: on a machine with other things to do, a test takes its time.
+vi.setConfig({ testTimeout: 60_000 })
 
 export const counters = defineMachine({
   initial: () => new Map<string, number>(),
