@@ -76,6 +76,35 @@ describe('keys', () => {
   })
 })
 
+describe('many puts in one request', () => {
+  const puts = (puts: unknown, id = 'n2') => at(id, '/v1/kv', { method: 'POST', body: { puts } })
+
+  test('each is a change of its own, told in the order they were given', async () => {
+    const many = Array.from({ length: 200 }, (_, n) => ({ key: `many/${n}`, value: `${n}` }))
+    const { status, body } = await puts(many)
+    expect(status).toBe(200)
+    expect(body.results.map(({ key }: { key: string }) => key)).toEqual(many.map(({ key }) => key))
+    expect(new Set(body.results.map(({ revision }: { revision: number }) => revision)).size).toBe(200)
+    const read = await at('n3', '/v1/kv/many%2F7')
+    expect(read.body).toMatchObject({ value: '7', revision: body.results[7].revision })
+  })
+
+  test('nothing is begun if one of them is not valid', async () => {
+    const good = { key: 'many/good', value: 'x' }
+    for (const [wrong, status] of [
+      [{ key: '', value: 'x' }, 400],
+      [{ key: 'k', value: '\ud800' }, 400],
+      [{ key: 'k', value: 'x'.repeat(limits.valueBytes + 1) }, 413],
+      [{ key: 'k' }, 400],
+      [{ key: 'k', value: 'x', ttl: 1 }, 400],
+    ] as const)
+      expect((await puts([good, wrong])).status).toBe(status)
+    expect((await puts([])).status).toBe(400)
+    expect((await puts(Array.from({ length: 1001 }, () => good))).status).toBe(400)
+    expect((await at('n1', '/v1/kv/many%2Fgood')).status).toBe(404)
+  })
+})
+
 describe('bad input is a 4xx that says what is wrong', () => {
   const cases: [string, string, Asking, number, string?][] = [
     ['a number as value', '/v1/kv/k', { method: 'PUT', body: { value: 5 } }, 400],

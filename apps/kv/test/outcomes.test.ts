@@ -15,6 +15,11 @@ test('without a majority a change is never reported as done, and the answer says
   // The old leader had placed it before it noticed that nobody hears it.
   expect([answer.status, answer.body.error.outcome]).toEqual([504, 'unknown'])
 
+  const puts = ['many/1', 'many/2'].map((key) => ({ key, value: 'cut off' }))
+  const many = await ask(cluster.url(leader), '/v1/kv', { method: 'POST', body: { puts } })
+  expect(many.status).toBe(207)
+  for (const { error } of many.body.results) expect(['unknown', 'refused']).toContain(error.outcome)
+
   const others = [...cluster.served.keys()].filter((id) => id !== leader)
   await cluster.leader(others)
   const elsewhere = await ask(cluster.url(others[0]!), '/v1/kv/k', { method: 'PUT', body: { value: 'majority' } })

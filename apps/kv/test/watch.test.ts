@@ -52,7 +52,7 @@ describe('a watch', () => {
       expect(seen.map(({ revision }) => revision)).toEqual(revisions)
       expect(seen.map(({ id }) => Number(id))).toEqual(revisions)
     }
-  })
+  }, 60_000)
 
   test('resumes on another member where it ended, by the address or by Last-Event-ID', async () => {
     const from = await put('resume/0', '0')
@@ -96,7 +96,7 @@ describe('a watch', () => {
     expect([answer.status, answer.body.error.code]).toEqual([410, 'COMPACTED'])
     expect(answer.body.compacted).toBeGreaterThanOrEqual(from)
     expect(await watch('n2', `prefix=gone&from=${answer.body.compacted + 1}`, 1)).toHaveLength(1)
-  })
+  }, 60_000)
 
   test('ends when its member leaves, and the cluster goes on', async () => {
     const follower = await cluster.follower()

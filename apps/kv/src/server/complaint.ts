@@ -33,29 +33,48 @@ interface FastifyComplaint {
   readonly message: string
 }
 
-/** Answers with the error as JSON: `{ error: { code, message, outcome?, leader? } }`. */
-export function complain(reply: FastifyReply, error: unknown, say: (line: string) => void): FastifyReply {
+/** What a client is told of an error. */
+export interface Complaint {
+  readonly status: number
+  readonly body: {
+    readonly error: {
+      readonly code: string
+      readonly message: string
+      readonly outcome?: 'refused' | 'unknown'
+      readonly leader?: string | undefined
+    }
+  }
+}
+
+/** Of a request that is a `read` or not: of a read there is nothing to wonder about. Tells `say` of the server's own failures. */
+export function complaint(error: unknown, read: boolean, say: (line: string) => void): Complaint {
   if (error instanceof BadRequest) {
-    const { code, message, details } = error
-    return reply.code(error.status).send({ error: { code, message }, ...details })
+    const { status, code, message, details } = error
+    return { status, body: { error: { code, message }, ...details } }
   }
   if (isRaftkitError(error)) {
     const { code, message, leaderHint: leader } = error
     const status = aboutTheRequest[code]
-    // Of a read there is nothing to wonder about, and a request that is wrong in itself was not begun.
-    const harmless = reply.request.method === 'GET' || (error.outcome === undefined && status !== undefined)
+    // A request that is wrong in itself was not begun.
+    const harmless = read || (error.outcome === undefined && status !== undefined)
     const outcome = harmless ? 'refused' : (error.outcome ?? 'unknown')
-    if (outcome === 'unknown') return reply.code(504).send({ error: { code, message, outcome, leader } })
-    if (status !== undefined) return reply.code(status).send({ error: { code, message, outcome } })
-    return reply.code(503).header('retry-after', '1').send({ error: { code, message, outcome, leader } })
+    if (outcome === 'unknown') return { status: 504, body: { error: { code, message, outcome, leader } } }
+    if (status !== undefined) return { status, body: { error: { code, message, outcome } } }
+    return { status: 503, body: { error: { code, message, outcome, leader } } }
   }
   const { statusCode, code, message } = error as FastifyComplaint
   if (statusCode !== undefined && statusCode >= 400 && statusCode < 500) {
-    return reply.code(statusCode).send({ error: { code: code ?? 'BAD_REQUEST', message } })
+    return { status: statusCode, body: { error: { code: code ?? 'BAD_REQUEST', message } } }
   }
   say(`a request failed: ${error instanceof Error ? error.stack : String(error)}`)
   // Nothing is known of what had been done by then.
-  return reply
-    .code(500)
-    .send({ error: { code: 'INTERNAL', message: 'the server failed; its log says more', outcome: 'unknown' } })
+  const internal = { code: 'INTERNAL', message: 'the server failed; its log says more', outcome: 'unknown' } as const
+  return { status: 500, body: { error: internal } }
+}
+
+/** Answers with the error as JSON: `{ error: { code, message, outcome?, leader? } }`. */
+export function complain(reply: FastifyReply, error: unknown, say: (line: string) => void): FastifyReply {
+  const { status, body } = complaint(error, reply.request.method === 'GET', say)
+  if (status === 503) reply.header('retry-after', '1')
+  return reply.code(status).send(body)
 }

@@ -1,7 +1,7 @@
 import type { FastifyInstance } from 'fastify'
 import type { Expectation, Written } from '../machine/machine.ts'
 import { type Entry, limits } from '../machine/store.ts'
-import { BadRequest } from './complaint.ts'
+import { BadRequest, complaint } from './complaint.ts'
 import type { KvNode, Serving } from './http.ts'
 import { object } from './schema.ts'
 
@@ -13,6 +13,7 @@ const digits = { type: 'string', pattern: '^[0-9]{1,15}$' } as const
 const consistency = { enum: ['linearizable', 'lease', 'stale'] } as const
 
 const value = object({ value: text }, ['value'])
+const puts = { type: 'array', minItems: 1, maxItems: 1000, items: object({ key: text, value: text }, ['key', 'value']) }
 const expectation = {
   oneOf: [
     object({ absent: { const: true } }, ['absent']),
@@ -22,7 +23,7 @@ const expectation = {
 }
 
 /** The keys and values: /v1/kv. */
-export async function keys(app: FastifyInstance, { node, timeout }: Serving): Promise<void> {
+export async function keys(app: FastifyInstance, { node, timeout, say }: Serving): Promise<void> {
   app.get<{ Params: { key: string }; Querystring: { consistency?: Consistency } }>(
     '/v1/kv/:key',
     { schema: { querystring: object({ consistency }) } },
@@ -53,6 +54,23 @@ export async function keys(app: FastifyInstance, { node, timeout }: Serving): Pr
     async ({ params, body }) => {
       const input = { key: checkKey(params.key), value: checkValue(body.value) }
       return answer(input.key, await node.commands.put(input, { timeout }))
+    },
+  )
+
+  // Each for itself, not one step: what they share is the request, which costs more than a put.
+  app.post<{ Body: { puts: { key: string; value: string }[] } }>(
+    '/v1/kv',
+    { schema: { body: object({ puts }, ['puts']) } },
+    async ({ body }, reply) => {
+      const inputs = body.puts.map(({ key, value }) => ({ key: checkKey(key), value: checkValue(value) }))
+      const done = await Promise.allSettled(inputs.map((input) => node.commands.put(input, { timeout })))
+      const results = done.map((end, at) => {
+        const { key } = inputs[at]!
+        if (end.status === 'fulfilled') return answer(key, end.value)
+        return { key, ...complaint(end.reason, false, say).body }
+      })
+      // Who looks at the status alone must not take a part for all.
+      return reply.code(done.every(({ status }) => status === 'fulfilled') ? 200 : 207).send({ results })
     },
   )
 
