@@ -5,16 +5,18 @@ import { keyBytes } from '../wire/keys.ts'
 const nothing = new Uint8Array(0)
 const chunkBytes = 256 * 1024
 
-/** A map of keys to values, as small as a state machine of one's own can be: eight bytes of key, then the value. */
+/** A map of keys to values, as small as a state machine of one's own can be: eight bytes of key, then the value, both text. */
 export class KeyValues implements StateMachine {
   readonly version = 1
-  #values = new Map<string, Uint8Array>()
+  #values = new Map<string, string>()
   puts = 0
 
   apply(batch: readonly Command[]): readonly Uint8Array[] {
-    // A copy: the entry is a small part of what came from the wire or the disk.
-    for (const { data } of batch)
-      this.#values.set(String.fromCharCode(...data.subarray(0, keyBytes)), data.slice(keyBytes))
+    for (const { data } of batch) {
+      // A string is a copy: the entry itself is a small part of what came from the wire or the disk.
+      const text = Buffer.from(data.buffer, data.byteOffset, data.length).toString('latin1')
+      this.#values.set(text.slice(0, keyBytes), text.slice(keyBytes))
+    }
     this.puts += batch.length
     return batch.map(() => nothing)
   }
@@ -34,28 +36,26 @@ export class KeyValues implements StateMachine {
     this.puts = bytes.readDoubleLE(0)
     this.#values = new Map()
     for (let at = 8; at < bytes.length; ) {
-      const length = bytes.readUInt32LE(at)
-      const key = bytes.toString('latin1', at + 4, at + 4 + keyBytes)
-      at += 4 + keyBytes
-      this.#values.set(key, new Uint8Array(bytes.subarray(at, at + length)))
-      at += length
+      const start = at + 4 + keyBytes
+      const end = start + bytes.readUInt32LE(at)
+      this.#values.set(bytes.toString('latin1', at + 4, start), bytes.toString('latin1', start, end))
+      at = end
     }
   }
 }
 
-async function* chunks(values: ReadonlyMap<string, Uint8Array>, puts: number): AsyncIterable<Uint8Array> {
+async function* chunks(values: ReadonlyMap<string, string>, puts: number): AsyncIterable<Uint8Array> {
   let chunk = Buffer.alloc(chunkBytes)
   let at = chunk.writeDoubleLE(puts)
   for (const [key, value] of values) {
-    if (at + 4 + keyBytes + value.length > chunk.length) {
+    const length = 4 + keyBytes + value.length
+    if (at + length > chunk.length) {
       yield chunk.subarray(0, at)
-      chunk = Buffer.alloc(Math.max(chunkBytes, 4 + keyBytes + value.length))
+      chunk = Buffer.alloc(Math.max(chunkBytes, length))
       at = 0
     }
     at = chunk.writeUInt32LE(value.length, at)
-    at += chunk.write(key, at, 'latin1')
-    chunk.set(value, at)
-    at += value.length
+    at += chunk.write(key + value, at, 'latin1')
   }
   yield chunk.subarray(0, at)
 }
