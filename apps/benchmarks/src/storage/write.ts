@@ -13,6 +13,7 @@ export interface Writing {
 /** One write of `batch` records at a time, the next once it is durable. */
 export async function write({ kind, batch }: Writing, context: CaseContext): Promise<Sample> {
   const writer = await openWriter(kind, context.directory)
+  if (!context.quick) await writer.wearIn?.()
   const run = runOf(batch)
   const latency = new Latency()
   const bytes = () => ({ handed: writtenBy('self').handed, disk: diskOf(context.directory)?.bytes ?? 0 })

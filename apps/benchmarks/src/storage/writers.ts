@@ -4,10 +4,13 @@ import { promisify } from 'node:util'
 import type { Run } from '@raftkit/contract'
 import { ClassicLevel } from 'classic-level'
 import { type Adapter, adapters } from './adapters.ts'
+import { runOf } from './run.ts'
 
 /** Whatever makes a run durable. `write` is called again once the last one is durable. */
 export interface Writer {
   write(run: Run): unknown
+  /** Makes it one that has been in use: what was written first has been compacted, and its space can be used again. */
+  wearIn?(): Promise<void>
   close(): Promise<void>
 }
 
@@ -20,7 +23,11 @@ async function storageWriter(adapter: Adapter, directory: string): Promise<Write
   const log = await storage.log('main')
   let next = 1
   let sinceCompaction = 0
-  return {
+  const writer: Writer = {
+    async wearIn() {
+      const run = runOf(1024)
+      for (let bytes = 0; bytes < 2 * (segmentBytes + keptBytes); bytes += run.bytes.length) await writer.write(run)
+    },
     write(run) {
       const tail = { at: next, run }
       next += run.count
@@ -35,6 +42,7 @@ async function storageWriter(adapter: Adapter, directory: string): Promise<Write
       await storage.close()
     },
   }
+  return writer
 }
 
 /** Files of 32 MiB one after the other; the one before the last is removed. */
@@ -134,12 +142,14 @@ const raw = {
   'classic-level, synced batch': rawLevel,
 } satisfies Record<string, (directory: string) => Writer | Promise<Writer>>
 
-export type Kind = keyof typeof raw | `storage-${Adapter}`
+/** `new log`: its files grow while it is measured, as in a server's first seconds. */
+export type Kind = keyof typeof raw | `storage-${Adapter}` | 'storage-wal, new log'
 
 export const rawKinds: readonly Kind[] = Object.keys(raw) as Kind[]
 export const adapterKinds: readonly Kind[] = (Object.keys(adapters) as Adapter[]).map((name): Kind => `storage-${name}`)
 
 export async function openWriter(kind: Kind, directory: string): Promise<Writer> {
   if (kind in raw) return raw[kind as keyof typeof raw](directory)
+  if (kind === 'storage-wal, new log') return { ...(await storageWriter('wal', directory)), wearIn: async () => {} }
   return storageWriter(kind.replace('storage-', '') as Adapter, directory)
 }
