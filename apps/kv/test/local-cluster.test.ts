@@ -53,8 +53,8 @@ async function kv(...args: string[]): Promise<{ code: number | null; output: str
 }
 
 /** Resolves with what it has printed by the time that it leads. */
-async function clusterUp(): Promise<Running> {
-  const running = start('cluster.js', '--base-port', String(basePort), '--data', data)
+async function clusterUp(...flags: string[]): Promise<Running> {
+  const running = start('cluster.js', '--base-port', String(basePort), '--data', data, ...flags)
   while (!/leads term/.test(running.output)) {
     const ended = await Promise.race([running.ended, once(running.child.stdout!, 'data').then(() => undefined)])
     if (ended !== undefined) throw new Error(`it ended with ${ended}: ${running.output}`)
@@ -79,6 +79,22 @@ test('the local cluster serves, survives a killed leader, leaves on Ctrl-C twice
 
   const second = await clusterUp()
   expect(await kv('get', 'greeting')).toEqual({ code: 0, output: 'hello!\n' })
+  second.child.kill('SIGTERM')
+  expect(await second.ended).toBe(0)
+}, 90_000)
+
+test('the local cluster runs on LevelDB and gRPC if told, and what those wrote is not begun anew', async () => {
+  const first = await clusterUp('--storage', 'level', '--transport', 'grpc')
+  expect(await kv('put', 'greeting', 'hello')).toMatchObject({ code: 0 })
+  first.child.kill('SIGINT')
+  expect(await first.ended).toBe(0)
+
+  const other = start('cluster.js', '--base-port', String(basePort), '--data', data)
+  expect(await other.ended).toBe(1)
+  expect(other.output).toContain('--storage level')
+
+  const second = await clusterUp('--storage', 'level', '--transport', 'grpc')
+  expect(await kv('get', 'greeting')).toEqual({ code: 0, output: 'hello\n' })
   second.child.kill('SIGTERM')
   expect(await second.ended).toBe(0)
 }, 90_000)
