@@ -8,8 +8,8 @@ const aliveMs = 2000
 const silentTicks = 3
 /** How long a connection may outlive the farewell of the other side. */
 const farewellMs = 1000
-/** Of memory that is kept from one write to the next, at most. */
-const spareBytes = 128 * 1024
+/** Of memory that is kept from one write to the next, at most: what a batch of small frames takes. */
+const spareBytes = 256 * 1024
 const nothing = Buffer.alloc(0)
 
 /** A socket whose both ends have admitted each other, as a pipe. */
