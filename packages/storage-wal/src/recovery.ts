@@ -165,7 +165,7 @@ export async function recover(
   }
   if (next !== extent.next) throw damaged(`flushes from ${next} on are gone`)
   for (const group of groups.values()) group.dropBelow()
-  const end = { segments, spares: [...extent.spares], frame: extent.next, file: undefined, filled: 0 }
+  const end = { segments, frame: extent.next, file: undefined, filled: 0 }
   return { groups, end }
 }
 
@@ -227,8 +227,13 @@ class Replay implements Visitor {
   }
 }
 
-/** The newest file, ready to go on. The last frame is written once more: whether its flush succeeded died with the one who waited for it. */
+/**
+ * The newest file, ready to go on, and none that nobody needs. The last frame is written once more: whether its flush succeeded died with the one who
+ * waited for it.
+ */
 export async function takeOver(disk: Disk, folder: string, extent: Extent, end: WalEnd): Promise<WalEnd> {
+  await disk.createDirectory(folder)
+  for (const name of extent.spares) await disk.remove(join(folder, name))
   const newest = extent.needed.at(-1)
   if (!newest) return end
   const file = await disk.open(join(folder, newest.file.name), 'through')

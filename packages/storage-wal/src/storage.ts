@@ -213,7 +213,6 @@ class WalStorage implements Storage {
       throw damaged('its mark is gone, so that nothing tells whether flushes were lost')
     if (!found) await Mark.create(disk, path)
     const { groups, end } = await recover(disk, folder, extent, damaged)
-    await disk.createDirectory(folder)
     const ready = await takeOver(disk, folder, extent, end)
     const mark = await Mark.open(disk, path, found ?? { frame: 0, turn: 0 })
     const wal = new Wal(disk, folder, this.#segmentBytes, ready, this.#closed.signal)

@@ -23,8 +23,6 @@ export interface Room {
 /** The end of the log as recovery found it. */
 export interface WalEnd {
   readonly segments: Segments
-  /** Files of the folder that hold nothing. */
-  readonly spares: string[]
   /** The number of the next frame. */
   readonly frame: number
   /** The newest segment, ready to go on; undefined in a log that was never written. */
@@ -41,7 +39,8 @@ export class Wal {
   readonly #disk: Disk
   readonly #directory: string
   readonly #segmentBytes: number
-  readonly #spares: string[]
+  /** Files that nobody needs. They do not outlive the process: a crash may leave two names of one file. */
+  readonly #spares: string[] = []
   readonly #closing: AbortSignal
   #file: DiskFile | undefined
   /** As far as the newest file need not grow. */
@@ -56,7 +55,6 @@ export class Wal {
     this.#segmentBytes = segmentBytes
     this.segments = end.segments
     this.frame = end.frame
-    this.#spares = end.spares
     this.#file = end.file
     this.#filled = end.filled
     this.#closing = closing
@@ -163,9 +161,8 @@ export class Wal {
   async #prepare(number: number): Promise<DiskFile> {
     const name = segmentName(number)
     const path = join(this.#directory, name)
-    const own = this.#spares.indexOf(name)
-    const [spare] = own >= 0 ? this.#spares.splice(own, 1) : this.#spares.splice(0, 1)
-    if (spare !== undefined && spare !== name) await this.#disk.rename(join(this.#directory, spare), path)
+    const spare = this.#spares.shift()
+    if (spare !== undefined) await this.#disk.rename(join(this.#directory, spare), path)
     const file = await this.#disk.open(path, 'through')
     await this.#disk.syncDirectory(this.#directory)
     return file

@@ -3,10 +3,11 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspectWal, walStorage } from '@raftkit/storage-wal'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
 import { bundle, type Program } from './program.ts'
 import { append } from './records.ts'
 
+vi.setConfig({ testTimeout: 60_000 })
 let program: Program
 let directory: string
 beforeAll(async () => {

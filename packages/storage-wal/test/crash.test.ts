@@ -1,12 +1,13 @@
 import type { LogStore, Storage } from '@raftkit/contract'
 import { walStorage } from '@raftkit/storage-wal'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { History, live, random } from './history.ts'
 import { append, contents } from './records.ts'
 import { diced, everything, nothing, VirtualDisk } from './virtual-disk.ts'
 
 // Every operation on the disk may be the last one: the process ends there, or the power fails. Whatever is left is opened, checked, and goes on.
 
+vi.setConfig({ testTimeout: 120_000 })
 const directory = '/n1'
 const segmentBytes = 65_536
 
@@ -63,7 +64,6 @@ describe('a crash after every operation on the disk', () => {
           await checked(disk.clone().cut(diced(below)), then, `power cut ${dice}, after ${at}`)
       }
     },
-    120_000,
   )
 
   it('and another one in the life that follows', async () => {
@@ -90,7 +90,7 @@ describe('a crash after every operation on the disk', () => {
         }
       }
     }
-  }, 120_000)
+  })
 })
 
 describe('a restart', () => {

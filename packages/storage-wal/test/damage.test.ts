@@ -1,11 +1,12 @@
 import type { LogStore } from '@raftkit/contract'
 import { inspectWal, walStorage } from '@raftkit/storage-wal'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { append, contents } from './records.ts'
 import { VirtualDisk } from './virtual-disk.ts'
 
 // What was durable and is missing, altered or old is found, wherever it stands.
 
+vi.setConfig({ testTimeout: 120_000 })
 const directory = '/n1'
 const segmentBytes = 65_536
 const groups = ['a', 'b']
@@ -77,7 +78,7 @@ describe('damage', () => {
     expect(verdicts.get('DAMAGED,DAMAGED')).toBeGreaterThan(500)
     expect(verdicts.get('DAMAGED,whole')).toBeGreaterThan(50)
     expect(verdicts.get('whole,DAMAGED')).toBeGreaterThan(100)
-  }, 60_000)
+  })
 
   it('is a log that was cut, wherever', async () => {
     const disk = new VirtualDisk()
@@ -91,7 +92,7 @@ describe('damage', () => {
       if (size >= end) expect(found, `cut to ${size}`).toEqual(whole)
       else expect([...found.values()], `cut to ${size} of ${end}`).toEqual(['DAMAGED', 'DAMAGED'])
     }
-  }, 60_000)
+  })
 
   it('takes at most the last flush, as the work of a crash, from a log whose mark is behind', async () => {
     const disk = new VirtualDisk()
@@ -113,7 +114,7 @@ describe('damage', () => {
     }
     // As long as the last flush: a head, an item of one piece, a record.
     expect(shorter).toBe(40 + 27 + 20 + 30)
-  }, 60_000)
+  })
 
   it('is a file of the log, or the mark, that is gone, and one of another member', async () => {
     const disk = new VirtualDisk()

@@ -1,9 +1,10 @@
 import { inspectWal, type WalFlush, walStorage } from '@raftkit/storage-wal'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { History, live, random } from './history.ts'
 import { append, contents } from './records.ts'
 import { diced, VirtualDisk } from './virtual-disk.ts'
 
+vi.setConfig({ testTimeout: 120_000 })
 const directory = '/n1'
 const segmentBytes = 65_536
 
@@ -112,7 +113,7 @@ describe('space', () => {
     })
     expect(moved).toBeGreaterThan(0)
     expect(moments.length).toBeGreaterThan(50)
-  }, 60_000)
+  })
 
   it('is not pinned by records that were cut while their flush ran', async () => {
     const disk = new VirtualDisk()

@@ -2,10 +2,11 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspectWal, type WalFlush, walStorage } from '@raftkit/storage-wal'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { append, contents } from './records.ts'
 import { VirtualDisk } from './virtual-disk.ts'
 
+vi.setConfig({ testTimeout: 120_000 })
 const directory = '/n1'
 
 async function flushesOf(disk: VirtualDisk): Promise<WalFlush[]> {
@@ -34,7 +35,7 @@ describe('a flush', () => {
     }
     await again.close()
     await rm(folder, { recursive: true })
-  }, 20_000)
+  })
 
   it('takes what came while the one before ran, and small runs that follow each other as one piece', async () => {
     const disk = new VirtualDisk()

@@ -1,8 +1,9 @@
 import { walStorage } from '@raftkit/storage-wal'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, it, vi } from 'vitest'
 import { append, contents } from './records.ts'
 import { VirtualDisk } from './virtual-disk.ts'
 
+vi.setConfig({ testTimeout: 120_000 })
 const directory = '/n1'
 const segmentBytes = 65_536
 

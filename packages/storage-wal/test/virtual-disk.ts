@@ -1,7 +1,7 @@
 import type { Disk, DiskFile, FolderLock } from '@raftkit/files'
 
-// A disk in memory that forgets. It promises what `Disk` says, and no more: what was not synced is there after a power cut, or not, or in part,
-// sector by sector, each operation for itself.
+// A disk in memory that forgets. It promises what `Disk` says, and less: what was not synced is there after a power cut, or not, or in part,
+// sector by sector, each operation for itself; a file that was renamed may have both names, or none.
 
 interface Edit {
   readonly at: number
