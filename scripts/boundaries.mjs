@@ -29,7 +29,7 @@ const house = {
     ...['linearizability', 'multi', 'raftkit', 'membership', 'bft', 'core'],
     ...['storage-wal', 'files', 'bytes', 'contract'],
   ],
-  modelcheck: ['raftkit', 'membership', 'bft', 'core', 'files', 'bytes', 'contract'],
+  modelcheck: ['raftkit', 'membership', 'bft', 'core', 'files', 'storage-wal', 'bytes', 'contract'],
   linearizability: [],
 }
 

@@ -1,6 +1,7 @@
 import { type Exploration, type ExploreOptions, explore } from '../explore/explore.ts'
 import { Violation } from '../explore/model.ts'
 import { exploreBlobs } from '../storage/blobs.ts'
+import { exploreLog } from '../storage/log.ts'
 import type { Scope } from '../system/scope.ts'
 import { System } from '../system/system.ts'
 import { elections } from './elections.ts'
@@ -42,7 +43,14 @@ const files: Subject = {
   explore: (options) => exploreBlobs(6, options),
 }
 
-export const subjects: readonly Subject[] = [...scopes.map(raftSubject), files]
+const log: Subject = {
+  name: 'wal-files',
+  about: 'the log of packages/storage-wal: a power cut after every file operation of every sequence of calls',
+  bounds: { calls: 3, groups: 2 },
+  explore: (options) => exploreLog(3, options),
+}
+
+export const subjects: readonly Subject[] = [...scopes.map(raftSubject), files, log]
 
 function raftSubject(scope: Scope): Subject {
   const { name, about, states } = scope

@@ -39,6 +39,7 @@ export class Disk implements Seam {
 
   mount(image: Image): void {
     this.image = image
+    if (image === blank) this.#nextRandom = 1
     this.#nextId = Math.max(0, ...image.files.keys()) + 1
   }
 
@@ -104,7 +105,8 @@ export class Disk implements Seam {
     this.changed()
   }
 
-  async lock(): Promise<{ release(): Promise<void> }> {
+  async lock(directory: string): Promise<{ release(): Promise<void> }> {
+    await this.createDirectory(directory)
     return { release: async () => {} }
   }
 
