@@ -125,7 +125,7 @@ export function members(parts: MembersParts): Members {
       {
         effect: true,
         bytes: 0,
-        event: (id) => ({ type: 'change', id, request, time: Math.floor(environment.wall()) }),
+        event: (id, time) => ({ type: 'change', id, request, time }),
         opened(ending) {
           unobserve = hub.observe((event) => {
             if (event.group !== replica.group) return

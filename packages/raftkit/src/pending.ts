@@ -27,11 +27,12 @@ export interface CallKind<T> {
   readonly effect: boolean
   /** Counted against `limits.waitingBytes`. */
   readonly bytes: number
-  event(id: number): ProtocolEvent
+  /** What is stepped for it. `time`: milliseconds since the epoch, an integer, for those that stamp an entry. */
+  event(id: number, time: number): ProtocolEvent
   /** The call waits from now on; it may end without the protocol's word. */
   opened?(ending: Ending<T>): void
   /** The protocol agreed. `Ending` may come later, when the machine has got there. */
-  accept(settled: Accepted, ending: Ending<T>): void
+  accept(settled: Accepted, ending: Ending<T>, now: number): void
   /** It has ended, well or with `error`. */
   ended?(error?: unknown): void
 }
@@ -103,20 +104,25 @@ export class Pending {
   /** The events of calls that came in since, in order. From now on they count as placed. */
   place(): ProtocolEvent[] {
     const events: ProtocolEvent[] = []
+    if (this.#unplaced.length === 0) return events
+    const time = Math.floor(this.#environment.wall())
     for (const call of this.#unplaced) {
       if (call.over) continue // aborted meanwhile: it certainly did not happen
-      call.placed = true
-      events.push(call.event)
+      events.push(call.place(time))
     }
     this.#unplaced = []
     return events
   }
 
-  settle(settled: Settled): void {
-    const call = this.#open.get(settled.id)
-    if (!call) return // given up by its caller
-    if (settled.type === 'refused' || settled.type === 'unknown') call.fail(notSettled(settled))
-    else call.accept(settled)
+  settle(all: readonly Settled[]): void {
+    if (all.length === 0) return
+    const now = this.#environment.now()
+    for (const settled of all) {
+      const call = this.#open.get(settled.id)
+      if (!call) continue // given up by its caller
+      if (settled.type === 'refused' || settled.type === 'unknown') call.fail(notSettled(settled))
+      else call.accept(settled, now)
+    }
   }
 
   /** Ends every call, now and from now on. */
@@ -151,7 +157,6 @@ export class Pending {
 /** One of them. */
 class Call<T> implements Ending<T> {
   readonly id: number
-  readonly event: ProtocolEvent
   readonly began: number
   readonly deadline: number
   index: Index = 0
@@ -173,7 +178,6 @@ class Call<T> implements Ending<T> {
     ended: (call: Call<never>) => void,
   ) {
     this.id = id
-    this.event = kind.event(id)
     this.began = now
     this.deadline = now + timeout
     this.#kind = kind
@@ -190,8 +194,13 @@ class Call<T> implements Ending<T> {
     return this.placed && this.#kind.effect ? 'unknown' : 'refused'
   }
 
-  accept(settled: Accepted): void {
-    this.#kind.accept(settled, this)
+  place(time: number): ProtocolEvent {
+    this.placed = true
+    return this.#kind.event(this.id, time)
+  }
+
+  accept(settled: Accepted, now: number): void {
+    this.#kind.accept(settled, this, now)
   }
 
   done(value: T): void {

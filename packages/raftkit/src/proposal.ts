@@ -1,10 +1,9 @@
-import type { Environment, ProtocolEvent } from '@raftkit/contract'
+import type { ProtocolEvent } from '@raftkit/contract'
 import type { Applied, Applier } from './applier.ts'
 import type { Accepted, CallKind, Ending } from './pending.ts'
 
 /** What proposals share that are made through one replica. */
 export interface Proposing {
-  readonly environment: Environment
   readonly applier: Applier
   readonly seeds: () => number
   /** Told how long one took to be committed, in milliseconds, and how each ended. */
@@ -26,15 +25,14 @@ export class Proposal implements CallKind<Applied> {
     return this.#data.length
   }
 
-  event(id: number): ProtocolEvent {
-    const { environment, seeds } = this.#by
-    return { type: 'propose', id, data: this.#data, time: Math.floor(environment.wall()), seed: seeds() }
+  event(id: number, time: number): ProtocolEvent {
+    return { type: 'propose', id, data: this.#data, time, seed: this.#by.seeds() }
   }
 
-  accept(settled: Accepted, ending: Ending<Applied>): void {
+  accept(settled: Accepted, ending: Ending<Applied>, now: number): void {
     if (settled.type !== 'committed') return
-    const { environment, applier, meter } = this.#by
-    meter.committed(environment.now() - ending.began)
+    const { applier, meter } = this.#by
+    meter.committed(now - ending.began)
     applier.expect(settled.index, ending)
   }
 

@@ -75,7 +75,6 @@ export class Replica implements Proposing {
   readonly pending: Pending
   readonly applier: Applier
   readonly snapshots: Snapshots
-  readonly environment: Environment
   readonly seeds: () => number
   meter: Proposing['meter'] = { committed() {}, ended() {} }
   readonly #parts: ReplicaParts
@@ -104,7 +103,6 @@ export class Replica implements Proposing {
     const { group, protocol, log, machine, environment, applied, policy } = parts
     this.group = group
     this.pending = pending
-    this.environment = environment
     this.seeds = randomSeeds(environment)
     this.#parts = parts
     this.#protocol = protocol
@@ -248,7 +246,7 @@ export class Replica implements Proposing {
       this.#identity = this.#protocol.status()
       this.#host.changed()
     }
-    for (const settled of effects.settled) this.pending.settle(settled)
+    this.pending.settle(effects.settled)
     if (effects.apply) this.applier.apply(effects.apply.from, effects.apply.to, effects.apply.records)
     for (const ask of effects.asks) if (!this.#error) this.#ask(ask)
   }
