@@ -1,7 +1,6 @@
 import { spawn } from 'node:child_process'
 import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
-import { isInstalled } from '../harness/machine.ts'
 import type { Sample } from '../harness/part.ts'
 import type { System, Work } from './systems/system.ts'
 import { shape } from './systems/system.ts'
@@ -10,8 +9,6 @@ import { defaultKeys, keyOf, randomKeys, randomValue, valueBytes } from './wire/
 import type { WirePlan } from './wire/wire.ts'
 
 // The same load by h2load (nghttp2), which others know: it shows that our generator is not what bounds either of the servers.
-
-export const canControl = (): boolean => isInstalled('h2load')
 
 /** Puts by h2load. It can send one body for a process: to etcd one key, to kv as many as there are paths. */
 export async function control(

@@ -1,6 +1,6 @@
 import { writer } from '../calibrate/flush.ts'
 import { echo, handOver } from '../calibrate/hand-over.ts'
-import { etcdVersion } from '../etcd/install.ts'
+import { etcdVersion, provide } from '../etcd/install.ts'
 import type { Part } from '../harness/part.ts'
 import { findings } from './findings.ts'
 import { flags, planOf } from './plan.ts'
@@ -19,6 +19,8 @@ export const cluster: Part = {
     const plan = planOf(bench)
     const version = plan.systems.includes('etcd') ? etcdVersion(bench.say) : undefined
     const rounds = new Rounds(plan, bench)
+    const without = plan.control ? provide('h2load', 'nghttp2-client', bench.say) : undefined
+    if (without !== undefined) rounds.notes.push(`h2load did not control our generator: ${without}`)
     for (let round = 1; round <= plan.pairs; round++) await rounds.closed(round)
     for (let round = 1; round <= plan.openRounds; round++) await rounds.open(round)
     if (plan.flushCounts.length > 0) await rounds.flushes()

@@ -1,5 +1,4 @@
 import type { Bench, Flag } from '../harness/part.ts'
-import { canControl } from './control.ts'
 import { adapterFlags, adaptersOf } from './systems/adapters.ts'
 
 /** What is asked of the part, read from its flags. Everything else follows from it. */
@@ -83,7 +82,7 @@ export function planOf(bench: Bench): Plan {
     openRounds: quick ? 0 : (numbers('open', '3')[0] ?? 0),
     flushCounts:
       quick || flags['no-strace'] === true ? [] : [1, 64, 256, 1000].filter((count) => counts.includes(count)),
-    control: !quick && peer !== undefined && counts.includes(256) && canControl(),
+    control: !quick && peer !== undefined && counts.includes(256),
     ...(profile !== undefined && { profile }),
   }
 }

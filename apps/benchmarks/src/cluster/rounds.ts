@@ -2,6 +2,7 @@ import { rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { Etcd } from '../etcd/etcd.ts'
 import { canWatchFlushes, watchFlushes } from '../harness/flushes.ts'
+import { isInstalled } from '../harness/machine.ts'
 import type { Series } from '../harness/pairs.ts'
 import { label } from '../harness/pairs.ts'
 import type { Bench, Sample, Subject } from '../harness/part.ts'
@@ -208,7 +209,7 @@ export class Rounds {
 
   async #control(round: number, name: SystemName, system: System): Promise<void> {
     const outstanding = 256
-    if (!this.#plan.control || !system.port) return
+    if (!this.#plan.control || !system.port || !isInstalled('h2load')) return
     const key = { loop: 'control', system: name, outstanding }
     try {
       const work = this.#work({ outstanding })
