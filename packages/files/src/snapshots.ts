@@ -44,6 +44,7 @@ class Store implements FileSnapshots {
   /** Names change in the folder one call at a time, so that a retain judges what it was called upon. */
   #turn: Promise<unknown> = Promise.resolve()
   #closing: Promise<void> | undefined
+  #namesSynced = false
 
   constructor(directory: string, disk: Disk) {
     this.#directory = directory
@@ -58,6 +59,7 @@ class Store implements FileSnapshots {
         throw new RaftkitError('MISSING', `there is no complete snapshot ${name}`)
       })
       try {
+        await this.#syncNames()
         // Pinned by the descriptor: retain removes the name, the content stays until it is closed.
         const reader: FileReader = await openReader(file, name, nameSeed(name), () => this.#readers.delete(reader))
         this.#check()
@@ -79,7 +81,10 @@ class Store implements FileSnapshots {
     this.#writing.set(name, entry)
     try {
       entry.writer = await this.#inTurn(`create snapshot ${name}`, async () => {
-        if (await this.#exists(to)) throw new RaftkitError('REFUSED', `snapshot ${name} is complete already; open it`)
+        if (await this.#exists(to)) {
+          await this.#syncNames()
+          throw new RaftkitError('REFUSED', `snapshot ${name} is complete already; open it`)
+        }
         await this.#disk.createDirectory(this.#directory)
         const file = await this.#disk.open(from, 'write')
         try {
@@ -137,6 +142,13 @@ class Store implements FileSnapshots {
   #path(name: string, suffix: string): string {
     this.#check()
     return join(this.#directory, toFileName(name) + suffix)
+  }
+
+  /** A process that was killed in a commit may have left a name that a power cut would take: whoever is told of it may rely on it. */
+  async #syncNames(): Promise<void> {
+    if (this.#namesSynced) return
+    await this.#disk.syncDirectory(this.#directory)
+    this.#namesSynced = true
   }
 
   async #exists(path: string): Promise<boolean> {

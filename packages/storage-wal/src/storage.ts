@@ -211,7 +211,9 @@ class WalStorage implements Storage {
     const extent = await findExtent(disk, folder, files, found?.frame ?? 0, damaged)
     if (!found && extent.needed.length > 0)
       throw damaged('its mark is gone, so that nothing tells whether flushes were lost')
-    if (!found) await Mark.create(disk, path)
+    // A process that was killed may have left its name unsynced.
+    if (found) await disk.syncDirectory(this.#directory)
+    else await Mark.create(disk, path)
     const { groups, end } = await recover(disk, folder, extent, damaged)
     const ready = await takeOver(disk, folder, extent, end)
     const mark = await Mark.open(disk, path, found ?? { frame: 0, turn: 0 })

@@ -310,7 +310,7 @@ export const brokenSnapshots: readonly Broken[] = [
     'a complete snapshot that is written over',
     'a name has one writer, and a complete snapshot none',
     'snapshots.ts',
-    ['if (await this.#exists(to)) throw', 'if (false) throw'],
+    ['if (await this.#exists(to)) {', 'if (false) {'],
   ),
   broken(
     'a reader that gives more than it was asked for',
