@@ -233,9 +233,15 @@ class Replay implements Visitor {
  */
 export async function takeOver(disk: Disk, folder: string, extent: Extent, end: WalEnd): Promise<WalEnd> {
   await disk.createDirectory(folder)
-  for (const name of extent.spares) await disk.remove(join(folder, name))
   const newest = extent.needed.at(-1)
-  if (!newest) return end
+  const removeSpares = async (): Promise<void> => {
+    for (const name of extent.spares) await disk.remove(join(folder, name))
+    await disk.syncDirectory(folder)
+  }
+  if (!newest) {
+    await removeSpares()
+    return end
+  }
   const file = await disk.open(join(folder, newest.file.name), 'through')
   try {
     const part = Buffer.allocUnsafeSlow(Math.min(4_194_304, newest.end - extent.lastFrame))
@@ -244,7 +250,8 @@ export async function takeOver(disk: Disk, folder: string, extent: Extent, end: 
       await file.read(bytes, at)
       await file.write([bytes], at)
     }
-    await disk.syncDirectory(folder)
+    // Not before: that they are not needed, the last frame may have been the first to say.
+    await removeSpares()
     end.segments.newest!.adopt(file)
     return { ...end, file, filled: newest.file.bytes }
   } catch (error) {

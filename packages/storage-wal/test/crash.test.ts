@@ -68,7 +68,8 @@ describe('a crash after every operation on the disk', () => {
 
   it('and another one in the life that follows', async () => {
     const below = random(99)
-    // 13: two names of one file after a rename that a power cut broke off; 103: a mark whose name a killed process had not synced.
+    // 11: a segment removed before the frame was durable that lets it go; 13: two names of one file after half a rename; 103: a mark whose
+    // name a killed process had not synced.
     for (const seed of [10, 11, 13, 103]) {
       const first = await lived(
         new VirtualDisk(),
