@@ -24,7 +24,7 @@ import type { GroupId, Index } from '@raftkit/contract'
  * cut what was there from `at` on) or `moved` from a segment that is to go (they cut nothing, and take the place of the same ones).
  * `oldest` is the first segment that anybody needs.
  */
-export const format = 1
+const format = 1
 export const headerBytes = 64
 export const frameHeadBytes = 40
 export const pieceBytes = 20
