@@ -166,7 +166,8 @@ export class WalLog implements LogStore {
       group.dropBelow()
     }
     if (state !== undefined) {
-      group.state = state
+      // Kept for long, and often a small view of a large buffer.
+      group.state = new Uint8Array(state)
       group.stateDirty = true
     }
   }

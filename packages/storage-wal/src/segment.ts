@@ -30,7 +30,14 @@ export class Segment {
 
   /** Opened when it is first needed. */
   file(): Promise<DiskFile> {
-    this.#file ??= this.#disk.open(this.path, 'read')
+    if (!this.#file) {
+      const opening = this.#disk.open(this.path, 'read')
+      this.#file = opening
+      // Too many open files, perhaps: the next read tries again.
+      opening.catch(() => {
+        if (this.#file === opening) this.#file = undefined
+      })
+    }
     return this.#file
   }
 

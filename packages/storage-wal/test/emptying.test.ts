@@ -26,6 +26,9 @@ describe('space', () => {
     expect(most).toBeLessThan(8 * segmentBytes)
     const again = walStorage(directory, { disk, segmentBytes })
     const reopened = await again.log('main')
+    // Spare files do not outlive their process.
+    const needed = (await inspectWal(directory, { disk })).segments.map(({ role }) => role)
+    expect(new Set(needed)).toEqual(new Set(['needed']))
     expect(reopened.found).toMatchObject({ first: 396, last: 400 })
     expect(await contents(reopened, 396, 400)).toEqual([396, 397, 398, 399, 400].map((i) => `${i}.${i}`))
     await again.close()
