@@ -1,4 +1,4 @@
-import type { Server, Socket } from 'node:net'
+import type { Server, Socket as TcpSocket } from 'node:net'
 import { RaftkitError } from '@raftkit/contract'
 import { type Address, formatAddress } from './address.ts'
 import { handshakeMs } from './attempt.ts'
@@ -9,15 +9,22 @@ const maxStrangers = 64
 /** How long a connection may outlive its use. */
 const farewellMs = 1000
 
+/** What a door needs of a socket. Name the platform's own type where you open one, `Door<Socket>`: this package's types ask for none. */
+export interface Cuttable {
+  readonly destroyed: boolean
+  destroy(): unknown
+  once(event: 'close', run: () => void): unknown
+}
+
 /** A TCP connection that someone made to us: a stranger, cut after the time of a handshake, until it is `admitted`. */
-export class Guest {
+export class Guest<Socket extends Cuttable = Cuttable> {
   readonly socket: Socket
   /** Address and port of the other side, as gRPC names them too: an IPv6 address without brackets. */
   readonly remote: string
-  readonly #strangers: Set<Guest>
+  readonly #strangers: Set<Guest<Socket>>
   #timer: NodeJS.Timeout
 
-  constructor(socket: Socket, remote: string, strangers: Set<Guest>) {
+  constructor(socket: Socket, remote: string, strangers: Set<Guest<Socket>>) {
     this.socket = socket
     this.remote = remote
     this.#strangers = strangers
@@ -43,16 +50,16 @@ export class Guest {
 }
 
 /** A TCP port: strangers are counted and timed from their first byte on, and closing is sure to end. */
-export class Door implements Listener {
-  readonly #enter: (guest: Guest) => void
+export class Door<Socket extends Cuttable = Cuttable> implements Listener {
+  readonly #enter: (guest: Guest<Socket>) => void
   readonly #maxConnections: number
   readonly #server: Server
-  readonly #guests = new Set<Guest>()
-  readonly #strangers = new Set<Guest>()
+  readonly #guests = new Set<Guest<Socket>>()
+  readonly #strangers = new Set<Guest<Socket>>()
   #stopped = false
   #abandon: (() => void) | undefined
 
-  constructor(maxConnections: number, enter: (guest: Guest) => void) {
+  constructor(maxConnections: number, enter: (guest: Guest<Socket>) => void) {
     this.#maxConnections = maxConnections
     this.#enter = enter
     // Not imported, since that which dials runs in browsers as well.
@@ -89,7 +96,7 @@ export class Door implements Listener {
     for (const { socket } of this.#guests) socket.destroy()
   }
 
-  #receive(socket: Socket): void {
+  #receive(socket: TcpSocket): void {
     socket.on('error', () => {})
     if (this.#guests.size >= this.#maxConnections || socket.remoteAddress === undefined) {
       socket.destroy()
@@ -101,7 +108,7 @@ export class Door implements Listener {
       oldest.socket.destroy()
     }
     const remote = `${socket.remoteAddress}:${socket.remotePort}`
-    const guest = new Guest(socket, remote, this.#strangers)
+    const guest = new Guest(socket as Cuttable as Socket, remote, this.#strangers)
     this.#guests.add(guest)
     socket.once('close', () => this.#guests.delete(guest))
     this.#enter(guest)

@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { Server, ServerCredentials, type ServerDuplexStream } from '@grpc/grpc-js'
 import type { Lane } from '@raftkit/contract'
 import {
@@ -20,10 +21,10 @@ type Call = ServerDuplexStream<Buffer, Buffer>
 export class GrpcListener implements Listener {
   readonly #reception: Reception
   readonly #limits: Limits
-  readonly #door: Door
+  readonly #door: Door<Socket>
   readonly #grpc: Server
   /** Those that have not made their call yet, by remote address and port. */
-  readonly #guests = new Map<string, Guest>()
+  readonly #guests = new Map<string, Guest<Socket>>()
 
   constructor(reception: Reception, limits: Limits) {
     this.#reception = reception
@@ -35,7 +36,7 @@ export class GrpcListener implements Listener {
     })
     // TLS: the credentials come from an option here.
     const injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure())
-    this.#door = new Door(limits.maxConnections, (guest) => {
+    this.#door = new Door<Socket>(limits.maxConnections, (guest) => {
       this.#guests.set(guest.remote, guest)
       guest.socket.once('close', () => {
         if (this.#guests.get(guest.remote) === guest) this.#guests.delete(guest.remote)

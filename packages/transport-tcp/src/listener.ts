@@ -1,3 +1,4 @@
+import type { Socket } from 'node:net'
 import { Connection, Door, type Guest, type Limits, type Listener, type Reception, Refusal } from '@raftkit/links'
 import { Conversation } from './conversation.ts'
 import { encodeHello, encodeRefusal, GreetingReader } from './greeting.ts'
@@ -5,11 +6,11 @@ import { accepted } from './sockets.ts'
 
 /** Hears those who dial us. */
 export function tcpListener(reception: Reception, limits: Limits): Listener {
-  return new Door(limits.maxConnections, (guest) => receive(guest, reception, limits.maxFrameBytes))
+  return new Door<Socket>(limits.maxConnections, (guest) => receive(guest, reception, limits.maxFrameBytes))
 }
 
 /** Hear their hello, admit, say ours, hear that they have admitted us. */
-function receive(guest: Guest, reception: Reception, maxFrameBytes: number): void {
+function receive(guest: Guest<Socket>, reception: Reception, maxFrameBytes: number): void {
   const socket = accepted(guest.socket)
   const reader = new GreetingReader()
   let connection: Connection | undefined

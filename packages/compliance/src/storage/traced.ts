@@ -1,7 +1,7 @@
-import { execFileSync } from 'node:child_process'
 import { readFile, rm } from 'node:fs/promises'
 import { type Failing, strace } from './calls.ts'
 import { Child, type Script } from './child.ts'
+import { straceMissing } from './strace.ts'
 import type { StorageSubject } from './subject.ts'
 
 export interface Traced {
@@ -32,18 +32,4 @@ export function untraceable({ durable, program, untraced }: StorageSubject): str
   if (durable === false) return 'nothing outlives the process'
   if (program === undefined) return 'the subject has no `program`'
   return untraced ?? straceMissing()
-}
-
-let missing: string | undefined
-
-/** Why system calls cannot be recorded on this machine; undefined when they can. */
-export function straceMissing(): string | undefined {
-  if (missing === undefined)
-    try {
-      execFileSync('strace', ['-o', '/dev/null', 'true'], { stdio: 'ignore' })
-      missing = ''
-    } catch {
-      missing = 'strace is not on the PATH, or may not trace'
-    }
-  return missing || undefined
 }
