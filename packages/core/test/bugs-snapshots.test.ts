@@ -245,6 +245,7 @@ describe('installing', () => {
     parcel.chunk('b', 0, 7)
     stage.heard('fetchSnapshot')
     parcel.chunk('b', 9, 12)
+    expect(stage.heard('fetchSnapshot'), 'it is not what was asked for').toEqual([])
     parcel.chunk('b', 0, 7)
     stage.pass(600)
     const again = stage.heard('fetchSnapshot')
