@@ -41,7 +41,7 @@ export const clients = [
     'Q10',
     'a command that was forwarded to the leader of one term is placed by that of another, after it was refused',
     'B51 (its kind)',
-    ['proposals', 'if (isLeader(raft) && raft.state.term === message.term) {', 'if (isLeader(raft)) {'],
+    ['proposals', 'if (term <= raft.forwards.forgotten || term > raft.state.term) return\n', '\n'],
   ),
   plant(
     'forwarded-twice',

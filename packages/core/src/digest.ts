@@ -2,6 +2,7 @@ import { hash128, readRecord, recordEnd, recordKind, Writer } from '@raftkit/byt
 import type { Config, NodeId, Sender } from '@raftkit/contract'
 import type { SnapshotRecord } from './durable.ts'
 import type { Progress } from './progress.ts'
+import type { ForwardMemories } from './proposals.ts'
 import type { Raft } from './raft.ts'
 import type { Leader } from './role.ts'
 
@@ -81,6 +82,7 @@ export function digest(raft: Raft, rename: (id: NodeId) => NodeId): Uint8Array {
     writer.u64(number).u64(id)
     age(since, 2)
   }
+  forwardsInto(writer, raft.forwards, rename)
   writer.u32(raft.readsToForward.length).u32(raft.forwardedReads.size)
   for (const id of raft.readsToForward) writer.u64(id)
   for (const [question, { ids, since }] of raft.forwardedReads) {
@@ -165,9 +167,12 @@ function leaderInto(writer: Writer, raft: Raft, leader: Leader, rename: (id: Nod
     for (const { round, at } of leader.rounds)
       writer.u64(round).u8(Math.min(2, Math.floor((now - at) / settings.retryInterval)))
   }
-  const forwards = inOrder(leader.forwards, ([key]) => renamedKey(key, rename))
-  for (const [key, memory] of forwards) {
-    writer.text(renamedKey(key, rename)).u64(memory.forgotten)
+}
+
+function forwardsInto(writer: Writer, { forgotten, of }: ForwardMemories, rename: (id: NodeId) => NodeId): void {
+  writer.u64(forgotten).u32(of.size)
+  for (const [key, memory] of inOrder(of, ([key]) => renamedKey(key, rename))) {
+    writer.text(renamedKey(key, rename)).u64(memory.forgotten).u32(memory.answers.size)
     for (const [id, placement] of memory.answers)
       if ('index' in placement) writer.u64(id).u64(placement.index).u64(placement.term)
       else writer.u64(id).text(placement.code)

@@ -3,6 +3,7 @@ import { isVoter, type Member, type NodeId, type Sender } from '@raftkit/contrac
 import { continueChange, effectiveConfig, followConfig, isDismissed, standing } from './configuration.ts'
 import { becomeFollower, isLeader, resetElectionTimer } from './election.ts'
 import type { Progress } from './progress.ts'
+import { ForwardMemories } from './proposals.ts'
 import type { Raft } from './raft.ts'
 import { failReads } from './reads.ts'
 import { advanceCommit } from './replication.ts'
@@ -14,6 +15,7 @@ export function startLeading(raft: Raft): void {
   const leader = new Leader(log.last + 1)
   raft.become(leader, 'elected')
   raft.setLeader(raft.self)
+  raft.forwards = new ForwardMemories(raft.state.term - 1)
   followConfig(raft, leader)
   log.append({ kind: recordKind.noop, term: raft.state.term, time: log.lastTime, seed: 0, payload: new Uint8Array() })
   advanceCommit(raft, leader)

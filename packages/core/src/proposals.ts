@@ -46,18 +46,18 @@ const rememberedForwards = 8192
 /** Not one by one: the first key of a map is found by passing over all that were deleted before it. */
 const forgottenAtOnce = 1024
 
-/** What a leader answered to one server's forwarded proposals: a repeated message is answered alike and places nothing. */
+/** What one server's forwarded proposals were answered: a repeated message is answered alike and places nothing. */
 export class ForwardMemory {
   readonly #answers: Map<number, Placement> = new Map()
   /** Up to here, answers are forgotten. Such a proposal is not answered again: its fate is unknown there. */
   #forgotten = 0
 
-  answer(proposal: Forwarded, place: () => Placement): Placement | undefined {
-    const known = this.#answers.get(proposal.id)
+  answer({ id }: Forwarded, answer: () => Placement): Placement | undefined {
+    const known = this.#answers.get(id)
     if (known !== undefined) return known
-    if (proposal.id <= this.#forgotten) return undefined
-    const placement = place()
-    this.#answers.set(proposal.id, placement)
+    if (id <= this.#forgotten) return undefined
+    const placement = answer()
+    this.#answers.set(id, placement)
     if (this.#answers.size >= rememberedForwards + forgottenAtOnce) this.#forget()
     return placement
   }
@@ -82,6 +82,31 @@ export class ForwardMemory {
     const copy = new ForwardMemory()
     for (const [id, placement] of this.#answers) copy.#answers.set(id, placement)
     copy.#forgotten = this.#forgotten
+    return copy
+  }
+}
+
+/** What a leader answered to all who forwarded to it. It outlasts the leadership: messages that are repeated do, too. */
+export class ForwardMemories {
+  /** Whoever forwarded in a term up to this one may have been answered, and that is not known any more. */
+  readonly forgotten: Term
+  /** By member. */
+  readonly of: Map<string, ForwardMemory> = new Map()
+
+  constructor(forgotten: Term) {
+    this.forgotten = forgotten
+  }
+
+  memory(from: Sender): ForwardMemory {
+    const key = memberKey(from)
+    const memory = this.of.get(key) ?? new ForwardMemory()
+    this.of.set(key, memory)
+    return memory
+  }
+
+  fork(): ForwardMemories {
+    const copy = new ForwardMemories(this.forgotten)
+    for (const [key, memory] of this.of) copy.of.set(key, memory.fork())
     return copy
   }
 }
@@ -175,26 +200,25 @@ export function forwardProposals(raft: Raft): void {
 }
 
 /**
- * Placed only by the leader of exactly the term the sender had in mind: who leads it no more never will again, so the refusal is
- * definite, however often the message is repeated.
+ * Placed only by the leader of exactly the term the sender had in mind: who leads it no more never will again. So what comes for the first
+ * time then is refused for good. What is repeated may stand in the log since the first time, and is answered as it was; where that is
+ * forgotten, as by a restart, not at all.
  */
 export function onForward(raft: Raft, from: Sender, message: Forward): void {
+  const { term } = message
+  if (term <= raft.forwards.forgotten || term > raft.state.term) return
+  // A leader remembers its own term alone: from here on, who leads leads in `term`.
+  const leader = isLeader(raft) ? raft.role : undefined
+  const memory = raft.forwards.memory(from)
   const placements: Placement[] = []
-  if (isLeader(raft) && raft.state.term === message.term) {
-    const leader = raft.role
-    const key = memberKey(from)
-    const memory = leader.forwards.get(key) ?? new ForwardMemory()
-    leader.forwards.set(key, memory)
-    for (const proposal of message.proposals) {
-      const answer = memory.answer(proposal, () => {
-        if (proposal.kind === 'command') return place(raft, leader, proposal)
-        return place(raft, leader, { ...proposal, request: decodeValue(proposal.data) })
-      })
-      if (answer !== undefined) placements.push(answer)
-    }
-  } else if (raft.state.term > message.term || !isLeader(raft)) {
-    for (const { id } of message.proposals)
-      placements.push({ id, code: 'NOT_LEADER', reason: `${raft.self.id} does not lead in term ${message.term}` })
+  for (const proposal of message.proposals) {
+    const answer = memory.answer(proposal, () => {
+      const { id, kind, data } = proposal
+      if (leader === undefined)
+        return { id, code: 'NOT_LEADER', reason: `${raft.self.id} does not lead in term ${term}` }
+      return place(raft, leader, kind === 'command' ? proposal : { ...proposal, request: decodeValue(data) })
+    })
+    if (answer !== undefined) placements.push(answer)
   }
   if (placements.length > 0) raft.send(from, { type: 'forwardResult', placements })
 }

@@ -33,7 +33,7 @@ import { afterProgress, leadOn, leaveOffice, mustLeave } from './leading.ts'
 import { joined, type Log } from './log.ts'
 import type { Founder, Message } from './messages.ts'
 import { memberKey } from './progress.ts'
-import { expireForwards, forwardProposals, Proposals, propose, settlePlaced } from './proposals.ts'
+import { expireForwards, ForwardMemories, forwardProposals, Proposals, propose, settlePlaced } from './proposals.ts'
 import type { Random } from './random.ts'
 import { expireReads, type ForwardedRead, forwardReads, read } from './reads.ts'
 import { receive } from './receiving.ts'
@@ -98,6 +98,8 @@ export class Raft implements Protocol<Message, unknown> {
   /** The list this server founded the cluster with, for founders that missed the last word. */
   foundedWith: readonly Founder[] | undefined
   proposals: Proposals = new Proposals()
+  /** Of the last term that this server led since it started. */
+  forwards: ForwardMemories
   readsToForward: number[] = []
   forwardedReads: Map<number, ForwardedRead> = new Map()
   /** A transfer that was asked for here, until it is heard who leads now. */
@@ -132,6 +134,7 @@ export class Raft implements Protocol<Message, unknown> {
     this.ballot = this.#ids
     this.commit = state.snapshot?.index ?? 0
     this.handed = this.commit
+    this.forwards = new ForwardMemories(state.term)
     this.applied = this.commit
     this.foundedWith = foundersInLog(this)
     this.role = new Follower(this.commit)
@@ -235,6 +238,7 @@ export class Raft implements Protocol<Message, unknown> {
     copy.random = this.random.fork()
     copy.writes = this.writes.fork()
     copy.proposals = this.proposals.fork()
+    copy.forwards = this.forwards.fork()
     copy.readsToForward = this.readsToForward.slice()
     copy.forwardedReads = new Map(this.forwardedReads)
     copy.serving = new Map(this.serving)

@@ -1,6 +1,5 @@
 import type { Index, NodeId, Sender } from '@raftkit/contract'
 import type { Progress, Round } from './progress.ts'
-import type { ForwardMemory } from './proposals.ts'
 import type { PendingRead } from './reads.ts'
 
 /** What a server is (§5.1, Figure 4), with the state that belongs to it and goes with it. */
@@ -71,8 +70,6 @@ export class Leader {
   /** Once a voter was told to stand at once, its election does not wait for our lease: no leases for the rest of this term. */
   leasesLost = false
   uncommittedBytes = 0
-  /** By member: what its forwarded proposals were answered. */
-  forwards: Map<string, ForwardMemory> = new Map()
 
   constructor(noop: Index) {
     this.noop = noop
@@ -94,7 +91,6 @@ export class Leader {
     return Object.assign(copy, {
       progress: new Map([...this.progress].map(([key, progress]) => [key, progress.fork()])),
       rounds: this.rounds.slice(),
-      forwards: new Map([...this.forwards].map(([key, memory]) => [key, memory.fork()])),
       reads: this.reads.slice(),
       transfer: this.transfer && { ...this.transfer },
     })

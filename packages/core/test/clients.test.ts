@@ -33,17 +33,49 @@ describe('§8 proposals', () => {
     expect(a.terms).toBe('1:1 2:2 3:2')
   })
 
-  test('one forwarded to a leader of another term is refused, for certain', () => {
-    const stage = trio()
-    const { b, c } = stage
+  test('one that reaches a leader that was deposed is refused, for certain', () => {
+    const { a, b, c } = trio()
     const id = b.propose('x')
     const forward = said(b, 'forward')[0]!
-    silence(stage)
-    crown(c, [stage.a])
-    const refusal = only(tell(c, b, forward), 'forwardResult')
+    tell(a, c, entries(a, 2, 2, [], { term: 3 }))
+    const refusal = only(tell(a, b, forward), 'forwardResult')
     expect(refusal.placements).toMatchObject([{ code: 'NOT_LEADER' }])
-    tell(b, c, refusal)
+    tell(b, a, refusal)
     expect(b.outcome(id)).toMatchObject({ type: 'refused', code: 'NOT_LEADER' })
+    expect(a.terms).toBe('1:1 2:2')
+  })
+
+  test('one that was placed is not refused when its message is repeated to a leader that was deposed', () => {
+    const { a, b, c } = trio()
+    b.propose('x')
+    const forward = said(b, 'forward')[0]!
+    const placed = only(tell(a, b, forward), 'forwardResult')
+    expect(placed.placements).toMatchObject([{ index: 3, term: 2 }])
+    tell(a, c, entries(a, 3, 2, [], { term: 3 }))
+    expect(a.raft.status().role).toBe('follower')
+    expect(only(tell(a, b, forward), 'forwardResult')).toEqual(placed)
+  })
+
+  test('one that was placed is not refused by a leader that has started again since (simulator, seed 839)', () => {
+    const { world, a, b } = trio()
+    const id = b.propose('x')
+    const forward = said(b, 'forward')[0]!
+    tell(a, b, forward)
+    a.restart()
+    for (const message of tell(a, b, forward)) tell(b, a, message)
+    expect(b.outcome(id)).toBeUndefined()
+    world.run(3000)
+    expect(b.outcome(id)).toMatchObject({ type: 'unknown' })
+  })
+
+  test('a leader neither places nor refuses what was forwarded in an earlier term', () => {
+    const stage = trio()
+    const { a, b, c } = stage
+    b.propose('x')
+    const forward = said(b, 'forward')[0]!
+    silence(stage)
+    crown(c, [a])
+    expect(tell(c, b, forward)).toEqual([])
     expect(c.terms).toBe('1:1 2:2 3:3')
   })
 
