@@ -12,22 +12,22 @@ export interface Ending {
 
 /**
  * Takes over an unfinished file and goes on where its blocks stop being intact: what a crash tore off there is cut,
- * and everything before it has been read and checked again.
+ * and everything before it has been read and checked again. It is written once more, too: where a flush failed, the page cache may hold what the
+ * disk does not, and call it clean, so that no later flush takes it along.
  */
 export async function openWriter(file: DiskFile, name: string, seed: number, ending: Ending): Promise<FileWriter> {
   const frame = new Uint8Array(frameBytes)
   let blocks = 0
   let filled = 0
-  if (!startsWith(await readExactly(file, 0, header.length), header)) {
-    await file.truncate(0)
-    await file.write([header], 0)
-  }
+  if (!startsWith(await readExactly(file, 0, header.length), header)) await file.truncate(0)
+  await file.write([header], 0)
   for (;;) {
     const held = await readExactly(file, frameAt(blocks), frameBytes)
     if (!intact(held, seed, blocks)) {
       await file.truncate(frameAt(blocks))
       break
     }
+    await file.write([held], frameAt(blocks))
     if (held.length < frameBytes) {
       frame.set(held.subarray(0, held.length - 4))
       filled = held.length - 4

@@ -51,7 +51,7 @@ export class VirtualDisk implements Disk {
   changed: () => void = () => {}
   /** Bytes that fit on it. */
   capacity = Number.POSITIVE_INFINITY
-  /** The next sync, or write that is synced, fails. */
+  /** The next sync, or write that is synced, fails: what it was to sync can be read until the power fails, and no later sync takes it along. */
   failing = false
   #random = 1
 
@@ -194,9 +194,10 @@ export class VirtualDisk implements Disk {
     const sync = (): void => {
       if (this.failing) {
         this.failing = false
+        file.edits = []
         throw Object.assign(new Error('the disk reports an error'), { code: 'EIO' })
       }
-      file.durable = file.now
+      file.durable = file.edits.reduce(edited, file.durable)
       file.edits = []
     }
     const edit = (change: Edit | { size: number }): void => {

@@ -287,8 +287,8 @@ export const brokenSnapshots: readonly Broken[] = [
     ["const complete = '.snapshot'", "const complete = '.partial'"],
   ),
   broken('an unfinished snapshot that begins again', 'an unfinished snapshot goes on where it stopped', 'writer.ts', [
-    'if (!startsWith(await readExactly(file, 0, header.length), header)) {',
-    '{',
+    'if (!startsWith(await readExactly(file, 0, header.length), header)) await',
+    'await',
   ]),
   {
     ...broken(
