@@ -268,7 +268,8 @@ export class Witness implements Watcher {
     const added: Entry[] = []
     for (let index = from; index <= last; index++) {
       const record = records[index - first]!
-      const entry = this.#read(view, 'disk', record, 0, index, log.termAt(index - 1) ?? -1)
+      const there = gone[index - (gone[0]?.index ?? index)]
+      const entry = this.#read(view, 'disk', record, 0, index, log.termAt(index - 1) ?? -1, there)
       if (entry === undefined) break
       held.push(record)
       log.push(entry)
@@ -290,12 +291,14 @@ export class Witness implements Watcher {
     offset: number,
     index: number,
     previous: number,
+    there?: Entry,
   ): Entry | undefined {
     const genesis = (where === 'disk' ? view.disk.state?.genesis : view.memory.state?.genesis) ?? ''
     const found = this.cluster.entries.read(bytes, offset, index, previous, genesis)
     if ('reason' in found) {
-      // A disk that was damaged on purpose held what was written there; what is made of the damage, its next boot shows.
-      if (where === 'disk' && view.server.disk.damaged) return view.memory.log.at(index)
+      // A disk that was damaged on purpose held what was written there; what is made of the damage, its next boot shows. The process
+      // may have dropped it from its own log already, in a write that is not durable.
+      if (where === 'disk' && view.server.disk.damaged) return there ?? view.memory.log.at(index)
       this.#unreadable(view, where, found)
       return undefined
     }

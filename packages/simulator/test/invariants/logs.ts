@@ -1,6 +1,6 @@
 import { describe } from 'vitest'
 import * as logs from '../../src/invariants/logs.ts'
-import { lie } from './lie.ts'
+import { lie, truth } from './lie.ts'
 
 describe('logs', () => {
   lie(
@@ -113,5 +113,18 @@ describe('logs', () => {
     () => new logs.CommittedStays(),
     'a disk loses a committed entry',
     (scene) => scene.loses(scene.follower),
+  )
+  // Seed 288 of 20,000 events.
+  truth(
+    () => new logs.CommittedStays(),
+    'a disk is damaged where its process compacts already, and the power fails before',
+    (scene) => {
+      const { disk } = scene.follower
+      scene.writes(scene.follower, { compactTo: scene.view(scene.follower).memory.log.last })
+      const records = disk.durable.records as Uint8Array[]
+      records[records.length - 1] = records[0]!
+      disk.damaged = true
+      scene.witness.durable(scene.follower)
+    },
   )
 })
