@@ -69,8 +69,12 @@ export interface Cluster {
   readonly ask: (by: number, key?: string) => Promise<unknown>
 }
 
-/** Three servers with a leader. */
-export async function cluster(seed: number, options: Partial<WorldOptions> = {}): Promise<Cluster> {
+/** Three servers with a leader, or others. */
+export async function cluster(
+  seed: number,
+  options: Partial<WorldOptions> = {},
+  founders: readonly string[] = ids,
+): Promise<Cluster> {
   const faults: Fault[] = []
   const seen: Watcher = { fault: (fault) => faults.push(fault) }
   const world = new World({
@@ -79,7 +83,7 @@ export async function cluster(seed: number, options: Partial<WorldOptions> = {})
     ...options,
     watchers: [seen, ...(options.watchers ?? [])],
   })
-  world.found(ids)
+  world.found(founders)
   const until = async (when: () => boolean): Promise<void> => {
     const ended = await world.run({ until: world.now + 120_000, when })
     if (ended !== 'when') throw new Error(`it did not come to that: ${when}`)

@@ -110,6 +110,24 @@ test('a wiped server comes back under another incarnation and is taken in again'
   world.close()
 })
 
+test.each([
+  { founders: ['n1'], joiner: false },
+  { founders: ['n1', 'n2', 'n3'], joiner: true },
+])('while a member joins $founders, only what its vote will not need may be damaged (seed 739)', async (of) => {
+  const { world, until } = await cluster(12, {}, of.founders)
+  const joiner = world.server('n9')
+  joiner.start({ join: true })
+  await until(() => joiner.state === 'up')
+  void world.leader!.call((node) => node.members.addVoter(joiner.id, joiner.address))
+  await until(() => {
+    const { config, configCommitted } = world.leader!.protocol!.status()
+    return configCommitted && config.members.some(({ role }) => role === 'joining')
+  })
+  expect(world.mayDamage(joiner)).toBe(of.joiner)
+  for (const id of of.founders) expect(world.mayDamage(world.server(id))).toBe(false)
+  world.close()
+})
+
 test('clocks run apart, and wall clocks jump', async () => {
   const { world, until, add } = await cluster(9)
   const [a, b, c] = [...world.servers.values()]

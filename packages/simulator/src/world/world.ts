@@ -1,4 +1,4 @@
-import type { NodeId, StateMachine } from '@raftkit/contract'
+import type { Member, NodeId, StateMachine } from '@raftkit/contract'
 import { jointConsensus } from '@raftkit/membership'
 import type { AnyMachine, NodeOptions } from 'raftkit'
 import { Random } from '../random.ts'
@@ -163,18 +163,21 @@ export class World {
     return new Promise((resolve) => void this.after(milliseconds, resolve))
   }
 
-  /** A quorum of voters whose disks are whole stays without this server's, so that every committed entry has a good copy that can be elected. */
+  /**
+   * A quorum of voters whose disks are whole stays without this server's, so that every committed entry has a good copy that can be elected.
+   * It must last once all who join have their votes, too, which comes about by itself; and until then, none of them counts.
+   */
   mayDamage(server: Server): boolean {
     const leader = this.leader?.protocol
     if (!leader) return false
     const { config, configCommitted } = leader.status()
-    return (
-      configCommitted &&
-      leader.membership.isQuorum(config, ({ id, incarnation }) => {
-        const member = this.#servers.get(id)
-        return member !== undefined && member !== server && !member.disk.damaged && member.incarnation === incarnation
-      })
-    )
+    const isWhole = ({ id, incarnation, role }: Member): boolean => {
+      const member = this.#servers.get(id)
+      if (member === undefined || member === server || role === 'incoming') return false
+      return !member.disk.damaged && member.incarnation === incarnation
+    }
+    const coming = leader.membership.next(config, { caughtUp: () => true, reachable: () => true }) ?? config
+    return configCommitted && [config, coming].every((each) => leader.membership.isQuorum(each, isWhole))
   }
 
   /** Resolves with what ended it; rejects with the violation, after the event in which it was seen. */
