@@ -58,7 +58,11 @@ test('the same seed gives the same world, another seed another', async () => {
         world.after(random.between(100, 400), () => server.alive || server.start())
       })
     await world.run({ until: 7000 })
-    for (const server of world.servers.values()) if (!server.alive) server.start()
+    // Each process anew: one of them may still have been due to die.
+    for (const server of world.servers.values()) {
+      server.kill()
+      server.start()
+    }
     await world.run({ until: 20_000, when: () => world.leader !== undefined && converged(world) })
     expect(converged(world)).toBe(true)
     world.close()
