@@ -212,10 +212,9 @@ class WalStorage implements Storage {
     if (!found && extent.needed.length > 0)
       throw damaged('its mark is gone, so that nothing tells whether flushes were lost')
     // A process that was killed may have left its name unsynced.
-    if (found) await disk.syncDirectory(this.#directory)
-    else await Mark.create(disk, path)
+    await this.#onDisk(`write ${path}`, () => (found ? disk.syncDirectory(this.#directory) : Mark.create(disk, path)))
     const { groups, end } = await recover(disk, folder, extent, damaged)
-    const ready = await takeOver(disk, folder, extent, end)
+    const ready = await this.#onDisk(`go on with ${folder}`, () => takeOver(disk, folder, extent, end))
     const mark = await Mark.open(disk, path, found ?? { frame: 0, turn: 0 })
     const wal = new Wal(disk, folder, this.#segmentBytes, ready, this.#closed.signal)
     const emptying = new Emptying(wal.segments, groups, slackSegments * this.#segmentBytes)

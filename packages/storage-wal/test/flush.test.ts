@@ -152,6 +152,21 @@ describe('a full disk', () => {
     expect(disk.files().length).toBeLessThan(spares)
     await storage.close()
   })
+
+  it('that fails when a log is opened calls nothing damaged (simulator, seed 3003 of 12,000 events with --storage wal)', async () => {
+    const disk = new VirtualDisk()
+    for (const last of [0, 1]) {
+      const storage = walStorage(directory, { disk })
+      disk.failing = true
+      await expect(storage.log('main')).rejects.toMatchObject({ code: 'STORAGE_FAILED' })
+      await storage.close()
+      const again = walStorage(directory, { disk })
+      const log = await again.log('main')
+      expect(log.found.last).toBe(last)
+      await log.write(append(last + 1, 1))
+      await again.close()
+    }
+  })
 })
 
 describe('a snapshot', () => {

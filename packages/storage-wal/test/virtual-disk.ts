@@ -151,6 +151,7 @@ export class VirtualDisk implements Disk {
   async syncDirectory(directory: string): Promise<void> {
     await this.#operate(() => {
       const folder = this.#folders.get(directory)!
+      this.#fail()
       replace(folder.durable, folder.now)
       folder.unsynced = []
     })
@@ -181,6 +182,13 @@ export class VirtualDisk implements Disk {
     folder.unsynced.push({ name, file })
   }
 
+  #fail(lose?: () => void): void {
+    if (!this.failing) return
+    this.failing = false
+    lose?.()
+    throw Object.assign(new Error('the disk reports an error'), { code: 'EIO' })
+  }
+
   async #operate(work: () => void): Promise<void> {
     await null
     try {
@@ -192,11 +200,9 @@ export class VirtualDisk implements Disk {
 
   #handle(file: File, through: boolean): DiskFile {
     const sync = (): void => {
-      if (this.failing) {
-        this.failing = false
+      this.#fail(() => {
         file.edits = []
-        throw Object.assign(new Error('the disk reports an error'), { code: 'EIO' })
-      }
+      })
       file.durable = file.edits.reduce(edited, file.durable)
       file.edits = []
     }
