@@ -115,11 +115,11 @@ export class Cluster {
     return this.current.map(({ endpoint }) => endpoint)
   }
 
-  /** Who said lately that it leads, of the highest term. */
+  /** Who said lately that it leads, of the highest term. Not of the roster alone: who came by a change of unknown outcome may lead. */
   get leader(): Member | undefined {
     const recent = performance.now() - 1_500
     let best: Member | undefined
-    for (const member of this.current) {
+    for (const member of this.members) {
       if (member.view?.role !== 'leader' || member.seen < recent || member.paused || !member.process.running) continue
       if (best === undefined || member.view.term > best.view!.term) best = member
     }
