@@ -43,7 +43,7 @@ export class Blobs {
   carryOut(ask: BlobAsk): Promise<Answer> {
     if (ask.type === 'readSnapshot') return answered(this.#read(ask.name, ask.offset, ask.maxBytes))
     // One after the other: the fetched blob has one writer.
-    const answer = this.#tail.then(() => answered(this.#write(ask)))
+    const answer = this.#tail.then(() => answered(this.#write(ask).catch((error) => this.#noRoom(ask.name, error))))
     this.#tail = answer.catch(() => undefined)
     return answer
   }
@@ -119,6 +119,15 @@ export class Blobs {
         }
         return { type: 'commitSnapshot' }
     }
+  }
+
+  /** A full disk is no failure: this attempt is given up, what was written of the blob stays, and the protocol fetches again when it is offered. */
+  async #noRoom(name: string, error: unknown): Promise<Answer> {
+    if (!isRaftkitError(error, 'STORAGE_FAILED') || !error.retryable) throw error
+    const fetched = this.#fetched.get(name)
+    this.#fetched.delete(name)
+    if (fetched && 'writer' in fetched) await fetched.writer.close().catch(() => undefined)
+    return { type: 'failed', code: 'MISSING' }
   }
 
   async #create(name: string): Promise<Fetched> {

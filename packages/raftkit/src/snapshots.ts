@@ -175,8 +175,9 @@ export class Snapshots {
       this.#host.tell({ type: 'saved', snapshot, milliseconds: this.#environment.now() - began })
       this.#host.taken(snapshot)
     } catch (error) {
-      if (error instanceof StorageFailed) this.#host.failed(error.failure)
-      else this.#gaveUp(index, error)
+      // A full disk is no failure: the log goes on, and a later snapshot may find room.
+      if (error instanceof StorageFailed && !error.failure.retryable) this.#host.failed(error.failure)
+      else this.#gaveUp(index, error instanceof StorageFailed ? error.failure : error)
     } finally {
       await writer?.close().catch(() => undefined)
     }

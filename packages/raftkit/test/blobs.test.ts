@@ -42,6 +42,43 @@ describe('the blob that is fetched from a peer', () => {
     second.close()
   })
 
+  test('for which the disk has no room is given up, and goes on where it stopped once it is offered again', async () => {
+    const snapshots = await store()
+    let room = 5
+    const blobs = new Blobs(
+      {
+        open: (name) => snapshots.open(name),
+        retain: (names) => snapshots.retain(names),
+        async create(name) {
+          const writer = await snapshots.create(name)
+          return {
+            get bytes() {
+              return writer.bytes
+            },
+            async write(chunk) {
+              room -= chunk.length
+              if (room < 0) throw new RaftkitError('STORAGE_FAILED', 'no space left; free some', { retryable: true })
+              await writer.write(chunk)
+            },
+            commit: () => writer.commit(),
+            close: () => writer.close(),
+          }
+        },
+      },
+      () => [],
+    )
+    const create = { type: 'createSnapshot', id: 1, name: 's' } as const
+    const write = (text: string) => blobs.carryOut({ type: 'writeSnapshot', id: 2, name: 's', bytes: bytes(text) })
+    expect(await blobs.carryOut(create)).toMatchObject({ held: 0 })
+    expect(await write('half ')).toMatchObject({ held: 5 })
+    expect(await write('and half')).toEqual({ type: 'failed', code: 'MISSING' })
+    room = 100
+    expect(await blobs.carryOut(create)).toMatchObject({ held: 5 })
+    expect(await write('and half')).toMatchObject({ held: 13 })
+    expect(await blobs.carryOut({ type: 'commitSnapshot', id: 3, name: 's' })).toEqual({ type: 'commitSnapshot' })
+    blobs.close()
+  })
+
   test('that was committed before a crash, but not adopted, is found complete and need not be fetched again', async () => {
     const snapshots = await store()
     const writer = await snapshots.create('s')

@@ -1,4 +1,12 @@
-import type { LogStore, LogWrite, Receiver, StateMachine, Storage, Transport } from '@raftkit/contract'
+import {
+  type LogStore,
+  type LogWrite,
+  RaftkitError,
+  type Receiver,
+  type StateMachine,
+  type Storage,
+  type Transport,
+} from '@raftkit/contract'
 import { memoryStorage } from '@raftkit/storage-memory'
 import { memoryNetwork } from '@raftkit/transport-memory'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -447,6 +455,36 @@ describe('snapshots', () => {
     await node.propose(bytes('a'))
     await expect(node.snapshot()).rejects.toThrow('not now')
     machine.snapshot = original
+    for (let i = 0; i < 30; i++) await node.propose(bytes(`${i}`))
+    await until(() => node.status().snapshot !== undefined)
+    expect(events.some((event) => event.type === 'snapshotting' && event.step === 'failed')).toBe(true)
+    expect(node.status().state).toBe('running')
+  })
+
+  test('for which the disk has no room are given up and tried again; the node goes on (design, rule 7)', async () => {
+    const storage = memoryStorage({ durable: true })
+    let isFull = true
+    const { node, events } = await start({
+      transport: memoryNetwork().transport(),
+      snapshots: { everyEntries: 10 },
+      storage: Object.assign(Object.create(storage), {
+        log: (group: string) => storage.log(group),
+        close: () => storage.close(),
+        snapshots: async (group: string) => {
+          const store = await storage.snapshots(group)
+          const noRoom = () =>
+            Promise.reject(new RaftkitError('STORAGE_FAILED', 'no space left; free some', { retryable: true }))
+          return {
+            open: (name: string) => store.open(name),
+            create: (name: string) => (isFull ? noRoom() : store.create(name)),
+            retain: (names: readonly string[]) => store.retain(names),
+          }
+        },
+      } satisfies Pick<Storage, 'log' | 'snapshots' | 'close'>),
+    })
+    await node.propose(bytes('a'))
+    await expect(node.snapshot()).rejects.toMatchObject({ code: 'STORAGE_FAILED', retryable: true })
+    isFull = false
     for (let i = 0; i < 30; i++) await node.propose(bytes(`${i}`))
     await until(() => node.status().snapshot !== undefined)
     expect(events.some((event) => event.type === 'snapshotting' && event.step === 'failed')).toBe(true)
