@@ -2,12 +2,12 @@
 // Publishing without publishing: packs every public package, checks each tarball, and uses them all from an empty project
 // as a stranger would; so are the templates of adapters, which must pass the compliance suites there. `--nodes 20,22` chooses the versions
 // of Node that run the programs, `--keep` leaves the project there.
-import { cpSync, mkdtempSync, rmSync } from 'node:fs'
+import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { checkTypes, compile, installConsumer } from './publish/consumer.mjs'
-import { findNode, runCounters, runThreeNodes } from './publish/runs.mjs'
+import { countersOn, findNode, runCounters, runThreeNodes } from './publish/runs.mjs'
 import { attw, inspect, pack, publint } from './publish/tarballs.mjs'
 import { runTemplate } from './publish/templates.mjs'
 import { readWorkspace, root } from './workspace.mjs'
@@ -29,16 +29,24 @@ try {
   const consumer = join(work, 'consumer')
   await installConsumer(consumer, tarballs)
   console.log(`install  ${tarballs.length} tarballs into an empty project`)
-  cpSync(join(root, 'apps/counters/src/counters.ts'), join(consumer, 'counters.ts'))
+  const counters = readFileSync(join(root, 'apps/counters/src/counters.ts'), 'utf8')
+  for (const [adapters, others] of Object.entries(countersOn)) {
+    const program = Object.entries(others).reduce((code, [one, other]) => code.replaceAll(one, other), counters)
+    writeFileSync(join(consumer, `counters-${adapters}.ts`), program)
+  }
   cpSync(join(root, 'scripts/publish/three-nodes.ts'), join(consumer, 'three-nodes.ts'))
   const types = await checkTypes(consumer, tarballs, (what) => console.log(`types    ${what}`))
 
-  await compile(consumer, ['counters.ts', 'three-nodes.ts'])
+  await compile(consumer, ['three-nodes.ts', ...Object.keys(countersOn).map((adapters) => `counters-${adapters}.ts`)])
   const runs = []
   for (const major of values.nodes.split(',').filter(Boolean)) {
     const node = await findNode(major)
-    for (const program of [runThreeNodes, runCounters]) {
-      const finished = await program(consumer, node)
+    const programs = [
+      () => runThreeNodes(consumer, node),
+      ...Object.keys(countersOn).map((adapters) => () => runCounters(consumer, node, adapters)),
+    ]
+    for (const program of programs) {
+      const finished = await program()
       runs.push(finished)
       console.log(`run      Node ${finished.node}, ${finished.program}, ${finished.milliseconds} ms`)
     }

@@ -30,17 +30,23 @@ export async function runThreeNodes(at, node) {
   })
 }
 
+/** What the counters program stands on as it is printed, and what else it is run on: two imports and two calls differ. */
+export const countersOn = {
+  'level-grpc': {},
+  'wal-tcp': { levelStorage: 'walStorage', 'storage-level': 'storage-wal', grpc: 'tcp' },
+}
+
 /**
- * The counters program, three processes, on LevelDB and gRPC: every node adds one; all are interrupted, started again,
+ * The counters program, three processes: every node adds one; all are interrupted, started again,
  * and count on from where they were.
- * @param {string} at @param {Node} node @returns {Promise<Run>}
+ * @param {string} at @param {Node} node @param {string} adapters @returns {Promise<Run>}
  */
-export async function runCounters(at, node) {
-  const cwd = join(at, `counters-${node.version}`)
+export async function runCounters(at, node, adapters) {
+  const cwd = join(at, `counters-${adapters}-${node.version}`)
   mkdirSync(cwd)
-  const program = join(at, 'dist', `counters-${node.version}.js`)
-  writeFileSync(program, await onFreePorts(readFileSync(join(at, 'dist/counters.js'), 'utf8')))
-  return timed(node, 'leveldb+grpc', async () => {
+  const program = join(at, 'dist', `counters-${adapters}-${node.version}.js`)
+  writeFileSync(program, await onFreePorts(readFileSync(join(at, `dist/counters-${adapters}.js`), 'utf8')))
+  return timed(node, adapters, async () => {
     same('the first sums', await addOnEveryNode(node, program, cwd), [1, 2, 3])
     same('the sums after a restart', await addOnEveryNode(node, program, cwd), [4, 5, 6])
   })

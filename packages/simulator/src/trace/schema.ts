@@ -257,7 +257,7 @@ const message = (kind: string, says: string, fields: readonly string[]): Message
 })
 
 const term = 'term: integer of the sender'
-const round = 'round: integer the leader’s round, echoed by the answer'
+const round = 'round: integer the leader’s round, echoed by the answer; 0: nobody waits for one'
 
 /** Messages of Raft. */
 export const messageKinds: readonly MessageKind[] = [
