@@ -2,4 +2,6 @@
 export type { MemberView } from './client/cluster-commands.ts'
 export { type Call, ConnectionLost, type Exchange, exchange, hangUp } from './client/exchange.ts'
 export { freePorts, type MemberPlan, MemberProcess } from './local/member-process.ts'
+export { kv } from './machine/machine.ts'
+export { httpServer, type Serving } from './server/http.ts'
 export type { Settings } from './server/settings.ts'
