@@ -1,5 +1,6 @@
 import { mayStand } from './election.ts'
 import type { Raft } from './raft.ts'
+import { owesNews } from './replication.ts'
 
 /**
  * When time itself is the next thing that matters; undefined: never, as things stand. What is due then compares `now` with the same sums:
@@ -12,7 +13,7 @@ export function nextDeadline(raft: Raft): number | undefined {
   if (role.type === 'leader') {
     for (const progress of role.progress.values()) {
       if (progress.amnesic) continue
-      next = Math.min(next, progress.sent + settings.heartbeatInterval)
+      next = owesNews(raft, progress) ? raft.now : Math.min(next, progress.sent + settings.heartbeatInterval)
     }
     if (raft.writes.oldest !== undefined) next = Math.min(next, raft.writes.oldest + settings.diskTimeout)
     if (role.transfer !== undefined) next = Math.min(next, role.transfer.until)

@@ -44,9 +44,7 @@ function sendTo(raft: Raft, leader: Leader, progress: Progress): boolean {
     heartbeat(raft, leader, progress)
     return true
   }
-  // Commit news travels with records; alone it leaves only when nothing is in flight whose acknowledgement would bring the next message.
-  const news = progress.state === 'replicate' && progress.toldCommit < raft.commit && progress.inflight.length === 0
-  if (news && progress.toldCommit < progress.match) tellCommit(raft, progress)
+  if (owesNews(raft, progress)) tellCommit(raft, progress)
   return false
 }
 
@@ -136,11 +134,20 @@ function heartbeat(raft: Raft, leader: Leader, progress: Progress): void {
   send(raft, leader, progress, prevTerm === undefined ? 0 : at, prevTerm ?? 0, nothing)
 }
 
+/**
+ * Commit news travels with records; alone it leaves only when nothing is in flight whose acknowledgement would bring the next message, and not in the turn
+ * of the commit itself: whoever is answered in that turn may have more to send in the next.
+ */
+export function owesNews(raft: Raft, progress: Progress): boolean {
+  const { state, toldCommit, match, inflight } = progress
+  if (state !== 'replicate' || inflight.length > 0 || toldCommit >= match || toldCommit >= raft.commit) return false
+  return raft.handed === raft.commit && raft.log.termAt(match) !== undefined
+}
+
 /** News that nobody waits to have confirmed: it belongs to no round, and is not answered. What is lost, the next heartbeat brings. */
 function tellCommit(raft: Raft, progress: Progress): void {
   const { match } = progress
-  const prevTerm = raft.log.termAt(match)
-  if (prevTerm !== undefined) append(raft, 0, progress, match, prevTerm, nothing)
+  append(raft, 0, progress, match, raft.log.termAt(match)!, nothing)
 }
 
 function send(raft: Raft, leader: Leader, progress: Progress, prevIndex: Index, prevTerm: number, slice: Slice): void {

@@ -279,6 +279,7 @@ export class Host implements ReplicaHost, Receiver {
     if (this.#closing) return
     let next = Number.POSITIVE_INFINITY
     for (const { deadline } of this.replicas.values()) if (deadline !== undefined && deadline < next) next = deadline
+    if (next <= this.#parts.environment.now()) return this.wake()
     // A deadline usually moves on before it comes: a timer that fires early arms the next one, and costs less than one for each turn.
     if (next === Number.POSITIVE_INFINITY || (this.#timer && this.#timer.at <= next)) return
     this.#timer?.cancel()

@@ -30,6 +30,7 @@ class Server {
   committed: (readonly Uint8Array[])[] = []
   commit = 0
   settled = 0
+  deadline = Number.POSITIVE_INFINITY
   #checksum = 0
 
   constructor(id: string, founders: readonly Peer[], seed: number) {
@@ -108,7 +109,7 @@ export class LockStep {
     for (let busy = true; busy; ) {
       busy = false
       for (const server of this.#servers) {
-        if (server.inbox.length === 0) continue
+        if (server.inbox.length === 0 && server.deadline > this.#now) continue
         busy = true
         this.#turn(server)
       }
@@ -134,8 +135,10 @@ export class LockStep {
       const event = message instanceof Uint8Array ? raft.decode(message) : message
       raft.step({ type: 'message', from, genesis, message: event }, this.#now)
     }
+    if (server.deadline <= this.#now) raft.step({ type: 'time' }, this.#now)
     for (;;) {
-      const { write, messages, apply, settled } = raft.take(this.#now) as Effects<Message>
+      const { write, messages, apply, settled, deadline } = raft.take(this.#now) as Effects<Message>
+      server.deadline = deadline ?? Number.POSITIVE_INFINITY
       for (const message of messages) this.#send(server, message)
       for (const { type } of settled) if (type === 'committed') server.settled++
       if (apply !== undefined) {
