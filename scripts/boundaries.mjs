@@ -24,6 +24,7 @@ const house = {
   'storage-*': ['files', 'bytes', 'contract'],
   links: ['contract'],
   'transport-*': ['links', 'bytes', 'contract'],
+  certificates: ['contract'],
   compliance: ['contract'],
   simulator: [
     ...['linearizability', 'multi', 'raftkit', 'membership', 'bft', 'core'],
