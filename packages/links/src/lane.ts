@@ -108,7 +108,8 @@ export class PeerLane {
 
   /** From now on dials this address, or nobody. A connection that was dialled elsewhere is dropped. */
   dial(address: Address | undefined): void {
-    if (this.#address?.host === address?.host && this.#address?.port === address?.port) return
+    if (this.#address && address ? formatAddress(this.#address) === formatAddress(address) : this.#address === address)
+      return
     this.#address = address
     this.#stopDialling()
     this.#failures = 0
