@@ -35,9 +35,10 @@ try {
     writeFileSync(join(consumer, `counters-${adapters}.ts`), program)
   }
   cpSync(join(root, 'scripts/publish/three-nodes.ts'), join(consumer, 'three-nodes.ts'))
-  const types = await checkTypes(consumer, tarballs, (what) => console.log(`types    ${what}`))
+  const sources = ['three-nodes.ts', ...Object.keys(countersOn).map((adapters) => `counters-${adapters}.ts`)]
+  const types = await checkTypes(consumer, tarballs, sources, (what) => console.log(`types    ${what}`))
 
-  await compile(consumer, ['three-nodes.ts', ...Object.keys(countersOn).map((adapters) => `counters-${adapters}.ts`)])
+  await compile(consumer, sources)
   const runs = []
   for (const major of values.nodes.split(',').filter(Boolean)) {
     const node = await findNode(major)

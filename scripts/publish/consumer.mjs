@@ -34,10 +34,10 @@ const resolutions = [
 /**
  * Type checks all declarations of all packages, and programs that use them, with the defaults of TypeScript 6:
  * in both ways that modules are resolved, with the types of Node and with none installed at all.
- * @param {string} at @param {readonly Tarball[]} tarballs @param {(what: string) => void} progress
+ * @param {string} at @param {readonly Tarball[]} tarballs @param {readonly string[]} programs @param {(what: string) => void} progress
  * @returns {Promise<number>} how many checks there were
  */
-export async function checkTypes(at, tarballs, progress) {
+export async function checkTypes(at, tarballs, programs, progress) {
   writeFileSync(
     join(at, 'every-package.ts'),
     tarballs.map(({ name }, i) => `import * as p${i} from '${name}'\nexport const k${i}: object = p${i}\n`).join(''),
@@ -48,7 +48,7 @@ export async function checkTypes(at, tarballs, progress) {
   const setAside = join(at, 'node_modules/.types-set-aside')
 
   for (const resolution of resolutions) {
-    await tsc(at, { ...resolution, noEmit: true, types: ['node'] }, [...neutral, 'counters.ts', 'three-nodes.ts'])
+    await tsc(at, { ...resolution, noEmit: true, types: ['node'] }, [...neutral, ...programs])
     progress(`${resolution.moduleResolution} with @types/node`)
     renameSync(types, setAside)
     try {
