@@ -1,13 +1,19 @@
 import type { Server, Socket as TcpSocket } from 'node:net'
+import type { TLSSocket, Server as TlsServer } from 'node:tls'
 import { RaftkitError } from '@raftkit/contract'
 import { type Address, formatAddress } from './address.ts'
 import { handshakeMs } from './attempt.ts'
-import type { Listener } from './carrier.ts'
+import type { Listener, Reception } from './carrier.ts'
+import type { Certificate } from './certificate.ts'
+import { misunderstandingOf, Refusal } from './refusal.ts'
+import type { Credentials, TlsOptions } from './tls.ts'
 
-/** Connections that are not admitted yet, at most; beyond, the oldest of them makes room. */
+/** Connections that are not admitted yet, at most; beyond, one of them makes room. */
 const maxStrangers = 64
 /** How long a connection may outlive its use. */
 const farewellMs = 1000
+/** What a connection with TLS begins with: a record of its handshake. */
+const tlsRecord = 0x16
 
 /** What a door needs of a socket. Name the platform's own type where you open one, `Door<Socket>`: this package's types ask for none. */
 export interface Cuttable {
@@ -18,19 +24,30 @@ export interface Cuttable {
 
 /** A TCP connection that someone made to us: a stranger, cut after the time of a handshake, until it is `admitted`. */
 export class Guest<Socket extends Cuttable = Cuttable> {
-  readonly socket: Socket
+  /** To talk with: that of TLS, once there is one. */
+  socket: Socket
   /** Address and port of the other side, as gRPC names them too: an IPv6 address without brackets. */
   readonly remote: string
+  /** Of the other side, verified. Undefined without TLS, and if there is a refusal. */
+  certificate: Certificate | undefined
+  /** It is turned down, which has been told: say so, in whatever way it can hear, and read nothing of it. */
+  refusal: Refusal | undefined
+  readonly #below: Socket
   readonly #strangers: Set<Guest<Socket>>
   #timer: NodeJS.Timeout
 
   constructor(socket: Socket, remote: string, strangers: Set<Guest<Socket>>) {
     this.socket = socket
     this.remote = remote
+    this.#below = socket
     this.#strangers = strangers
     this.#timer = this.#cutAfter(handshakeMs)
     strangers.add(this)
     socket.once('close', () => this.admitted())
+  }
+
+  get host(): string {
+    return this.remote.slice(0, this.remote.lastIndexOf(':'))
   }
 
   admitted(): void {
@@ -41,26 +58,50 @@ export class Guest<Socket extends Cuttable = Cuttable> {
   /** There is no more use for it. The other side closes what it opened; if it does not, we do. */
   leave(): void {
     clearTimeout(this.#timer)
-    if (!this.socket.destroyed) this.#timer = this.#cutAfter(farewellMs)
+    if (!this.#below.destroyed) this.#timer = this.#cutAfter(farewellMs)
+  }
+
+  cut(): void {
+    this.socket.destroy()
+    this.#below.destroy()
   }
 
   #cutAfter(ms: number): NodeJS.Timeout {
-    return setTimeout(() => this.socket.destroy(), ms).unref()
+    return setTimeout(() => this.cut(), ms).unref()
   }
 }
 
-/** A TCP port: strangers are counted and timed from their first byte on, and closing is sure to end. */
+export interface DoorTerms {
+  readonly maxConnections: number
+  /** Undefined: whoever speaks TLS is turned down. Otherwise, whoever does not. */
+  readonly credentials?: Credentials | undefined
+  /** What is spoken within TLS, by its name in ALPN. */
+  readonly alpn?: readonly string[]
+}
+
+/**
+ * A TCP port: strangers are counted and timed from the moment they connect, TLS included, and closing is sure to end.
+ *
+ * It asks for a certificate, but lets TLS come about whatever is shown: who then is turned down hears of it in a sentence, which the
+ * alerts of TLS have no room for, and which TLS 1.3 would deliver only once the other side believes that it is connected.
+ */
 export class Door<Socket extends Cuttable = Cuttable> implements Listener {
   readonly #enter: (guest: Guest<Socket>) => void
-  readonly #maxConnections: number
+  readonly #reception: Pick<Reception, 'refused'>
+  readonly #terms: DoorTerms
   readonly #server: Server
   readonly #guests = new Set<Guest<Socket>>()
   readonly #strangers = new Set<Guest<Socket>>()
+  /** Guests whose TLS comes about, by `ends`. */
+  readonly #securing = new Map<string, Guest<Socket>>()
+  #tls: { readonly server: TlsServer; readonly options: TlsOptions } | undefined
   #stopped = false
   #abandon: (() => void) | undefined
 
-  constructor(maxConnections: number, enter: (guest: Guest<Socket>) => void) {
-    this.#maxConnections = maxConnections
+  /** `enter`: a guest has said its first byte, and its TLS stands, or it has a `refusal` to hear. */
+  constructor(terms: DoorTerms, reception: Pick<Reception, 'refused'>, enter: (guest: Guest<Socket>) => void) {
+    this.#terms = terms
+    this.#reception = reception
     this.#enter = enter
     // Not imported, since that which dials runs in browsers as well.
     const { createServer } = process.getBuiltinModule('node:net')
@@ -88,32 +129,125 @@ export class Door<Socket extends Cuttable = Cuttable> implements Listener {
   stop(): Promise<void> {
     this.#stopped = true
     this.#abandon?.()
-    for (const { socket } of this.#strangers) socket.destroy()
+    for (const guest of this.#strangers) guest.cut()
     return new Promise((resolve) => this.#server.close(() => resolve()))
   }
 
   destroy(): void {
-    for (const { socket } of this.#guests) socket.destroy()
+    for (const guest of this.#guests) guest.cut()
   }
 
   #receive(socket: TcpSocket): void {
     socket.on('error', () => {})
-    if (this.#guests.size >= this.#maxConnections || socket.remoteAddress === undefined) {
+    if (socket.remoteAddress === undefined) {
       socket.destroy()
       return
     }
-    const [oldest] = this.#strangers
-    if (oldest && this.#strangers.size >= maxStrangers) {
-      this.#strangers.delete(oldest)
-      oldest.socket.destroy()
-    }
     const remote = `${socket.remoteAddress}:${socket.remotePort}`
+    if (this.#guests.size >= this.#terms.maxConnections) {
+      socket.destroy()
+      this.#reception.refused(
+        remote,
+        new Refusal('busy', `there are ${this.#guests.size} connections: see maxConnections`),
+      )
+      return
+    }
+    if (this.#strangers.size >= maxStrangers) this.#makeRoom()
     const guest = new Guest(socket as Cuttable as Socket, remote, this.#strangers)
     this.#guests.add(guest)
     socket.once('close', () => this.#guests.delete(guest))
+    const peek = () => {
+      const first: Buffer | null = socket.read()
+      if (first === null) socket.once('readable', peek)
+      else {
+        socket.unshift(first)
+        this.#begin(guest, socket, first[0] === tlsRecord)
+      }
+    }
+    socket.once('readable', peek)
+  }
+
+  /** Of the address that has most strangers, the oldest goes: whoever floods the port takes no room but its own. */
+  #makeRoom(): void {
+    const byHost = new Map<string, Guest<Socket>[]>()
+    for (const guest of this.#strangers) byHost.set(guest.host, [...(byHost.get(guest.host) ?? []), guest])
+    const [most] = [...byHost.values()].sort((a, b) => b.length - a.length)
+    const oldest = most![0]!
+    this.#strangers.delete(oldest)
+    this.#reception.refused(oldest.remote, new Refusal('busy', 'too many connections that are not admitted yet'))
+    oldest.cut()
+  }
+
+  #begin(guest: Guest<Socket>, socket: TcpSocket, speaksTls: boolean): void {
+    const { credentials } = this.#terms
+    if (credentials && speaksTls) this.#secure(credentials, guest, socket)
+    else if (credentials) this.#turnDown(guest, `it speaks without TLS, and this node with it: ${giveBoth}`)
+    else if (speaksTls) this.#turnDown(guest, `it speaks TLS, and this node does not: ${giveBoth}`)
+    else this.#enter(guest)
+  }
+
+  #turnDown(guest: Guest<Socket>, why: string | Refusal): void {
+    guest.refusal = typeof why === 'string' ? new Refusal('refused', why) : why
+    this.#reception.refused(guest.remote, guest.refusal)
+    this.#enter(guest)
+  }
+
+  #secure(credentials: Credentials, guest: Guest<Socket>, socket: TcpSocket): void {
+    const key = ends(socket)
+    this.#securing.set(key, guest)
+    socket.once('close', () => this.#securing.delete(key))
+    this.#tlsServer(credentials).emit('connection', socket)
+  }
+
+  /** It listens nowhere: it makes TLS of the sockets that it is handed. */
+  #tlsServer(credentials: Credentials): TlsServer {
+    const { options } = credentials
+    if (this.#tls?.options === options) return this.#tls.server
+    const { createServer } = process.getBuiltinModule('node:tls')
+    const { constants } = process.getBuiltinModule('node:crypto')
+    const server = createServer({
+      ...options,
+      requestCert: true,
+      rejectUnauthorized: false,
+      // No session is ever resumed: who connects proves itself anew. Nor is there early data, which could be said again by others.
+      secureOptions: constants.SSL_OP_NO_TICKET,
+      ...(this.#terms.alpn ? { ALPNProtocols: [...this.#terms.alpn] } : {}),
+      noDelay: true,
+    })
+    server.on('secureConnection', (socket) => {
+      socket.on('error', () => {})
+      const guest = this.#securing.get(ends(socket))
+      if (guest) this.#secured(credentials, guest, socket)
+      else socket.destroy()
+    })
+    server.on('tlsClientError', (error, socket) => {
+      const guest = this.#securing.get(ends(socket))
+      const misunderstanding = misunderstandingOf(error)
+      if (guest && misunderstanding) this.#reception.refused(guest.remote, new Refusal('malformed', misunderstanding))
+      guest?.cut()
+      socket.destroy()
+    })
+    this.#tls = { server, options }
+    return server
+  }
+
+  #secured(credentials: Credentials, guest: Guest<Socket>, socket: TLSSocket): void {
+    guest.socket = socket as Cuttable as Socket
+    try {
+      guest.certificate = credentials.judge(socket)
+    } catch (error) {
+      this.#turnDown(guest, error instanceof Refusal ? error : new Refusal('failed', String(error)))
+      return
+    }
     this.#enter(guest)
   }
 }
+
+const giveBoth = 'give both the option `tls`, or neither'
+
+/** What no two connections share at a time. */
+const ends = (socket: TcpSocket) =>
+  [socket.remoteAddress, socket.remotePort, socket.localAddress, socket.localPort].join(' ')
 
 function cannotListen(address: Address, cause: NodeJS.ErrnoException): RaftkitError {
   const fix =

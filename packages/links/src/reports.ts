@@ -14,19 +14,27 @@ export interface TransportReport {
   readonly reason: string
 }
 
+export type TransportCounters = Readonly<Record<TransportReport['kind'], number>>
+
 /** What is remembered, so that strangers cannot fill the memory. */
 const remembered = 256
 
-/** Says a thing once: what fails is tried again every second at most, and would be told as often. */
+/** Counts everything and says a thing once: what fails is tried again every second at most, and would be told as often. */
 export class Reports {
   #tell: ((report: TransportReport) => void) | undefined
+  readonly #counts = { unreachable: 0, refused: 0, malformed: 0, insecure: 0 }
   readonly #told = new Map<string, NodeId | undefined>()
 
   constructor(tell: ((report: TransportReport) => void) | undefined) {
     this.#tell = tell
   }
 
+  get counters(): TransportCounters {
+    return { ...this.#counts }
+  }
+
   report(kind: TransportReport['kind'], remote: string, reason: string, peer?: NodeId): void {
+    this.#counts[kind]++
     // A stranger comes from another port each time.
     const key = JSON.stringify([kind, peer ?? remote.replace(/:\d+$/, ''), reason])
     if (!this.#tell || this.#told.has(key)) return

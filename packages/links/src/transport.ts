@@ -1,19 +1,29 @@
 import type { Lane, NodeId, Peer, Receiver, Transport } from '@raftkit/contract'
 import { isRaftkitError, RaftkitError } from '@raftkit/contract'
 import { type Address, formatAddress, isLoopback, parseAddress } from './address.ts'
-import type { Carrier, Limits, Listener } from './carrier.ts'
+import type { Carrier, Listener, Terms } from './carrier.ts'
 import type { Connection } from './connection.ts'
-import { Handshake, Refusal, reasonOf } from './handshake.ts'
+import { Handshake, Meeting } from './handshake.ts'
 import type { Surroundings } from './lane.ts'
 import { Link } from './link.ts'
-import { Reports, type TransportReport } from './reports.ts'
+import { Refusal, reasonOf, turnedDown } from './refusal.ts'
+import { Reports, type TransportCounters, type TransportReport } from './reports.ts'
+import { Secret } from './secret.ts'
+import { Credentials, type Tls } from './tls.ts'
 
 /** What every transport of connections can be told. */
 export interface LinkOptions {
   /** Where to listen, `host:port`; port 0 takes a free one. Default: the node's own address. A node without either only dials. */
   readonly listen?: string
+  /** Mutual TLS 1.3, of all connections. A function is asked at `start`, and again at each `reload`. */
+  readonly tls?: Tls | (() => Tls)
   /**
-   * Allows addresses that are not loopback. There is no TLS yet: whoever reaches the port can read and forge frames,
+   * Where the network is trusted not to be listened to, the simple way: whoever connects proves that it knows this, and so does
+   * who answers. At least 32 characters, the same on all nodes. It never travels. Frames go in the clear, unless `tls` is given too.
+   */
+  readonly secret?: string
+  /**
+   * Allows addresses that are not loopback without `tls` and `secret`: whoever reaches the port can read and forge frames,
    * so only on a network that you trust as you trust the machine. Default false.
    */
   readonly insecure?: boolean
@@ -30,10 +40,17 @@ export interface LinkOptions {
 export interface LinkTransport extends Transport {
   /** Where it listens, `host:port`, with the port that was given to it. Undefined before `start`, and if it only dials. */
   readonly address: string | undefined
+  /** How often each kind of report has come about, told of or not. */
+  readonly counters: TransportCounters
+  /**
+   * Asks the option `tls` again. From now on new connections use what it says, and those whose certificate is now denied, or no longer
+   * signed by one of its authorities, are cut. Throws `INVALID_OPTION` if it cannot be used: all stays as it was.
+   */
+  reload(): void
 }
 
 /** A transport whose connections come from `carrier`: one per lane and peer. Throws `INVALID_OPTION`. */
-export function linkTransport(options: LinkOptions, carrier: (limits: Limits) => Carrier): LinkTransport {
+export function linkTransport(options: LinkOptions, carrier: (terms: Terms) => Carrier): LinkTransport {
   return new Links(options, carrier)
 }
 
@@ -45,6 +62,8 @@ class Links implements LinkTransport {
   readonly maxFrameBytes: number
   readonly #queueBytes: number
   readonly #carrier: Carrier
+  readonly #credentials: Credentials | undefined
+  readonly #secret: Secret | undefined
   readonly #insecure: boolean
   readonly #listenAt: Address | undefined
   readonly #reports: Reports
@@ -58,14 +77,20 @@ class Links implements LinkTransport {
   #started = false
   #closing: Promise<void> | undefined
 
-  constructor(options: LinkOptions, carrier: (limits: Limits) => Carrier) {
+  constructor(options: LinkOptions, carrier: (terms: Terms) => Carrier) {
     this.maxFrameBytes = bounded('maxFrameBytes', options.maxFrameBytes ?? 4 * 1024 * 1024, 65_536, 256 * 1024 * 1024)
     this.#queueBytes = bounded('queueBytes', options.queueBytes ?? 4 * this.maxFrameBytes, 2 * this.maxFrameBytes)
     const maxConnections = bounded('maxConnections', options.maxConnections ?? 1024, 1)
+    this.#credentials = options.tls === undefined ? undefined : new Credentials(options.tls)
+    this.#secret = options.secret === undefined ? undefined : new Secret(options.secret)
     this.#insecure = options.insecure ?? false
     this.#listenAt = options.listen === undefined ? undefined : parseAddress(options.listen, 0)
     this.#reports = new Reports(options.onReport)
-    this.#carrier = carrier({ maxFrameBytes: this.maxFrameBytes, maxConnections })
+    this.#carrier = carrier({ maxFrameBytes: this.maxFrameBytes, maxConnections, credentials: this.#credentials })
+  }
+
+  get counters(): TransportCounters {
+    return this.#reports.counters
   }
 
   get address(): string | undefined {
@@ -77,33 +102,45 @@ class Links implements LinkTransport {
     if (this.#started)
       throw new RaftkitError('TRANSPORT_FAILED', 'this transport was started before: make one per node')
     this.#started = true
-    const at = this.#listenAt ?? (self.address === undefined ? undefined : parseAddress(self.address, 0))
+    const { attached = false } = this.#carrier
+    const at = attached ? undefined : (this.#listenAt ?? listenAt(self.address))
     if (at && !this.#allowed(at))
       throw new RaftkitError('INVALID_OPTION', `${formatAddress(at)} is open to the network, ${inTheClear}`)
-    const handshake = new Handshake(self.id, receiver, newLife(), this.maxFrameBytes)
+    this.#credentials?.reload()
+    const handshake = new Handshake({
+      self: self.id,
+      receiver,
+      life: newLife(),
+      maxFrameBytes: this.maxFrameBytes,
+      credentials: this.#credentials,
+      secret: this.#secret,
+    })
     const around = this.#surroundings(self.id, handshake)
-    if (at) {
+    if (at || attached) {
       if (!this.#carrier.listener)
         throw new RaftkitError('INVALID_OPTION', 'this platform cannot listen: start the node without an address')
       this.#listener = this.#carrier.listener({
-        hello: () => handshake.hello(),
-        check: (hello, lane, proven) => {
-          const caller = handshake.check(hello, proven)
-          if (this.#links.get(caller.peer)?.lanes[lane].holdsAgainst(caller.life))
-            throw new Refusal('connected', 'we are connected already')
-          return caller
-        },
+        meet: (hello, lane, certificate) =>
+          new Meeting(handshake, hello, lane, certificate, ({ peer, life }) => {
+            if (this.#links.get(peer)?.lanes[lane].holdsAgainst(life))
+              throw new Refusal('connected', 'we are connected already')
+          }),
         opened: (connection) => this.#accept(connection),
         refused: (remote, error) => {
           if (!(error instanceof Refusal && error.kind === 'connected'))
             this.#reports.report('refused', remote, reasonOf(error))
         },
+        turnedDown: (remote, refusal) => this.#reports.report('refused', remote, turnedDown(refusal).reason),
       })
       const bound = await this.#listener.listen(at)
       if (this.#closing) throw new RaftkitError('CLOSED', 'this transport was closed while it started')
-      this.#address = formatAddress(bound)
-      if (!isLoopback(at))
-        this.#reports.report('insecure', this.#address, 'whoever reaches this port can read and forge frames')
+      this.#address = bound && formatAddress(bound)
+      if (at && !this.#protected && !isLoopback(at))
+        this.#reports.report(
+          'insecure',
+          formatAddress(bound ?? at),
+          'whoever reaches this port can read and forge frames',
+        )
     }
     this.#receiver = receiver
     this.#around = around
@@ -139,8 +176,8 @@ class Links implements LinkTransport {
     for (const { id, address } of peers) {
       if (address === undefined) continue
       try {
-        const parsed = parseAddress(address, 1)
-        if (this.#allowed(parsed)) wanted.set(id, parsed)
+        const parsed = parseAddress(address, 1, this.#carrier.schemes)
+        if (this.#allowed(parsed) || parsed.url?.startsWith('wss:')) wanted.set(id, parsed)
         else this.#reports.report('refused', address, `not dialled: it is on the network, ${inTheClear}`, id)
       } catch (error) {
         this.#reports.report('unreachable', address, isRaftkitError(error) ? error.message : String(error), id)
@@ -163,7 +200,7 @@ class Links implements LinkTransport {
   }
 
   #accept(connection: Connection): void {
-    if (!this.#around || this.#closing) connection.destroy()
+    if (!this.#around || this.#closing || this.#around.handshake.objection(connection.caller)) connection.destroy()
     else this.#link(connection.caller.peer, this.#around).lanes[connection.lane].adopt(connection)
   }
 
@@ -179,7 +216,27 @@ class Links implements LinkTransport {
   }
 
   #allowed(address: Address): boolean {
-    return this.#insecure || isLoopback(address)
+    return this.#insecure || this.#protected || isLoopback(address)
+  }
+
+  get #protected(): boolean {
+    return this.#credentials !== undefined || this.#secret !== undefined
+  }
+
+  reload(): void {
+    if (!this.#credentials)
+      throw new RaftkitError(
+        'INVALID_OPTION',
+        'this transport was made without the option `tls`: nothing can be asked again',
+      )
+    this.#credentials.reload()
+    if (!this.#around) return
+    for (const connection of [...this.#around.connections]) {
+      const objection = this.#around.handshake.objection(connection.caller)
+      if (!objection) continue
+      this.#reports.report('refused', connection.remote, objection.reason, connection.caller.peer)
+      connection.destroy()
+    }
   }
 
   close(): Promise<void> {
@@ -212,7 +269,17 @@ class Links implements LinkTransport {
 }
 
 const inTheClear =
-  'and frames would go in the clear: keep to loopback, or pass `insecure: true` if you trust that network'
+  'and whoever reaches it could read and forge frames: pass `tls`, or `secret`, or `insecure: true` if you trust that network'
+
+/** Where to listen, if nothing else is said. */
+function listenAt(address: string | undefined): Address | undefined {
+  if (address?.includes('://'))
+    throw new RaftkitError(
+      'INVALID_OPTION',
+      `${address} is where others dial this node: say where it listens, by the option listen`,
+    )
+  return address === undefined ? undefined : parseAddress(address, 0)
+}
 
 function newLife(): string {
   const bytes = crypto.getRandomValues(new Uint8Array(8))

@@ -8,13 +8,16 @@ const doors: Door[] = []
 /** A door that stands open, and those who came in. */
 async function open(maxConnections = 1000): Promise<{ door: Door; guests: Guest[]; knock: () => Promise<Socket> }> {
   const guests: Guest[] = []
-  const door = new Door(maxConnections, (guest) => void guests.push(guest))
+  const door = new Door({ maxConnections }, { refused: () => {} }, (guest) => void guests.push(guest))
   doors.push(door)
   const { port } = await door.listen({ host: '127.0.0.1', port: 0 })
   const knock = () =>
     new Promise<Socket>((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => resolve(socket)).on('error', () => {})
-      opened.push(socket.resume())
+      const socket = connect(port, '127.0.0.1', () => {
+        socket.write('x')
+        resolve(socket)
+      })
+      opened.push(socket.on('error', () => {}).resume())
     })
   return { door, guests, knock }
 }
@@ -87,7 +90,7 @@ describe('a door', { timeout: 30_000 }, () => {
     const other = createServer()
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
     const { port } = other.address() as { port: number }
-    const door = new Door(1, () => {})
+    const door = new Door({ maxConnections: 1 }, { refused: () => {} }, () => {})
     await expect(door.listen({ host: '127.0.0.1', port })).rejects.toThrow(
       `cannot listen at 127.0.0.1:${port}: another process listens there`,
     )
@@ -95,7 +98,7 @@ describe('a door', { timeout: 30_000 }, () => {
   })
 
   test('that is stopped while it opens rejects CLOSED and is shut', async () => {
-    const door = new Door(1, () => {})
+    const door = new Door({ maxConnections: 1 }, { refused: () => {} }, () => {})
     const opening = door.listen({ host: '127.0.0.1', port: 0 })
     const stopped = door.stop()
     await expect(opening).rejects.toMatchObject({ code: 'CLOSED' })

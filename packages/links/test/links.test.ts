@@ -95,16 +95,20 @@ describe('a link', () => {
 
   test('who holds the connection that would win turns a second one of that life down, not one of the next', async () => {
     const { a, b } = await linked()
-    const { hello, life } = { hello: b.hello(), life: pipes.standing('bulk')[0]!.connection!.caller.life }
     const { maxFrameBytes } = a.transport
+    const [nonce, proof] = [new Uint8Array(16), new Uint8Array(0)]
+    const { life } = pipes.standing('bulk')[0]!.connection!.caller
+    const ours = { hello: b.hello(), life, maxFrameBytes, nonce, proof }
     const at = (host: Host) => pipes.receptions.get(host.transport.address!)!
-    expect(() => at(a).check({ hello, life, maxFrameBytes }, 'bulk')).toThrow(
-      expect.objectContaining({ kind: 'connected' }),
-    )
-    expect(at(a).check({ hello, life: 'another', maxFrameBytes }, 'bulk').peer).toBe('b')
+    expect(() => at(a).meet(ours, 'bulk').admit()).toThrow(expect.objectContaining({ kind: 'connected' }))
+    expect(
+      at(a)
+        .meet({ ...ours, life: 'another' }, 'bulk')
+        .admit().caller.peer,
+    ).toBe('b')
     // Seen from b, which did not dial, a second one of a might win.
-    const theirs = { hello: a.hello(), life: pipes.standing('bulk')[0]!.other!.connection!.caller.life, maxFrameBytes }
-    expect(at(b).check(theirs, 'bulk').peer).toBe('a')
+    const theirs = { ...ours, hello: a.hello(), life: pipes.standing('bulk')[0]!.other!.connection!.caller.life }
+    expect(at(b).meet(theirs, 'bulk').admit().caller.peer).toBe('a')
   })
 
   test('a new life takes over from an old one, of whose end nobody has heard', async () => {

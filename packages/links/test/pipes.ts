@@ -6,9 +6,11 @@ import {
   type Carrier,
   Connection,
   formatAddress,
+  type Hello,
   type LinkOptions,
   type LinkTransport,
   linkTransport,
+  type Meeting,
   type Pipe,
   type Reception,
   Refusal,
@@ -69,15 +71,23 @@ export class Pipes {
     far.other = near
     const { lane } = attempt
     const of = { lane, dialled: true, remote: address }
+    let meeting: Meeting | undefined
+    let said: Hello | undefined
     // A turn between all that is said: two dials can cross.
     const steps = [
       () => {
-        const caller = reception.check(attempt.hello(), lane)
+        meeting = reception.meet(attempt.hello(), lane)
+      },
+      () => {
+        if (attempt.over) return
+        const { challenge } = meeting!
+        const { caller, hello } = meeting!.admit(challenge && attempt.answer(challenge))
+        said = hello
         far.connection = new Connection({ caller, lane, dialled: false, remote: 'a pipe' }, far)
       },
       () => {
         if (attempt.over) return
-        near.connection = new Connection({ ...of, caller: attempt.check(reception.hello()) }, near)
+        near.connection = new Connection({ ...of, caller: attempt.check(said) }, near)
         this.ends.push(near, far)
         attempt.opened(near.connection)
       },

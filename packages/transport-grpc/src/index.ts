@@ -3,14 +3,14 @@ import { type LinkOptions, type LinkTransport, linkTransport } from '@raftkit/li
 import { dial } from './dialler.ts'
 import { GrpcListener } from './listener.ts'
 
-export type { TransportReport } from '@raftkit/links'
+export type { Tls, TransportCounters, TransportReport } from '@raftkit/links'
 export type GrpcTransportOptions = LinkOptions
 export type GrpcTransport = LinkTransport
 
 /** Frames over gRPC streams: one TCP connection per lane and peer. Throws `INVALID_OPTION`. */
 export function grpcTransport(options: GrpcTransportOptions = {}): GrpcTransport {
-  return linkTransport(options, (limits) => ({
-    dial: (attempt) => dial(attempt, limits.maxFrameBytes),
-    listener: (reception) => new GrpcListener(reception, limits),
+  return linkTransport(options, (terms) => ({
+    dial: (attempt) => dial(attempt, terms),
+    listener: (reception) => new GrpcListener(reception, terms),
   }))
 }

@@ -6,41 +6,45 @@ import {
   Connection,
   Door,
   type Guest,
-  type Limits,
   type Listener,
+  type Meeting,
   type Reception,
   Refusal,
+  type Terms,
 } from '@raftkit/links'
 import { definition, serverOptions } from './channel.ts'
-import { greet, heard, refuse } from './greeting.ts'
+import { challenged, greet, heard, refusalOf, refuse } from './greeting.ts'
 import { receive, streamPipe } from './pipe.ts'
+import { decodeOpening, encodeOpening } from './wire.ts'
 
 type Call = ServerDuplexStream<Buffer, Buffer>
 
-/** The gRPC server. The sockets are those of a door, and only lent to it. */
+/** The gRPC server. The sockets, TLS included, are those of a door, and only lent to it. */
 export class GrpcListener implements Listener {
   readonly #reception: Reception
-  readonly #limits: Limits
+  readonly #maxFrameBytes: number
   readonly #door: Door<Socket>
   readonly #grpc: Server
-  /** Those that have not made their call yet, by remote address and port. */
-  readonly #guests = new Map<string, Guest<Socket>>()
+  /** By remote address and port, which is all that a call tells of its connection: so there is never more than one of each. */
+  readonly #guests = new Map<string, { readonly guest: Guest<Socket>; called: boolean }>()
 
-  constructor(reception: Reception, limits: Limits) {
+  constructor(reception: Reception, terms: Terms) {
     this.#reception = reception
-    this.#limits = limits
-    this.#grpc = new Server(serverOptions(limits.maxFrameBytes))
+    this.#maxFrameBytes = terms.maxFrameBytes
+    this.#grpc = new Server(serverOptions(terms.maxFrameBytes))
     this.#grpc.addService(definition, {
       control: (call: Call) => this.#call(call, 'control'),
       bulk: (call: Call) => this.#call(call, 'bulk'),
     })
-    // TLS: the credentials come from an option here.
     const injector = this.#grpc.createConnectionInjector(ServerCredentials.createInsecure())
-    this.#door = new Door<Socket>(limits.maxConnections, (guest) => {
-      this.#guests.set(guest.remote, guest)
-      guest.socket.once('close', () => {
-        if (this.#guests.get(guest.remote) === guest) this.#guests.delete(guest.remote)
-      })
+    this.#door = new Door<Socket>({ ...terms, alpn: ['h2'] }, reception, (guest) => {
+      const { remote } = guest
+      if (this.#guests.has(remote)) {
+        guest.cut()
+        return
+      }
+      this.#guests.set(remote, { guest, called: false })
+      guest.socket.once('close', () => this.#guests.delete(remote))
       injector.injectConnection(guest.socket)
     })
   }
@@ -60,40 +64,81 @@ export class GrpcListener implements Listener {
 
   #call(call: Call, lane: Lane): void {
     const remote = call.getPeer()
-    const guest = this.#guests.get(remote)
+    const known = this.#guests.get(remote)
     call.on('error', () => {})
     try {
-      if (!guest) throw new Refusal('busy', 'one call per connection')
-      this.#guests.delete(remote)
-      const caller = this.#reception.check(heard(call.metadata), lane)
-      call.sendMetadata(greet(this.#reception.hello()))
-      const pipe = streamPipe(call, () => guest.socket.destroy())
-      this.#converse(call, guest, new Connection({ caller, lane, dialled: false, remote }, pipe))
+      if (!known || known.called) throw new Refusal('busy', 'one call per connection')
+      known.called = true
+      const { guest } = known
+      if (guest.refusal) {
+        call.emit('error', refuse(guest.refusal))
+        guest.leave()
+        return
+      }
+      const refusal = refusalOf(call.metadata)
+      if (refusal) {
+        this.#reception.turnedDown(remote, refusal)
+        call.end()
+        guest.leave()
+        return
+      }
+      const meeting = this.#reception.meet(heard(call.metadata), lane, guest.certificate)
+      this.#converse(call, lane, guest, meeting)
     } catch (error) {
-      call.emit('error', refuse(error))
-      this.#reception.refused(remote, error)
+      this.#turnDown(call, remote, error)
     }
   }
 
-  #converse(call: Call, guest: Guest, connection: Connection): void {
+  #turnDown(call: Call, remote: string, error: unknown): void {
+    call.emit('error', refuse(error))
+    this.#reception.refused(remote, error)
+  }
+
+  #converse(call: Call, lane: Lane, guest: Guest<Socket>, meeting: Meeting): void {
+    const { remote } = guest
+    let connection: Connection | undefined
     let open = false
+    let over = false
+    const admit = (proof?: Uint8Array) => {
+      const { caller, hello } = meeting.admit(proof)
+      const pipe = streamPipe(call, () => guest.cut())
+      connection = new Connection({ caller, lane, dialled: false, remote }, pipe)
+      if (meeting.challenge) call.write(encodeOpening({ kind: 'hello', hello }))
+      else call.sendMetadata(greet(hello))
+    }
+    const hear = (message: Buffer) => {
+      const opening = decodeOpening(message)
+      if (opening?.kind === 'admitted' && connection) {
+        // The other side has admitted us as well.
+        open = true
+        guest.admitted()
+        this.#reception.opened(connection)
+      } else if (opening?.kind === 'proof' && meeting.challenge && !connection) admit(opening.proof)
+      else if (opening?.kind === 'refused') {
+        over = true
+        this.#reception.turnedDown(remote, new Refusal('refused', opening.reason))
+        call.end()
+      } else throw new Refusal('malformed', 'a greeting out of order')
+    }
+    if (meeting.challenge) call.sendMetadata(challenged(meeting.challenge))
+    else admit()
     call.on('data', (message: Buffer) => {
-      if (open) {
-        receive(connection, message, this.#limits.maxFrameBytes)
-        return
-      }
-      // The other side has admitted us as well.
-      open = true
-      guest.admitted()
-      this.#reception.opened(connection)
+      if (open) receive(connection!, message, this.#maxFrameBytes)
+      else if (!over)
+        try {
+          hear(message)
+        } catch (error) {
+          over = true
+          this.#turnDown(call, remote, error)
+        }
     })
     call.on('end', () => {
       call.end()
-      connection.ended()
+      connection?.ended()
     })
-    call.on('cancelled', () => connection.ended())
+    call.on('cancelled', () => connection?.ended())
     call.on('close', () => {
-      connection.ended()
+      connection?.ended()
       guest.leave()
     })
   }

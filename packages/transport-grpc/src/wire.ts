@@ -1,12 +1,12 @@
-import type { Hello } from '@raftkit/links'
+import { type Hello, maxGreetingBytes } from '@raftkit/links'
 
 /**
- * The two messages of transport.proto, by hand: what is on the wire is protobuf, but a schema is never loaded at run time,
+ * The messages of transport.proto, by hand: what is on the wire is protobuf, but a schema is never loaded at run time,
  * and a frame is copied once on its way out and not at all on its way in.
  */
 
-/** Of an encoded Hello. */
-export const maxHelloBytes = 8192
+/** Of an encoded Hello, and of a message before frames. */
+export const maxHelloBytes: number = maxGreetingBytes + 100
 const lifeBytes = 8
 
 /** A key of protobuf: field number and wire type. */
@@ -16,14 +16,21 @@ const numberField = (field: number) => field << 3
 /** What one frame costs on top of its bytes, at most: a key and a length below 2^32. */
 export const frameOverhead = 6
 
-export function encodeHello({ hello, life, maxFrameBytes }: Hello): Buffer {
+export function encodeHello({ hello, life, maxFrameBytes, nonce, proof }: Hello): Buffer {
   return Buffer.concat([
-    Buffer.from([bytesField(1), ...varint(hello.length)]),
-    hello,
-    Buffer.from([bytesField(2), lifeBytes]),
-    Buffer.from(life, 'hex'),
+    field(1, hello),
+    field(2, Buffer.from(life, 'hex')),
     Buffer.from([numberField(3), ...varint(maxFrameBytes)]),
+    field(4, nonce),
+    // As protobuf has it: what is empty is left out.
+    proof.length > 0 ? field(5, proof) : nothing,
   ])
+}
+
+const nothing = Buffer.alloc(0)
+
+function field(number: number, bytes: Uint8Array): Buffer {
+  return Buffer.concat([Buffer.from([bytesField(number), ...varint(bytes.length)]), bytes])
 }
 
 /** Undefined: malformed. Fields that it does not know are passed over, as protobuf wants, unless their kind is unknown as well. */
@@ -32,6 +39,8 @@ export function decodeHello(bytes: Uint8Array): Hello | undefined {
   let hello: Uint8Array | undefined
   let life: Uint8Array | undefined
   let maxFrameBytes: number | undefined
+  let nonce: Uint8Array = nothing
+  let proof: Uint8Array = nothing
   const reader = new Reader(bytes)
   while (reader.offset < bytes.length) {
     const key = reader.number()
@@ -40,9 +49,51 @@ export function decodeHello(bytes: Uint8Array): Hello | undefined {
     if (key === bytesField(1)) hello = value as Uint8Array
     if (key === bytesField(2)) life = value as Uint8Array
     if (key === numberField(3)) maxFrameBytes = value as number
+    if (key === bytesField(4)) nonce = value as Uint8Array
+    if (key === bytesField(5)) proof = value as Uint8Array
   }
   if (!hello || life?.length !== lifeBytes || maxFrameBytes === undefined) return undefined
-  return { hello: new Uint8Array(hello), life: Buffer.from(life).toString('hex'), maxFrameBytes }
+  return {
+    hello: new Uint8Array(hello),
+    life: Buffer.from(life).toString('hex'),
+    maxFrameBytes,
+    nonce: new Uint8Array(nonce),
+    proof: new Uint8Array(proof),
+  }
+}
+
+/** What is said in messages before frames. `admitted` is an empty message. */
+export type Opening =
+  | { readonly kind: 'admitted' }
+  | { readonly kind: 'proof'; readonly proof: Uint8Array }
+  | { readonly kind: 'hello'; readonly hello: Hello }
+  | { readonly kind: 'refused'; readonly reason: string }
+
+export function encodeOpening(opening: Opening): Buffer {
+  switch (opening.kind) {
+    case 'admitted':
+      return nothing
+    case 'proof':
+      return field(2, opening.proof)
+    case 'hello':
+      return field(3, encodeHello(opening.hello))
+    case 'refused':
+      return field(4, Buffer.from(opening.reason, 'latin1'))
+  }
+}
+
+/** Undefined: malformed. */
+export function decodeOpening(message: Uint8Array): Opening | undefined {
+  if (message.length === 0) return { kind: 'admitted' }
+  if (message.length > maxHelloBytes) return undefined
+  const reader = new Reader(message)
+  const key = reader.number()
+  const bytes = reader.slice()
+  if (reader.failed || bytes === undefined || reader.offset < message.length) return undefined
+  if (key === bytesField(2)) return { kind: 'proof', proof: new Uint8Array(bytes) }
+  if (key === bytesField(4)) return { kind: 'refused', reason: Buffer.from(bytes).toString('latin1') }
+  const hello = key === bytesField(3) ? decodeHello(bytes) : undefined
+  return hello && { kind: 'hello', hello }
 }
 
 /** A Frames of `count` frames, each given by its parts. `bytes`: the sum of all parts. */

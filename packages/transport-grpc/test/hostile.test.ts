@@ -16,6 +16,7 @@ const world: World = {
   reached: (transport) => (transport as GrpcTransport).address!,
 }
 const life = '00112233445566ff'
+const unproven = { nonce: noise(16), proof: new Uint8Array(0) }
 const identity = (bytes: Buffer) => bytes
 const sockets: Socket[] = []
 const clients: Client[] = []
@@ -40,7 +41,7 @@ function call(node: TestNode, metadata: Metadata, path = 'Control', options = {}
 
 function greeting(hello = 'c/mallory', maxFrameBytes = 65_536): Metadata {
   const metadata = new Metadata()
-  metadata.set('raftkit-hello-bin', encodeHello({ hello: Buffer.from(hello), life, maxFrameBytes }))
+  metadata.set('raftkit-hello-bin', encodeHello({ ...unproven, hello: Buffer.from(hello), life, maxFrameBytes }))
   return metadata
 }
 

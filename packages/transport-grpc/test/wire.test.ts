@@ -1,13 +1,31 @@
 import { readFileSync } from 'node:fs'
 import protobuf from 'protobufjs'
 import { describe, expect, test } from 'vitest'
-import { decodeHello, encodeFrames, encodeHello, maxHelloBytes, readFrames } from '../src/wire.ts'
+import {
+  decodeHello,
+  decodeOpening,
+  encodeFrames,
+  encodeHello,
+  encodeOpening,
+  maxHelloBytes,
+  type Opening,
+  readFrames,
+} from '../src/wire.ts'
 import { digest, noise } from './noise.ts'
 
 const file = new URL('../proto/raftkit/transport/v1/transport.proto', import.meta.url)
 const schema = protobuf.parse(readFileSync(file, 'utf8'), { keepCase: true }).root
 const Frames = schema.lookupType('raftkit.transport.v1.Frames')
 const Hello = schema.lookupType('raftkit.transport.v1.Hello')
+
+const nonce = 'a0'.repeat(16)
+const hello = {
+  hello: noise(3),
+  life: '0123456789abcdef',
+  maxFrameBytes: 65_536,
+  nonce: new Uint8Array(Buffer.from(nonce, 'hex')),
+  proof: new Uint8Array(0),
+}
 
 function encode(frames: readonly (readonly Uint8Array[])[]): Buffer {
   return encodeFrames(
@@ -40,24 +58,56 @@ describe('the wire follows transport.proto', { timeout: 60_000 }, () => {
   })
 
   test('a hello crosses both ways', () => {
-    const ours = { hello: noise(300), life: '0123456789abcdef', maxFrameBytes: 4_194_304 }
-    const theirs = { hello: ours.hello, life: Buffer.from(ours.life, 'hex'), max_frame_bytes: ours.maxFrameBytes }
+    const ours = { ...hello, hello: noise(300), maxFrameBytes: 4_194_304, proof: noise(32) }
+    const theirs = {
+      hello: ours.hello,
+      life: Buffer.from(ours.life, 'hex'),
+      max_frame_bytes: ours.maxFrameBytes,
+      nonce: ours.nonce,
+      proof: ours.proof,
+    }
     expect(encodeHello(ours).equals(Hello.encode(theirs).finish())).toBe(true)
     expect(decodeHello(Hello.encode(theirs).finish())).toEqual(ours)
     expect(Hello.toObject(Hello.decode(encodeHello(ours)))).toMatchObject({ max_frame_bytes: ours.maxFrameBytes })
   })
 
   test('a field that a later version adds to the hello is passed over', () => {
-    const hello = encodeHello({ hello: noise(3), life: '0123456789abcdef', maxFrameBytes: 65_536 })
-    expect(decodeHello(Buffer.concat([hello, Buffer.from([0x7a, 2, 1, 2, 0x78, 5])]))?.maxFrameBytes).toBe(65_536)
+    const bytes = encodeHello(hello)
+    expect(decodeHello(Buffer.concat([bytes, Buffer.from([0x7a, 2, 1, 2, 0x78, 5])]))?.maxFrameBytes).toBe(65_536)
   })
 
   test('the layout is fixed: golden bytes', () => {
     expect(encode([[Buffer.from('ab'), Buffer.from('c')], [], [Buffer.from('d')]]).toString('hex')).toBe(
       '0a036162630a000a0164',
     )
-    const hello = encodeHello({ hello: Buffer.from('hi'), life: '0001020304050607', maxFrameBytes: 300 })
-    expect(hello.toString('hex')).toBe('0a026869' + '12080001020304050607' + '18ac02')
+    const said = encodeHello({ ...hello, hello: Buffer.from('hi'), life: '0001020304050607', maxFrameBytes: 300 })
+    expect(said.toString('hex')).toBe(`0a0268691208000102030405060718ac022210${nonce}`)
+    const opening = (opening: Opening) => encodeOpening(opening).toString('hex')
+    expect(opening({ kind: 'admitted' })).toBe('')
+    expect(opening({ kind: 'proof', proof: Buffer.from('abcd', 'hex') })).toBe('1202abcd')
+    expect(opening({ kind: 'hello', hello })).toBe(
+      `1a${encodeHello(hello).length.toString(16)}${encodeHello(hello).toString('hex')}`,
+    )
+    expect(opening({ kind: 'refused', reason: 'no' })).toBe('22026e6f')
+  })
+
+  test('what is said before frames crosses both ways', () => {
+    const openings: Opening[] = [
+      { kind: 'admitted' },
+      { kind: 'proof', proof: noise(32) },
+      { kind: 'hello', hello: { ...hello, proof: noise(32) } },
+      { kind: 'refused', reason: 'no' },
+    ]
+    for (const opening of openings) {
+      expect(decodeOpening(encodeOpening(opening))).toEqual(opening)
+      const { proof, hello, refused } = Frames.decode(encodeOpening(opening)) as unknown as Record<string, unknown>
+      if (opening.kind === 'proof') expect(digest(proof as Uint8Array)).toBe(digest(opening.proof))
+      if (opening.kind === 'hello') expect(hello).toMatchObject({ max_frame_bytes: 65_536 })
+      if (opening.kind === 'refused') expect(refused).toBe('no')
+    }
+    for (const hex of ['1a0568', '2a00', '0a00', '1200' + '1200', '1a00', 'ff'])
+      expect(decodeOpening(Buffer.from(hex, 'hex')), hex).toBeUndefined()
+    expect(decodeOpening(Buffer.concat([Buffer.from('22', 'hex'), noise(20_000)]))).toBeUndefined()
   })
 })
 
@@ -85,13 +135,13 @@ describe('malformed bytes', { timeout: 60_000 }, () => {
   })
 
   test('a hello above its limit is refused', () => {
-    const hello = encodeHello({ hello: noise(maxHelloBytes), life: '0001020304050607', maxFrameBytes: 300 })
+    const hello = encodeHello({ ...hello, hello: noise(maxHelloBytes), life: '0001020304050607', maxFrameBytes: 300 })
     expect(decodeHello(hello)).toBeUndefined()
   })
 
   test('whatever the bytes, reading neither throws nor hands over more than there is', () => {
     const whole = encode([[noise(40)], [noise(0)], [noise(200)]])
-    const hello = encodeHello({ hello: noise(30), life: '0001020304050607', maxFrameBytes: 300 })
+    const hello = encodeHello({ ...hello, hello: noise(30), life: '0001020304050607', maxFrameBytes: 300 })
     const random = noise(200_000)
     for (let n = 0; n + 8 < random.length; n += 8) {
       const bytes = Buffer.from(n % 16 ? whole : hello)

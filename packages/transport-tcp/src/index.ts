@@ -3,14 +3,14 @@ import { type LinkOptions, type LinkTransport, linkTransport } from '@raftkit/li
 import { dial } from './dialler.ts'
 import { tcpListener } from './listener.ts'
 
-export type { TransportReport } from '@raftkit/links'
+export type { Tls, TransportCounters, TransportReport } from '@raftkit/links'
 export type TcpTransportOptions = LinkOptions
 export type TcpTransport = LinkTransport
 
 /** Frames over TCP: one connection per lane and peer. Throws `INVALID_OPTION`. */
 export function tcpTransport(options: TcpTransportOptions = {}): TcpTransport {
-  return linkTransport(options, (limits) => ({
-    dial: (attempt) => dial(attempt, limits.maxFrameBytes),
-    listener: (reception) => tcpListener(reception, limits),
+  return linkTransport(options, (terms) => ({
+    dial: (attempt) => dial(attempt, terms),
+    listener: (reception) => tcpListener(reception, terms),
   }))
 }

@@ -1,12 +1,19 @@
 import { connect, type Socket } from 'node:net'
-import type { Address } from '@raftkit/links'
+import { connect as connectTls } from 'node:tls'
+import type { Address, Certificate, Credentials } from '@raftkit/links'
 
-/* The one place where sockets come from: what makes them TLS goes here, and the names that a certificate proves. */
+/** Spoken within TLS, so that no server of something else is taken for one of ours. */
+export const alpn: readonly string[] = ['raftkit']
 
-export function dialled({ host, port }: Address): Socket {
-  return connect({ host, port, noDelay: true })
-}
-
-export function accepted(socket: Socket): Socket {
-  return socket
+/** `ready`: bytes can be said, and with TLS the other side has shown its certificate. What `ready` throws is its own affair. */
+export function dialled(
+  { host, port }: Address,
+  credentials: Credentials | undefined,
+  ready: (judge: () => Certificate | undefined) => void,
+): Socket {
+  if (!credentials) return connect({ host, port, noDelay: true }, () => ready(() => undefined))
+  const socket = connectTls({ ...credentials.options, host, port, ALPNProtocols: [...alpn] }, () =>
+    ready(() => credentials.judge(socket)),
+  )
+  return socket.setNoDelay(true)
 }

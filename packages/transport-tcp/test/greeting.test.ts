@@ -1,14 +1,24 @@
-import { Refusal } from '@raftkit/links'
+import { type Greeting, type Hello, Refusal } from '@raftkit/links'
 import { describe, expect, test } from 'vitest'
-import { admitted, encodeHello, encodeRefusal, GreetingReader, type Message } from '../src/greeting.ts'
+import { encode, encodeTurnedDown, GreetingReader } from '../src/greeting.ts'
 import { noise } from './noise.ts'
 
 const life = '0001020304050607'
+const [nonce, none] = ['a0'.repeat(16), '00'.repeat(32)]
+const bytes = (hex: string) => new Uint8Array(Buffer.from(hex, 'hex'))
+const hello = (of: Partial<Hello>): Hello => ({
+  hello: bytes(''),
+  life,
+  maxFrameBytes: 65_536,
+  nonce: bytes(nonce),
+  proof: bytes(''),
+  ...of,
+})
 const name = Buffer.from('raftkit1')
 
-function read(bytes: Buffer, size: number = bytes.length): { messages: Message[]; rest: string } {
+function read(bytes: Buffer, size: number = bytes.length): { messages: Greeting[]; rest: string } {
   const reader = new GreetingReader()
-  const messages: Message[] = []
+  const messages: Greeting[] = []
   for (let at = 0; at < bytes.length; at += size) {
     reader.add(bytes.subarray(at, at + size))
     for (let message = reader.next(); message; message = reader.next()) messages.push(message)
@@ -18,32 +28,37 @@ function read(bytes: Buffer, size: number = bytes.length): { messages: Message[]
 
 describe('the greeting', () => {
   test('its layout is fixed: golden bytes', () => {
-    expect(encodeHello('bulk', { hello: Buffer.from('hi'), life, maxFrameBytes: 300 }).toString('hex')).toBe(
-      `${name.toString('hex')}1000` + `0101${life}2c0100006869`,
+    const said = hello({ hello: bytes('6869'), maxFrameBytes: 300 })
+    expect(encode({ kind: 'hello', lane: 'bulk', hello: said }, true).toString('hex')).toBe(
+      `${name.toString('hex')}4000` + `0101${life}2c010000${nonce}${none}6869`,
     )
-    expect(admitted.toString('hex')).toBe('010002')
-    expect(encodeRefusal(new Refusal('limits', 'no'), false).toString('hex')).toBe('040003026e6f')
-    expect(encodeRefusal(new Error('oops'), true).subarray(0, 12).toString('hex')).toBe(
+    expect(encode({ kind: 'admitted' }, false).toString('hex')).toBe('010002')
+    expect(encodeTurnedDown(new Refusal('limits', 'no'), false).toString('hex')).toBe('040003026e6f')
+    expect(encodeTurnedDown(new Error('oops'), true).subarray(0, 12).toString('hex')).toBe(
       `${name.toString('hex')}0d000305`,
+    )
+    expect(encode({ kind: 'challenge', challenge: bytes(nonce) }, true).toString('hex')).toBe(
+      `${name.toString('hex')}110004${nonce}`,
+    )
+    expect(encode({ kind: 'proof', proof: bytes('ab'.repeat(32)) }, false).toString('hex')).toBe(
+      `210005${'ab'.repeat(32)}`,
     )
   })
 
   test('is read as it was said, whatever the network makes of it', () => {
-    const hello = { hello: noise(4000), life, maxFrameBytes: 2 ** 28 }
-    const bytes = Buffer.concat([
-      encodeHello('control', hello),
-      admitted,
-      encodeRefusal(new Refusal('busy', 'later'), false),
-    ])
-    for (const size of [1, 7, bytes.length])
-      expect(read(bytes, size)).toEqual({
-        messages: [
-          { kind: 'hello', lane: 'control', hello },
-          { kind: 'admitted' },
-          { kind: 'refused', refusal: new Refusal('busy', 'later') },
-        ],
-        rest: '',
-      })
+    const messages: Greeting[] = [
+      {
+        kind: 'hello',
+        lane: 'control',
+        hello: hello({ hello: noise(4000), maxFrameBytes: 2 ** 28, proof: noise(32) }),
+      },
+      { kind: 'admitted' },
+      { kind: 'refused', refusal: new Refusal('busy', 'later') },
+      { kind: 'challenge', challenge: noise(16) },
+      { kind: 'proof', proof: noise(32) },
+    ]
+    const bytes = Buffer.concat(messages.map((message, n) => encode(message, n === 0)))
+    for (const size of [1, 7, bytes.length]) expect(read(bytes, size)).toEqual({ messages, rest: '' })
   })
 
   test.each([
@@ -59,8 +74,10 @@ describe('the greeting', () => {
     ['a message of no bytes', '0000'],
     ['a message longer than any', 'ffff'],
     ['another kind', '010009'],
-    ['a hello that is too short', `0d0001${'00'.repeat(12)}`],
-    ['a hello of a third lane', `0e000102${'00'.repeat(12)}`],
+    ['a hello that is too short', `3d0001${'00'.repeat(60)}`],
+    ['a hello of a third lane', `3e000102${'00'.repeat(60)}`],
+    ['a challenge that is too short', `100004${'00'.repeat(15)}`],
+    ['a proof that is too long', `220005${'00'.repeat(33)}`],
     ['an admission with a body', '02000200'],
     ['a refusal without a reason', '010003'],
     ['a refusal for a reason unknown', '02000309'],
@@ -69,7 +86,7 @@ describe('the greeting', () => {
   })
 
   test('whatever the bytes, reading throws nothing but refusals and holds no more than it was given', () => {
-    const whole = encodeHello('bulk', { hello: noise(30), life, maxFrameBytes: 65_536 })
+    const whole = encode({ kind: 'hello', lane: 'bulk', hello: hello({ hello: noise(30) }) }, true)
     const random = noise(60_000)
     for (let n = 0; n + 4 < random.length; n += 4) {
       const bytes = Buffer.from(whole)

@@ -1,9 +1,10 @@
 import { connect as connectTcp, createServer, type Server, type Socket } from 'node:net'
-import { Refusal } from '@raftkit/links'
+import type { Lane } from '@raftkit/contract'
+import { type Greeting, type Hello, Refusal } from '@raftkit/links'
 import { type TcpTransport, type TransportReport, tcpTransport } from '@raftkit/transport-tcp'
 import { afterEach, describe, expect, test } from 'vitest'
 import { encodeFrames } from '../src/frames.ts'
-import { admitted, encodeHello, encodeRefusal, GreetingReader, type Message } from '../src/greeting.ts'
+import { encode, encodeTurnedDown, GreetingReader } from '../src/greeting.ts'
 import { closeAll, connect, TestNode, until, type World, wait } from './node.ts'
 import { noise } from './noise.ts'
 
@@ -15,7 +16,15 @@ const world: World = {
   reached: (transport) => (transport as TcpTransport).address!,
 }
 const life = '00112233445566ff'
-const mallory = { hello: Buffer.from('c/mallory'), life, maxFrameBytes: 65_536 }
+const mallory: Hello = {
+  hello: Buffer.from('c/mallory'),
+  life,
+  maxFrameBytes: 65_536,
+  nonce: noise(16),
+  proof: new Uint8Array(0),
+}
+const encodeHello = (lane: Lane, hello: Hello) => encode({ kind: 'hello', lane, hello }, true)
+const admitted = encode({ kind: 'admitted' }, false)
 const sockets: Socket[] = []
 const servers: Server[] = []
 
@@ -30,9 +39,9 @@ function tcp(address: string): Socket {
 const closed = (socket: Socket) => new Promise<void>((resolve) => void socket.on('close', () => resolve()).resume())
 
 /** What the other side greets with, until it closes or has said so many messages. */
-function greetings(socket: Socket, count: number): Promise<Message[]> {
+function greetings(socket: Socket, count: number): Promise<Greeting[]> {
   const reader = new GreetingReader()
-  const messages: Message[] = []
+  const messages: Greeting[] = []
   return new Promise((resolve) => {
     socket.on('close', () => resolve(messages))
     socket.on('data', (chunk) => {
@@ -93,7 +102,7 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
         Buffer.concat([Buffer.from('raftkit1'), noise(50_000)]),
         admitted,
         Buffer.concat([Buffer.from('raftkit1'), admitted, frame(100)]),
-        encodeRefusal(new Refusal('busy', 'no'), true),
+        encodeTurnedDown(new Refusal('busy', 'no'), true),
       ]
       for (const bytes of garbage) {
         const socket = tcp(at)
@@ -114,7 +123,7 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
     undisturbed(async (a, at) => {
       const told = async (hello: string, maxFrameBytes = 65_536) => {
         const socket = tcp(at)
-        socket.write(encodeHello('control', { hello: Buffer.from(hello), life, maxFrameBytes }))
+        socket.write(encodeHello('control', { ...mallory, hello: Buffer.from(hello), maxFrameBytes }))
         const [answer] = await greetings(socket, 1)
         await closed(socket)
         return answer?.kind === 'refused' ? `${answer.refusal.kind}: ${answer.refusal.reason}` : answer?.kind
@@ -217,7 +226,7 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
       nothing: (socket) => socket.end(),
       frames: (socket) => socket.write(frame(100)),
       'another lane': (socket) => {
-        const other = (lane: string) => (lane === 'control' ? 'bulk' : 'control')
+        const other = (lane: Lane): Lane => (lane === 'control' ? 'bulk' : 'control')
         void greetings(socket, 1).then(([hello]) => {
           if (hello?.kind === 'hello')
             socket.write(encodeHello(other(hello.lane), { ...mallory, hello: Buffer.from('c/another lane') }))
