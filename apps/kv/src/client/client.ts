@@ -1,5 +1,5 @@
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Call, ConnectionLost, type Exchange, exchange } from './exchange.ts'
+import { type Call, ConnectionLost, Dialer, type Exchange, exchange } from './exchange.ts'
 
 /** What a server says when it does not do what was asked. */
 interface Complaint {
@@ -31,10 +31,12 @@ export class CallFailed extends Error {
 const lastAttempt = 50
 
 export interface ClientOptions {
-  /** `http://host:port`, any members: each serves any request. */
+  /** `http://host:port` or `https://…`, any members: each serves any request. */
   readonly endpoints: readonly string[]
   /** For a whole call, fail-over included. Milliseconds; default 10,000. */
   readonly timeout?: number
+  /** How they are reached, and what they are shown. */
+  readonly dialer?: Dialer
 }
 
 /**
@@ -44,12 +46,14 @@ export interface ClientOptions {
 export class Client {
   readonly endpoints: readonly string[]
   readonly timeout: number
+  readonly dialer: Dialer
   #next = 0
 
-  constructor({ endpoints, timeout = 10_000 }: ClientOptions) {
+  constructor({ endpoints, timeout = 10_000, dialer = new Dialer() }: ClientOptions) {
     if (endpoints.length === 0) throw new TypeError('a client needs at least one endpoint')
     this.endpoints = endpoints
     this.timeout = timeout
+    this.dialer = dialer
   }
 
   /** The member that answered last, or is to be asked next. */
@@ -69,7 +73,7 @@ export class Client {
         throw failure ?? new CallFailed(0, { code: 'TIMEOUT', message: 'no member answered in time' })
       failure = undefined
       try {
-        const answer = await exchange(this.endpoint, call, left)
+        const answer = await exchange(this.endpoint, call, left, this.dialer)
         if (answer.status < 300) return answer.body
         failure = complaint(answer)
       } catch (error) {

@@ -141,7 +141,7 @@ async function everywhere<T>({ client, say }: Session, method: 'GET' | 'POST', p
   const answers = await Promise.all(
     client.endpoints.map(async (endpoint) => {
       try {
-        const { status, body } = await exchange(endpoint, { method, path }, client.timeout)
+        const { status, body } = await exchange(endpoint, { method, path }, client.timeout, client.dialer)
         if (status < 300) return [body as T]
         say(`${endpoint}: ${(body as { error?: { message?: string } }).error?.message ?? `answered ${status}`}`)
       } catch (error) {

@@ -2,10 +2,12 @@ import type { Readable, Writable } from 'node:stream'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { CallFailed, Client } from './client.ts'
 import { clusterCommands } from './cluster-commands.ts'
-import { hangUp } from './exchange.ts'
+import { type CredentialFlags, credentials } from './credentials.ts'
+import { Dialer } from './exchange.ts'
 import { exitCodes, UsageError } from './exit.ts'
 import { keyCommands } from './key-commands.ts'
 import { serveCommand } from './serve-command.ts'
+import { tokenCommand } from './token-command.ts'
 
 /** The world around one run of the command. */
 export interface Surroundings {
@@ -19,7 +21,7 @@ export interface Surroundings {
   readonly interrupted: AbortSignal
 }
 
-interface Globals {
+interface Globals extends CredentialFlags {
   endpoints: string
   timeout?: number
   json?: true
@@ -42,11 +44,13 @@ const defaultEndpoints = [1, 2, 3].map((n) => `http://127.0.0.1:${8000 + n}`).jo
 /** Runs one command line (without `node` and the script) to its end and resolves with the exit code. Never rejects. */
 export async function run(args: readonly string[], around: Surroundings): Promise<number> {
   const say = (line: string) => void around.stderr.write(`${line}\n`)
+  let dialer: Dialer | undefined
   const open: Open = (command, patience = 10_000) => {
-    const { endpoints, timeout = patience, json } = command.optsWithGlobals<Globals>()
+    const { endpoints, timeout = patience, json, ...flags } = command.optsWithGlobals<Globals>()
+    dialer = new Dialer(credentials(flags, around.env))
     return {
       ...around,
-      client: new Client({ endpoints: endpointsOf(endpoints), timeout }),
+      client: new Client({ endpoints: endpointsOf(endpoints), timeout, dialer }),
       json: json === true,
       print: (value, line) => void around.stdout.write(`${json ? JSON.stringify(value) : line()}\n`),
       say,
@@ -64,6 +68,10 @@ export async function run(args: readonly string[], around: Surroundings): Promis
       'for the whole command, or on the server for one request (default: 10000)',
       positive,
     )
+    .option('--token <file>', 'a file with the token to show (default: what RAFTKIT_TOKEN holds)')
+    .option('--ca <file>', 'who signed the certificates of the servers, if the platform does not know them')
+    .option('--cert <file>', 'the certificate to show')
+    .option('--key <file>', 'its key')
     .option('--json', 'one line of JSON instead of text')
     .showHelpAfterError('(--help says more)')
     .addHelpText(
@@ -75,6 +83,7 @@ export async function run(args: readonly string[], around: Surroundings): Promis
   serveCommand(program, around)
   keyCommands(program, open)
   clusterCommands(program, open)
+  tokenCommand(program, around)
   every(program, (command) =>
     command.exitOverride().configureOutput({
       writeOut: (text) => void around.stdout.write(text),
@@ -87,7 +96,7 @@ export async function run(args: readonly string[], around: Surroundings): Promis
   } catch (error) {
     return exitCodeOf(error, say)
   } finally {
-    hangUp()
+    dialer?.hangUp()
   }
 }
 
@@ -134,8 +143,8 @@ export function positive(text: string): number {
 function endpointsOf(text: string): string[] {
   return text.split(',').map((part) => {
     const trimmed = part.trim()
-    const url = URL.canParse(trimmed) && /^https?:/.test(trimmed) ? new URL(trimmed) : undefined
-    if (url?.protocol !== 'http:')
+    const url = URL.canParse(trimmed) ? new URL(trimmed) : undefined
+    if ((url?.protocol !== 'http:' && url?.protocol !== 'https:') || url.host === '')
       throw new UsageError(`--endpoints: ${JSON.stringify(trimmed)} is not like http://127.0.0.1:8001`)
     return url.origin
   })

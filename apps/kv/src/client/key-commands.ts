@@ -1,10 +1,12 @@
-import { text } from 'node:stream/consumers'
+import { Readable } from 'node:stream'
+import { json, text } from 'node:stream/consumers'
 import { setTimeout as pause } from 'node:timers/promises'
 import type { Command } from 'commander'
 import { EventSourceParserStream } from 'eventsource-parser/stream'
 import type { Change } from '../machine/store.ts'
 import { keyPath } from './client.ts'
 import { type Open, positive, type Session, Unmet } from './command-line.ts'
+import { follow } from './exchange.ts'
 import { exitCodes, UsageError } from './exit.ts'
 
 interface Shown {
@@ -130,14 +132,15 @@ async function watch(session: Session, prefix: string, from: number | undefined)
     const endpoint = client.endpoints[attempt % client.endpoints.length]!
     const query = new URLSearchParams({ prefix, ...(last !== undefined && { from: String(last + 1) }) })
     try {
-      const response = await fetch(new URL(`/v1/watch?${query}`, endpoint), { signal: interrupted })
-      if (!response.ok || response.body === null) {
-        const { error } = (await response.json()) as { error: { code: string; message: string } }
-        if (response.status < 500) throw new Unmet(`${error.code}: ${error.message}`, exitCodes.failure)
+      const response = await follow(endpoint, `/v1/watch?${query}`, client.dialer, interrupted)
+      const { statusCode = 0 } = response
+      if (statusCode !== 200) {
+        const { error } = (await json(response)) as { error: { code: string; message: string } }
+        if (statusCode < 500) throw new Unmet(`${error.code}: ${error.message}`, exitCodes.failure)
         throw new Error(error.message)
       }
       session.say(`watching at ${endpoint}`)
-      for await (const event of response.body
+      for await (const event of Readable.toWeb(response)
         .pipeThrough(new TextDecoderStream())
         .pipeThrough(new EventSourceParserStream())) {
         if (event.event === 'compacted')

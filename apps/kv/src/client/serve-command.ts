@@ -2,12 +2,15 @@ import { type Command, Option } from 'commander'
 import { parseMembers } from '../server/address.ts'
 import type { Settings } from '../server/settings.ts'
 import { positive, type Surroundings } from './command-line.ts'
+import type { CredentialFlags } from './credentials.ts'
 
-interface Flags extends Settings {
+interface Flags extends Settings, CredentialFlags {
   config?: string
   untilStdinEnds?: true
   endpoints?: string
   json?: true
+  maxConnections?: number
+  maxInFlightBytes?: number
 }
 
 export function serveCommand(program: Command, { stdin, stderr, env, interrupted }: Surroundings): void {
@@ -36,16 +39,30 @@ export function serveCommand(program: Command, { stdin, stderr, env, interrupted
     .option('--trailing-entries <count>', 'older entries kept for members that lag', positive)
     .option('--election-timeout <milliseconds>', 'how long a leader may be silent', positive)
     .addOption(new Option('--lease-drift <share>', 'allow lease reads while clocks drift by less').argParser(Number))
+    .option('--access <file>', 'who may do what: clients, roles, hashes of tokens; "token" makes one')
+    .option('--http-cert <file>', 'serve HTTPS with this certificate')
+    .option('--http-key <file>', 'its key')
+    .option('--client-ca <file>', 'take certificates of clients that these authorities signed')
+    .option('--allow-host <name>', 'a further name under which HTTP may be asked; may be repeated', also)
+    .option('--allow-origin <origin>', 'a site whose pages may ask; may be repeated', also)
+    .option('--max-connections <count>', 'open HTTP connections (default: 1024)', positive)
+    .option('--max-in-flight-bytes <count>', 'bytes of all requests at the same time (default: 64 MiB)', positive)
     .option('--insecure', 'let HTTP be reached from other machines, although it asks nobody who they are')
     .addOption(new Option('--until-stdin-ends', 'leave when who started it is gone').hideHelp())
     .action(async (_options, command: Command) => {
-      const { config, untilStdinEnds, endpoints: _, json: __, ...flags } = command.optsWithGlobals<Flags>()
+      const { config, untilStdinEnds, maxConnections, maxInFlightBytes, ...rest } = command.optsWithGlobals<Flags>()
+      // Those of a client.
+      const { endpoints, json, token, ca, cert, key, ...flags } = rest
+      const limits = {
+        ...(maxConnections !== undefined && { connections: maxConnections }),
+        ...(maxInFlightBytes !== undefined && { inFlightBytes: maxInFlightBytes }),
+      }
       // Only now: a client needs none of what a server is made of.
       const [{ resolveSettings }, { serve }] = await Promise.all([
         import('../server/settings.ts'),
         import('../server/serve.ts'),
       ])
-      const settings = await resolveSettings(flags, config)
+      const settings = await resolveSettings({ ...flags, limits }, config)
       const served = await serve(settings, (line) => void stderr.write(`${settings.id}: ${line}\n`))
       const leave = () => void served.stop()
       interrupted.addEventListener('abort', leave)
@@ -54,3 +71,5 @@ export function serveCommand(program: Command, { stdin, stderr, env, interrupted
       await served.ended.finally(() => stdin.destroy())
     })
 }
+
+const also = (value: string, before: readonly string[] = []): string[] => [...before, value]

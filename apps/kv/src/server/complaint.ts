@@ -1,7 +1,7 @@
 import { type ErrorCode, isRaftkitError } from '@raftkit/contract'
 import type { FastifyReply } from 'fastify'
 
-/** What is wrong with a request. The status is 4xx: the same request will not do better. */
+/** What is wrong with a request. The status is 4xx, the same request will not do better; or 503, with nothing begun. */
 export class BadRequest extends Error {
   readonly status: number
   readonly code: string
@@ -50,7 +50,8 @@ export interface Complaint {
 export function complaint(error: unknown, read: boolean, say: (line: string) => void): Complaint {
   if (error instanceof BadRequest) {
     const { status, code, message, details } = error
-    return { status, body: { error: { code, message }, ...details } }
+    const outcome = status === 503 ? ({ outcome: 'refused' } as const) : {}
+    return { status, body: { error: { code, message, ...outcome }, ...details } }
   }
   if (isRaftkitError(error)) {
     const { code, message, leaderHint: leader } = error
@@ -76,5 +77,6 @@ export function complaint(error: unknown, read: boolean, say: (line: string) => 
 export function complain(reply: FastifyReply, error: unknown, say: (line: string) => void): FastifyReply {
   const { status, body } = complaint(error, reply.request.method === 'GET', say)
   if (status === 503) reply.header('retry-after', '1')
+  if (status === 401) reply.header('www-authenticate', 'Bearer')
   return reply.code(status).send(body)
 }

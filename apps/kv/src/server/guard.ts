@@ -1,21 +1,57 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { BadRequest } from './complaint.ts'
 
-const local = /^(localhost|127\.0\.0\.1|\[::1\])$/i
+export interface Guarding {
+  /** Where the server listens: `localhost`, a name or an address, also that of all interfaces. */
+  readonly host: string
+  /** Further names under which it may be asked, of a proxy or in a certificate. */
+  readonly allowHosts?: readonly string[] | undefined
+  /** Pages of these sites may ask, such as `https://admin.example`. */
+  readonly allowOrigins?: readonly string[] | undefined
+  /** Of one request. */
+  readonly headers: number
+}
 
-/** The name in `host[:port]`. */
-const nameOf = (host: string): string => host.replace(/:\d+$/, '')
+const bare = (name: string): string => name.toLowerCase().replace(/^\[|\]$/g, '')
+
+/** The name in `host[:port]`; an IPv6 address without its brackets. */
+const nameOf = (host: string): string => bare(host.replace(/:\d+$/, ''))
+
+const methods = 'GET, HEAD, PUT, POST, DELETE'
+const headers = 'authorization, content-type, last-event-id'
 
 /**
- * Keeps other sites' pages out of a server that trusts whoever reaches it. A page whose name was pointed at 127.0.0.1 (DNS rebinding)
- * still sends its own name as Host; a page of another site that posts here sends its own as Origin.
+ * Keeps other sites' pages out. A page whose name was pointed at this server (DNS rebinding) still sends its own name as Host;
+ * a page of another site that asks here sends its own as Origin.
  */
-export function guard(app: FastifyInstance, { loopback }: { readonly loopback: boolean }): void {
-  app.addHook('onRequest', ({ headers: { host = '', origin } }, _reply, done) => {
-    if (loopback && !local.test(nameOf(host))) {
-      done(new BadRequest(403, 'FOREIGN_HOST', `this server answers to localhost, not to ${JSON.stringify(host)}`))
-    } else if (origin !== undefined && origin !== `http://${host}` && origin !== `https://${host}`) {
-      done(new BadRequest(403, 'FOREIGN_ORIGIN', `requests from pages of ${JSON.stringify(origin)} are refused`))
-    } else done()
+export function guard(app: FastifyInstance, guarding: Guarding): void {
+  const hosts = new Set(['localhost', '127.0.0.1', '::1', guarding.host, ...(guarding.allowHosts ?? [])].map(bare))
+  const origins = new Set(guarding.allowOrigins)
+
+  /** An address instead of a name cannot be pointed elsewhere: good is the one that the connection came to. */
+  const isHere = ({ raw: { socket } }: FastifyRequest, name: string) =>
+    hosts.has(name) || name === socket.localAddress?.replace(/^::ffff:/, '')
+
+  app.addHook('onRequest', (request, reply, done) => {
+    const { headers: given, raw } = request
+    const { host = '', origin } = given
+    if (raw.rawHeaders.length > 2 * guarding.headers) {
+      done(new BadRequest(431, 'TOO_MANY_HEADERS', `a request has at most ${guarding.headers} headers`))
+    } else if (!isHere(request, nameOf(host))) {
+      const why = `this server does not answer to the name ${JSON.stringify(host)}; --allow-host lets one in`
+      done(new BadRequest(403, 'FOREIGN_HOST', why))
+    } else if (origin === undefined || origin === `http://${host}` || origin === `https://${host}`) done()
+    else if (!origins.has(origin)) {
+      const why = `requests from pages of ${JSON.stringify(origin)} are refused; --allow-origin lets a site in`
+      done(new BadRequest(403, 'FOREIGN_ORIGIN', why))
+    } else {
+      // On the raw response, too: a watch answers there.
+      reply.raw.setHeader('access-control-allow-origin', origin)
+      reply.raw.setHeader('vary', 'origin')
+      if (request.method !== 'OPTIONS') return done()
+      // A browser asks first, without anything that says who it is.
+      reply.headers({ 'access-control-allow-methods': methods, 'access-control-allow-headers': headers })
+      reply.code(204).send()
+    }
   })
 }

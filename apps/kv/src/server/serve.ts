@@ -1,7 +1,11 @@
+import { setMaxListeners } from 'node:events'
 import { jointConsensus } from '@raftkit/membership'
+import type { FastifyInstance } from 'fastify'
 import { createNode } from 'raftkit'
 import { kv } from '../machine/machine.ts'
+import { followFiles } from './follow-files.ts'
 import { httpServer } from './http.ts'
+import { readPem } from './listener.ts'
 import type { Resolved } from './settings.ts'
 
 export interface Served {
@@ -41,14 +45,21 @@ export async function serve(settings: Resolved, say: Say): Promise<Served> {
     },
   })
   const leaving = new AbortController()
-  const app = await httpServer({ node, timeout, leaving: leaving.signal, loopback: http.loopback, say })
+  // Every watch listens.
+  setMaxListeners(0, leaving.signal)
+  let app: FastifyInstance
   let url: string
   try {
+    const pem = http.tls && readPem(http.tls)
+    app = await httpServer({ ...http, node, cluster, timeout, leaving: leaving.signal, pem, say })
+    for (const warning of http.warnings ?? []) say(warning)
     url = await app.listen({ host: http.host, port: http.port })
   } catch (error) {
     await node.close()
     throw error
   }
+  const { server } = app
+  followFiles(http, server, leaving.signal, say)
 
   let end: { resolve: () => void; reject: (error: Error) => void }
   const ended = new Promise<void>((resolve, reject) => {
@@ -64,7 +75,7 @@ export async function serve(settings: Resolved, say: Say): Promise<Served> {
         .transferLeadership(undefined, { timeout: grace })
         .catch((error) => say(`could not hand over: ${error.message}`))
     }
-    const patience = setTimeout(() => app.server.closeAllConnections(), grace)
+    const patience = setTimeout(() => server.closeAllConnections(), grace)
     await app.close()
     clearTimeout(patience)
     await node.close()

@@ -3,7 +3,9 @@ import { pathToFileURL } from 'node:url'
 import type { Storage, Transport } from '@raftkit/contract'
 import { UsageError } from '../client/exit.ts'
 import { type StorageName, storageNamed, type TransportName, transportNamed } from './adapters.ts'
-import { type Listening, listening } from './address.ts'
+import { listening } from './address.ts'
+import { type Front, front } from './front.ts'
+import type { Limits } from './limits.ts'
 
 /** What the flags of `serve` say, or the configuration file by the same names; flags win. */
 export interface Settings {
@@ -25,6 +27,18 @@ export interface Settings {
   transport?: TransportName | Transport
   /** Let HTTP be reached from other machines, although it asks nobody who they are. */
   insecure?: boolean
+  /** The access file: clients by name, their roles, and the hashes of their tokens. */
+  access?: string
+  /** Files in PEM: serve HTTPS. */
+  httpCert?: string
+  httpKey?: string
+  /** A file in PEM: ask clients for certificates that these authorities signed. */
+  clientCa?: string
+  /** Names under which this server may be asked, besides loopback and the address of `http`. */
+  allowHost?: string[]
+  /** Sites whose pages may ask, such as `https://admin.example`. */
+  allowOrigin?: string[]
+  limits?: Partial<Limits>
   /** A snapshot after so many entries, and how many older ones stay in the log for members that lag. */
   snapshotEntries?: number
   trailingEntries?: number
@@ -39,7 +53,7 @@ export interface Settings {
 export interface Resolved extends Omit<Settings, 'storage' | 'transport' | 'http'> {
   readonly id: string
   readonly cluster: string
-  readonly http: Listening
+  readonly http: Front
   readonly timeout: number
   readonly storage: Storage
   readonly transport: Transport
@@ -56,6 +70,13 @@ const kinds: Record<keyof Settings, 'string' | 'number' | 'boolean' | 'object'> 
   storage: 'string',
   transport: 'string',
   insecure: 'boolean',
+  access: 'string',
+  httpCert: 'string',
+  httpKey: 'string',
+  clientCa: 'string',
+  allowHost: 'object',
+  allowOrigin: 'object',
+  limits: 'object',
   snapshotEntries: 'number',
   trailingEntries: 'number',
   electionTimeout: 'number',
@@ -67,7 +88,8 @@ type ConfigFile = Settings | ((flags: Settings) => Settings | Promise<Settings>)
 
 /** Flags over the file over the defaults. Throws `UsageError`. */
 export async function resolveSettings(flags: Settings, configPath?: string): Promise<Resolved> {
-  const given = { ...(configPath === undefined ? {} : await readConfig(configPath, flags)), ...flags }
+  const file = configPath === undefined ? {} : await readConfig(configPath, flags)
+  const given = { ...file, ...flags, limits: { ...file.limits, ...flags.limits } }
   const { id } = given
   if (id === undefined) throw new UsageError('which member is this? Give --id, such as --id n1')
   if (given.members === undefined && !given.join) {
@@ -82,7 +104,7 @@ export async function resolveSettings(flags: Settings, configPath?: string): Pro
     id,
     cluster: given.cluster ?? 'kv',
     timeout: given.timeout ?? 10_000,
-    http: listening(given.http ?? '127.0.0.1:8001', given.insecure ?? false),
+    http: front(listening(given.http ?? '127.0.0.1:8001'), given),
     storage: typeof storage === 'string' ? await storageNamed(storage, data) : storage,
     transport: typeof transport === 'string' ? await transportNamed(transport) : transport,
   }

@@ -7,14 +7,13 @@ import type { KvNode, Serving } from './http.ts'
 import { checkText } from './keys.ts'
 import { object } from './schema.ts'
 
-/** Each holds a connection and looks into the changes after every batch that is applied. */
-const maxWatchers = 256
 const heartbeat = 10_000
 
 const querystring = object({ prefix: { type: 'string' }, from: { type: 'string', pattern: '^[0-9]{1,15}$' } })
 
 /** Changes as they are applied, as server-sent events: /v1/watch. An event's id is its revision, the same on every member. */
-export async function watching(app: FastifyInstance, { node, timeout, leaving }: Serving): Promise<void> {
+export async function watching(app: FastifyInstance, serving: Serving & { watches: number }): Promise<void> {
+  const { node, timeout, leaving, watches } = serving
   let watchers = 0
 
   app.get<{ Querystring: { prefix?: string; from?: string } }>(
@@ -23,8 +22,7 @@ export async function watching(app: FastifyInstance, { node, timeout, leaving }:
     async (request, reply) => {
       const prefix = checkText('prefix', request.query.prefix ?? '', limits.keyBytes)
       const from = firstRevision(request.query.from, request.headers['last-event-id'])
-      if (watchers >= maxWatchers)
-        throw new BadRequest(429, 'TOO_MANY_WATCHERS', `at most ${maxWatchers} on one member`)
+      if (watchers >= watches) throw new BadRequest(429, 'TOO_MANY_WATCHERS', `at most ${watches} on one member`)
       watchers++
       try {
         const start = from ?? (await node.queries.summary(undefined, { timeout })).revision + 1
