@@ -1,0 +1,38 @@
+import { type Carrier, formatAddress, type LinkOptions, type Terms } from '@raftkit/links'
+import { checkPath, schemes, urlOf } from './address.ts'
+import { dial } from './dialler.ts'
+import { WsListener } from './listener.ts'
+import { connect } from './node-line.ts'
+
+export interface WsTransportOptions extends LinkOptions {
+  /** Where the node is found on its host, the same on all nodes. Default `/raftkit`. */
+  readonly path?: string
+  /** Pages that may connect, by their origin, such as `https://example.org`. Default none. */
+  readonly origins?: readonly string[]
+}
+
+/** `aliveMs`: how often signs of life are exchanged. */
+export function wsCarrier(options: WsTransportOptions, aliveMs?: number): (terms: Terms) => Carrier {
+  const path = checkPath(options.path)
+  const origins = new Set(options.origins)
+  return (terms) => {
+    const { maxFrameBytes, credentials } = terms
+    return {
+      schemes,
+      dial(attempt) {
+        const { address } = attempt
+        const url = urlOf(attempt, { tls: credentials !== undefined, path })
+        if (credentials && !url.startsWith('wss:')) {
+          attempt.failed('refused', `not dialled: ${formatAddress(address)} is without TLS, and this node has it`)
+          return () => {}
+        }
+        return dial(attempt, {
+          maxFrameBytes,
+          aliveMs,
+          connect: (ear) => connect(url, address, credentials, ear),
+        })
+      },
+      listener: (reception) => new WsListener(reception, terms, { path, origins, aliveMs }),
+    }
+  }
+}
