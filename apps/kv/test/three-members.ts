@@ -1,4 +1,5 @@
 import { request } from 'node:http'
+import { request as requestByTls } from 'node:https'
 import { setTimeout as pause } from 'node:timers/promises'
 import { memoryStorage } from '@raftkit/storage-memory'
 import { type MemoryNetwork, memoryNetwork } from '@raftkit/transport-memory'
@@ -19,21 +20,30 @@ export interface Asking {
   /** As it is, instead of JSON of `body`. */
   text?: string
   headers?: Record<string, string>
+  /** By HTTPS, and what is shown there. */
+  tls?: { ca?: string; cert?: string; key?: string }
 }
 
 /** One request as it is written here: no client that mends it on the way. */
 export function ask(
   url: string,
   path: string,
-  { method = 'GET', body, text, headers = {} }: Asking = {},
+  { method = 'GET', body, text, headers = {}, tls }: Asking = {},
 ): Promise<Answer> {
   const payload = text ?? (body === undefined ? undefined : JSON.stringify(body))
   return new Promise((resolve, reject) => {
     const { hostname, port } = new URL(url)
     const type = payload === undefined ? {} : { 'content-type': 'application/json' }
-    const outgoing = request({ hostname, port, path, method, headers: { ...type, ...headers }, agent: false })
+    const asked = { hostname, port, path, method, headers: { ...type, ...headers }, agent: false } as const
+    const outgoing = tls ? requestByTls({ ...asked, ...tls }) : request(asked)
     outgoing.on('error', reject)
     outgoing.on('response', (incoming) => {
+      if (incoming.headers['content-type'] === 'text/event-stream') {
+        // It has no end.
+        resolve({ status: incoming.statusCode!, headers: incoming.headers, body: '' })
+        incoming.destroy()
+        return
+      }
       let received = ''
       incoming.setEncoding('utf8')
       incoming.on('data', (chunk: string) => {
