@@ -40,6 +40,6 @@ export function formatAddress({ host, port, url }: Address): string {
 }
 
 /** Judged by the name alone: what a name resolves to may change. */
-export function isLoopback({ host }: Address): boolean {
-  return host === 'localhost' || host === '::1' || /^127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
+export function isLoopback({ host }: Pick<Address, 'host'>): boolean {
+  return host === 'localhost' || host === '::1' || /^(::ffff:)?127\.\d{1,3}\.\d{1,3}\.\d{1,3}$/.test(host)
 }

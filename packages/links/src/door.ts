@@ -137,25 +137,26 @@ export class Door<Socket extends Cuttable = Cuttable> implements Listener {
     for (const guest of this.#guests) guest.cut()
   }
 
+  /**
+   * A socket that a server of the app has accepted, and made TLS of if it does that: counted and timed from here on, and judged.
+   * Undefined: there was no room for it.
+   */
+  welcome(socket: Socket): Guest<Socket> | undefined {
+    const guest = this.#count(socket as Cuttable as TcpSocket)
+    const { credentials } = this.#terms
+    if (!guest || !credentials) return guest
+    try {
+      if (!('getPeerX509Certificate' in socket)) throw withoutTls
+      guest.certificate = credentials.judge(socket as Cuttable as TLSSocket)
+    } catch (error) {
+      this.#refuse(guest, error)
+    }
+    return guest
+  }
+
   #receive(socket: TcpSocket): void {
-    socket.on('error', () => {})
-    if (socket.remoteAddress === undefined) {
-      socket.destroy()
-      return
-    }
-    const remote = `${socket.remoteAddress}:${socket.remotePort}`
-    if (this.#guests.size >= this.#terms.maxConnections) {
-      socket.destroy()
-      this.#reception.refused(
-        remote,
-        new Refusal('busy', `there are ${this.#guests.size} connections: see maxConnections`),
-      )
-      return
-    }
-    if (this.#strangers.size >= maxStrangers) this.#makeRoom()
-    const guest = new Guest(socket as Cuttable as Socket, remote, this.#strangers)
-    this.#guests.add(guest)
-    socket.once('close', () => this.#guests.delete(guest))
+    const guest = this.#count(socket)
+    if (!guest) return
     const peek = () => {
       const first: Buffer | null = socket.read()
       if (first === null) socket.once('readable', peek)
@@ -165,6 +166,28 @@ export class Door<Socket extends Cuttable = Cuttable> implements Listener {
       }
     }
     socket.once('readable', peek)
+  }
+
+  #count(socket: TcpSocket): Guest<Socket> | undefined {
+    socket.on('error', () => {})
+    if (socket.remoteAddress === undefined) {
+      socket.destroy()
+      return undefined
+    }
+    const remote = `${socket.remoteAddress}:${socket.remotePort}`
+    if (this.#guests.size >= this.#terms.maxConnections) {
+      socket.destroy()
+      this.#reception.refused(
+        remote,
+        new Refusal('busy', `there are ${this.#guests.size} connections: see maxConnections`),
+      )
+      return undefined
+    }
+    if (this.#strangers.size >= maxStrangers) this.#makeRoom()
+    const guest = new Guest(socket as Cuttable as Socket, remote, this.#strangers)
+    this.#guests.add(guest)
+    socket.once('close', () => this.#guests.delete(guest))
+    return guest
   }
 
   /** Of the address that has most strangers, the oldest goes: whoever floods the port takes no room but its own. */
@@ -181,15 +204,19 @@ export class Door<Socket extends Cuttable = Cuttable> implements Listener {
   #begin(guest: Guest<Socket>, socket: TcpSocket, speaksTls: boolean): void {
     const { credentials } = this.#terms
     if (credentials && speaksTls) this.#secure(credentials, guest, socket)
-    else if (credentials) this.#turnDown(guest, `it speaks without TLS, and this node with it: ${giveBoth}`)
-    else if (speaksTls) this.#turnDown(guest, `it speaks TLS, and this node does not: ${giveBoth}`)
+    else if (credentials) this.#turnDown(guest, withoutTls)
+    else if (speaksTls) this.#turnDown(guest, withTls)
     else this.#enter(guest)
   }
 
-  #turnDown(guest: Guest<Socket>, why: string | Refusal): void {
-    guest.refusal = typeof why === 'string' ? new Refusal('refused', why) : why
-    this.#reception.refused(guest.remote, guest.refusal)
+  #turnDown(guest: Guest<Socket>, why: unknown): void {
+    this.#refuse(guest, why)
     this.#enter(guest)
+  }
+
+  #refuse(guest: Guest<Socket>, why: unknown): void {
+    guest.refusal = why instanceof Refusal ? why : new Refusal('failed', String(why))
+    this.#reception.refused(guest.remote, guest.refusal)
   }
 
   #secure(credentials: Credentials, guest: Guest<Socket>, socket: TcpSocket): void {
@@ -236,7 +263,7 @@ export class Door<Socket extends Cuttable = Cuttable> implements Listener {
     try {
       guest.certificate = credentials.judge(socket)
     } catch (error) {
-      this.#turnDown(guest, error instanceof Refusal ? error : new Refusal('failed', String(error)))
+      this.#turnDown(guest, error)
       return
     }
     this.#enter(guest)
@@ -244,6 +271,8 @@ export class Door<Socket extends Cuttable = Cuttable> implements Listener {
 }
 
 const giveBoth = 'give both the option `tls`, or neither'
+const withoutTls = new Refusal('refused', `it speaks without TLS, and this node with it: ${giveBoth}`)
+const withTls = new Refusal('refused', `it speaks TLS, and this node does not: ${giveBoth}`)
 
 /** What no two connections share at a time. */
 const ends = (socket: TcpSocket) =>

@@ -1,5 +1,5 @@
 /** What transports that hold connections have in common. An adapter brings a `Carrier`; the rest is here. */
-export { type Address, formatAddress } from './address.ts'
+export { type Address, formatAddress, isLoopback } from './address.ts'
 export type { Attempt, Failure } from './attempt.ts'
 export type { Carrier, Listener, Reception, Terms } from './carrier.ts'
 export type { Certificate } from './certificate.ts'

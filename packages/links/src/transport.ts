@@ -135,10 +135,10 @@ class Links implements LinkTransport {
       const bound = await this.#listener.listen(at)
       if (this.#closing) throw new RaftkitError('CLOSED', 'this transport was closed while it started')
       this.#address = bound && formatAddress(bound)
-      if (at && !this.#protected && !isLoopback(at))
+      if (!this.#protected && (at ? !isLoopback(at) : this.#insecure))
         this.#reports.report(
           'insecure',
-          formatAddress(bound ?? at),
+          at || bound ? formatAddress(bound ?? at!) : 'the server of the app',
           'whoever reaches this port can read and forge frames',
         )
     }

@@ -1,6 +1,6 @@
-import { createServer, type IncomingMessage } from 'node:http'
+import { createServer, type IncomingMessage, type Server } from 'node:http'
 import type { Socket } from 'node:net'
-import type { Lane } from '@raftkit/contract'
+import { type Lane, RaftkitError } from '@raftkit/contract'
 import {
   type Address,
   Connection,
@@ -8,7 +8,9 @@ import {
   decodeGreeting,
   encodeGreeting,
   encodeRefusal,
+  formatAddress,
   type Guest,
+  isLoopback,
   type Listener,
   type Meeting,
   type Reception,
@@ -16,6 +18,7 @@ import {
   type Terms,
 } from '@raftkit/links'
 import { type WebSocket, WebSocketServer } from 'ws'
+import { attach, type UpgradeServer } from './attached.ts'
 import { aliveMs, Conversation } from './conversation.ts'
 import { type Callers, laneOf, turnAway } from './gate.ts'
 import { protocol } from './line.ts'
@@ -23,9 +26,13 @@ import { alpn, NodeLine, settings } from './node-line.ts'
 
 export interface Hearing extends Callers {
   readonly aliveMs?: number | undefined
+  /** Of the app, if it is not a port of our own. */
+  readonly server?: UpgradeServer | undefined
+  /** Whether callers prove who they are, or need not: otherwise only those are heard who reach us on loopback. */
+  readonly open: boolean
 }
 
-/** Hears those who dial us, at a port of our own. */
+/** Hears those who dial us, at a port of our own or at a path of the app's server. */
 export class WsListener implements Listener {
   readonly #reception: Reception
   readonly #terms: Terms
@@ -38,18 +45,13 @@ export class WsListener implements Listener {
     clientTracking: false,
     handleProtocols: () => protocol,
   })
+  #detach: (() => void) | undefined
 
   constructor(reception: Reception, terms: Terms, hearing: Hearing) {
     this.#reception = reception
     this.#terms = terms
     this.#hearing = hearing
-    const http = createServer((request, response) => {
-      const headers = { Connection: 'close', Upgrade: 'websocket', 'Content-Type': 'text/plain' }
-      response.writeHead(426, headers).end('This is a Raftkit node, which speaks WebSocket.\n')
-      this.#guests.get(request.socket)?.leave()
-    })
-    http.on('upgrade', (request, socket, head) => this.#upgrade(request, socket as Socket, head))
-    http.on('clientError', (_, socket) => this.#turnAway(this.#guests.get(socket), noHttp))
+    const http = this.#http()
     this.#door = new Door<Socket>({ ...terms, alpn }, reception, (guest) => {
       this.#guests.set(guest.socket, guest)
       if (guest.refusal) this.#turnAway(guest, guest.refusal)
@@ -57,11 +59,43 @@ export class WsListener implements Listener {
     })
   }
 
-  listen(at: Address): Promise<Address> {
-    return this.#door.listen(at)
+  /** It listens nowhere: it reads the requests of the sockets that it is handed. */
+  #http(): Server {
+    const http = createServer((request, response) => {
+      const headers = { Connection: 'close', Upgrade: 'websocket', 'Content-Type': 'text/plain' }
+      response.writeHead(426, headers).end('This is a Raftkit node, which speaks WebSocket.\n')
+      this.#guests.get(request.socket)?.leave()
+    })
+    http.on('upgrade', (request, socket, head) => {
+      const guest = this.#guests.get(socket)
+      if (guest) this.#upgrade(request, guest, head)
+      else socket.destroy()
+    })
+    http.on('clientError', (_, socket) => {
+      const guest = this.#guests.get(socket)
+      if (guest) this.#turnAway(guest, noHttp)
+    })
+    return http
+  }
+
+  listen(at: Address | undefined): Promise<Address | undefined> {
+    const { server } = this.#hearing
+    if (!server) return this.#door.listen(at!)
+    return new Promise((resolve) => {
+      const bound = addressOf(server)
+      if (bound && !this.#hearing.open && !isLoopback(bound))
+        throw new RaftkitError('INVALID_OPTION', `${formatAddress(bound)} is open to the network: ${inTheClear}`)
+      this.#detach = attach(server, this.#hearing.path, (request, socket, head) => {
+        const guest = this.#door.welcome(socket)
+        if (guest?.refusal) this.#turnAway(guest, guest.refusal)
+        else if (guest) this.#upgrade(request, guest, head)
+      })
+      resolve(bound)
+    })
   }
 
   stop(): Promise<void> {
+    this.#detach?.()
     return this.#door.stop()
   }
 
@@ -69,18 +103,18 @@ export class WsListener implements Listener {
     this.#door.destroy()
   }
 
-  #turnAway(guest: Guest<Socket> | undefined, error: unknown): void {
-    if (!guest) return
+  #turnAway(guest: Guest<Socket>, error: unknown): void {
     turnAway(guest.socket, error)
     guest.leave()
     // The door has told of its own refusals.
     if (error !== guest.refusal) this.#reception.refused(guest.remote, error)
   }
 
-  #upgrade(request: IncomingMessage, socket: Socket, head: Buffer): void {
-    const guest = this.#guests.get(socket)
-    if (!guest) return void socket.destroy()
+  #upgrade(request: IncomingMessage, guest: Guest<Socket>, head: Buffer): void {
+    const { socket } = guest
     try {
+      if (!this.#hearing.open && !isLoopback({ host: socket.localAddress ?? '' }))
+        throw new Refusal('refused', inTheClear)
       const lane = laneOf(request, this.#hearing)
       this.#upgrades.handleUpgrade(request, socket, head, (opened) => this.#greet(opened, lane, guest))
     } catch (error) {
@@ -139,3 +173,10 @@ export class WsListener implements Listener {
 }
 
 const noHttp = new Refusal('malformed', 'what came is no HTTP: is this a Raftkit node?')
+const inTheClear =
+  'frames would go in the clear: keep the server to loopback, give `tls` or `secret`, or pass `insecure: true` if you trust that network'
+
+function addressOf(server: UpgradeServer): Address | undefined {
+  const at = server.address() as { readonly address: string; readonly port: number } | string | null
+  return typeof at === 'object' && at ? { host: at.address, port: at.port } : undefined
+}
