@@ -54,6 +54,8 @@ export async function serve(settings: Resolved, say: Say): Promise<Served> {
     app = await httpServer({ ...http, node, cluster, timeout, leaving: leaving.signal, pem, say })
     for (const warning of http.warnings ?? []) say(warning)
     url = await app.listen({ host: http.host, port: http.port })
+    // Fastify does not look at the server that it is given.
+    if (http.tls) url = url.replace(/^http:/, 'https:')
   } catch (error) {
     await node.close()
     throw error
