@@ -48,6 +48,8 @@ export function clientOptions(maxFrameBytes: number): ChannelOptions {
     'grpc.enable_http_proxy': 0,
     // No TXT record decides how we connect.
     'grpc.service_config_disable_resolution': 1,
+    // What is asked for within TLS: names of hosts prove nothing here, and an address is no name.
+    'grpc.ssl_target_name_override': 'raftkit',
     // Otherwise messages are kept for replay. The protocol above repeats what it must.
     'grpc.enable_retries': 0,
     // The default window of 64 KiB caps a link at 64 KiB per round trip. The receiving end of a server cannot be set.

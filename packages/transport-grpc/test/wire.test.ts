@@ -135,16 +135,16 @@ describe('malformed bytes', { timeout: 60_000 }, () => {
   })
 
   test('a hello above its limit is refused', () => {
-    const hello = encodeHello({ ...hello, hello: noise(maxHelloBytes), life: '0001020304050607', maxFrameBytes: 300 })
-    expect(decodeHello(hello)).toBeUndefined()
+    const said = encodeHello({ ...hello, hello: noise(maxHelloBytes), life: '0001020304050607', maxFrameBytes: 300 })
+    expect(decodeHello(said)).toBeUndefined()
   })
 
   test('whatever the bytes, reading neither throws nor hands over more than there is', () => {
     const whole = encode([[noise(40)], [noise(0)], [noise(200)]])
-    const hello = encodeHello({ ...hello, hello: noise(30), life: '0001020304050607', maxFrameBytes: 300 })
+    const said = encodeHello({ ...hello, hello: noise(30), life: '0001020304050607', maxFrameBytes: 300 })
     const random = noise(200_000)
     for (let n = 0; n + 8 < random.length; n += 8) {
-      const bytes = Buffer.from(n % 16 ? whole : hello)
+      const bytes = Buffer.from(n % 16 ? whole : said)
       for (let change = 0; change < 3; change++) bytes[random[n + change]! % bytes.length] = random[n + 3 + change]!
       const cut = bytes.subarray(0, bytes.length - (random[n + 7]! & 3))
       expect(read(cut).frames.reduce((sum, frame) => sum + frame.length, 0)).toBeLessThanOrEqual(cut.length)

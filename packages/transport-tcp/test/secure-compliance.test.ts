@@ -1,0 +1,22 @@
+import { createAuthority, issue } from '@raftkit/certificates'
+import { tcpWire, transportCompliance } from '@raftkit/compliance'
+import { afterAll, beforeAll, describe, test, vi } from 'vitest'
+import { bundle } from './bundle.ts'
+import * as subject from './subject.ts'
+
+vi.setConfig({ testTimeout: 60_000 })
+const program = await bundle('subject.ts')
+afterAll(() => program.remove())
+const { ca, cert, key } = await issue(await createAuthority({ cluster: 'c' }), { node: 'n1' })
+
+describe.each([
+  ['TLS', { tls: { ca, cert, key } }],
+  ['a secret', { secret: 'nobody but us knows these words of mine' }],
+])('TCP with %s', (_, security) => {
+  beforeAll(() => {
+    process.env.RAFTKIT_TEST_SECURITY = JSON.stringify(security)
+  })
+  // A queue of four frames, and what is on its way.
+  const heldBytes = 24 * 1024 * 1024
+  transportCompliance({ describe, test }, { ...subject, program: program.url, wire: tcpWire, orderly: true, heldBytes })
+})
