@@ -1,7 +1,7 @@
 /** Bytes of disk and wire: reader, writer, checksum, the record, values. Pure, and the same on every platform. */
 export { crc32 } from './checksum.ts'
 export { fromHex, hash128, toHex } from './hash.ts'
-export { Reader } from './reader.ts'
+export { plain, Reader } from './reader.ts'
 export {
   checksumSeed,
   encodeRecords,
@@ -15,6 +15,7 @@ export {
   recordKind,
   recordKindAt,
   recordLength,
+  recordSeed,
   recordTerm,
   recordTime,
   verifyRecord,

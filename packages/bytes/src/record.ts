@@ -119,7 +119,7 @@ export function readRecord(bytes: Uint8Array, offset: number): LogRecord {
     index: recordIndex(bytes, offset),
     term: recordTerm(bytes, offset),
     time: recordTime(bytes, offset),
-    seed: getU32(bytes, offset + 34),
+    seed: recordSeed(bytes, offset),
     payload: plain(bytes).subarray(offset + recordHeaderBytes, recordEnd(bytes, offset)),
   }
 }
@@ -142,6 +142,10 @@ export function recordTerm(bytes: Uint8Array, offset: number): Term {
 
 export function recordTime(bytes: Uint8Array, offset: number): number {
   return getU64(bytes, offset + 26)
+}
+
+export function recordSeed(bytes: Uint8Array, offset: number): number {
+  return getU32(bytes, offset + 34)
 }
 
 function isInteger(n: number): boolean {

@@ -1,4 +1,15 @@
-import { readRecord, recordEnd, recordHeaderBytes, recordKind, verifyRecord } from '@raftkit/bytes'
+import {
+  plain,
+  recordEnd,
+  recordHeaderBytes,
+  recordIndex,
+  recordKind,
+  recordKindAt,
+  recordSeed,
+  recordTerm,
+  recordTime,
+  verifyRecord,
+} from '@raftkit/bytes'
 import {
   type Command,
   type Environment,
@@ -6,12 +17,16 @@ import {
   isRaftkitError,
   type LogStore,
   RaftkitError,
+  type Run,
   type SnapshotPoint,
   type StateMachine,
   type Term,
 } from '@raftkit/contract'
 import { failure } from './failure.ts'
 import type { Ending } from './pending.ts'
+
+/** Whoever awaits it is told. */
+const ignored = (): void => {}
 
 /** What one call of the machine's `apply` gets at most: it shall not hold up the event loop for long. */
 const batchCommands = 1024
@@ -184,16 +199,29 @@ export class Applier {
   }
 
   async #applyFromLog(from: Index, to: Index): Promise<void> {
-    for (let next = from; next <= to && !this.#stopped; next = this.#index + 1) {
-      const run = await this.#log.read(next, to, readBytes).catch((error) => {
-        // A snapshot was installed over what was to be applied; it is restored next.
-        if (isRaftkitError(error, 'COMPACTED')) return undefined
-        throw error
-      })
-      if (this.#stopped || run === undefined) return
-      this.#verify(run.bytes, next, to)
-      await this.#applyRecords(next, new Records([run.bytes], next, to))
+    let reading = this.#readLog(from, to)
+    try {
+      for (let next = from; next <= to; next = this.#index + 1) {
+        const run = await reading
+        if (this.#stopped || run === undefined) return
+        // The disk is read while the machine works.
+        if (next + run.count <= to) reading = this.#readLog(next + run.count, to)
+        this.#verify(run.bytes, next, to)
+        await this.#applyRecords(next, new Records([run.bytes], next, to))
+      }
+    } finally {
+      await reading.catch(ignored)
     }
+  }
+
+  /** Undefined: a snapshot was installed over what was to be applied; it is restored next. */
+  #readLog(from: Index, to: Index): Promise<Run | undefined> {
+    const reading = this.#log.read(from, to, readBytes).catch((error) => {
+      if (isRaftkitError(error, 'COMPACTED')) return undefined
+      throw error
+    })
+    reading.catch(ignored)
+    return reading
   }
 
   /** Records that come from the disk must be what was written; those from memory were verified when they came there. */
@@ -233,12 +261,14 @@ export class Applier {
     let last = this.#index
     let term = this.#term
     for (; !records.ended && last - this.#index < batchCommands; last++, records.next()) {
-      const record = readRecord(records.piece, records.at)
-      const { index, time, seed } = record
+      const { piece, at, end } = records
+      const index = recordIndex(piece, at)
       if (index !== last + 1) throw new RaftkitError('INVARIANT', `entry ${index} stands where ${last + 1} belongs`)
-      bytes += records.end - records.at
-      term = record.term
-      if (record.kind === recordKind.command) commands.push({ index, time, seed, data: record.payload })
+      bytes += end - at
+      term = recordTerm(piece, at)
+      if (recordKindAt(piece, at) !== recordKind.command) continue
+      const data = piece.subarray(at + recordHeaderBytes, end)
+      commands.push({ index, time: recordTime(piece, at), seed: recordSeed(piece, at), data })
     }
     const finish = (results: readonly Uint8Array[]): void => {
       this.#inside = false
@@ -300,7 +330,7 @@ class Records {
   next(): void {
     this.at = this.end
     while (this.at === this.piece.length && this.#next < this.#pieces.length) {
-      this.piece = this.#pieces[this.#next++]!
+      this.piece = plain(this.#pieces[this.#next++]!)
       this.at = 0
     }
     this.end = 0
