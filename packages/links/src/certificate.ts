@@ -45,7 +45,16 @@ export function chainOf(certificate: X509Certificate): readonly X509Certificate[
   return chain
 }
 
+/** False for what cannot be read, too. */
 export function isSignedBy(authorities: readonly X509Certificate[], certificate: X509Certificate): boolean {
+  try {
+    return isSigned(authorities, certificate)
+  } catch {
+    return false
+  }
+}
+
+function isSigned(authorities: readonly X509Certificate[], certificate: X509Certificate): boolean {
   return chainOf(certificate).some((each) =>
     authorities.some(
       (authority) =>

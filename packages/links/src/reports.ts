@@ -18,11 +18,15 @@ export type TransportCounters = Readonly<Record<TransportReport['kind'], number>
 
 /** What is remembered, so that strangers cannot fill the memory. */
 const remembered = 256
+/** What is told of strangers per minute: they can come up with ever new causes, and shall not fill the log. */
+const ofStrangers = 60
 
 /** Counts everything and says a thing once: what fails is tried again every second at most, and would be told as often. */
 export class Reports {
   #tell: ((report: TransportReport) => void) | undefined
   readonly #counts = { unreachable: 0, refused: 0, malformed: 0, insecure: 0 }
+  #minute = 0
+  #toldOfStrangers = 0
   readonly #told = new Map<string, NodeId | undefined>()
 
   constructor(tell: ((report: TransportReport) => void) | undefined) {
@@ -38,6 +42,7 @@ export class Reports {
     // A stranger comes from another port each time.
     const key = JSON.stringify([kind, peer ?? remote.replace(/:\d+$/, ''), reason])
     if (!this.#tell || this.#told.has(key)) return
+    if (peer === undefined && kind !== 'insecure' && !this.#roomForStrangers()) return
     const [oldest] = this.#told.keys()
     if (oldest !== undefined && this.#told.size >= remembered) this.#told.delete(oldest)
     this.#told.set(key, peer)
@@ -46,6 +51,13 @@ export class Reports {
     } catch {
       // A failing log is no reason to lose a connection.
     }
+  }
+
+  #roomForStrangers(): boolean {
+    const minute = Math.floor(Date.now() / 60_000)
+    if (minute !== this.#minute) this.#toldOfStrangers = 0
+    this.#minute = minute
+    return this.#toldOfStrangers++ < ofStrangers
   }
 
   /** The peer is connected: whatever comes next is news. */

@@ -6,14 +6,16 @@ const opened: Socket[] = []
 const doors: Door[] = []
 
 /** A door that stands open, and those who came in. */
-async function open(maxConnections = 1000): Promise<{ door: Door; guests: Guest[]; knock: () => Promise<Socket> }> {
+async function open(
+  maxConnections = 1000,
+): Promise<{ door: Door; guests: Guest[]; knock: (from?: string) => Promise<Socket> }> {
   const guests: Guest[] = []
   const door = new Door({ maxConnections }, { refused: () => {} }, (guest) => void guests.push(guest))
   doors.push(door)
   const { port } = await door.listen({ host: '127.0.0.1', port: 0 })
-  const knock = () =>
+  const knock = (from = '127.0.0.1') =>
     new Promise<Socket>((resolve) => {
-      const socket = connect(port, '127.0.0.1', () => {
+      const socket = connect({ host: '127.0.0.1', port, localAddress: from }, () => {
         socket.write('x')
         resolve(socket)
       })
@@ -55,6 +57,19 @@ describe('a door', { timeout: 30_000 }, () => {
     expect(sockets.filter((_, n) => n % 2 === 0).every(({ closed }) => !closed)).toBe(true)
   })
 
+  // Only Linux has all of 127.0.0.0/8 by itself.
+  test.runIf(process.platform === 'linux')('gives whoever floods it no room but its own', async () => {
+    const { guests, knock } = await open()
+    const modest = [await knock('127.0.0.2'), await knock('127.0.0.3'), await knock('127.0.0.2')]
+    const flood: Socket[] = []
+    for (let n = 0; n < 300; n++) {
+      flood.push(await knock())
+      await until(() => guests.length > n + 3)
+    }
+    await Promise.all(flood.slice(0, 300 - 61).map(closed))
+    expect([...modest, ...flood.slice(-61)].every(({ closed }) => !closed)).toBe(true)
+  })
+
   test('cuts strangers after five seconds whatever they say, and who leaves after one; never a guest', async () => {
     const { guests, knock } = await open()
     const [stranger, leaving, staying] = [await knock(), await knock(), await knock()]
@@ -69,7 +84,7 @@ describe('a door', { timeout: 30_000 }, () => {
 
   test('lets in no more than it was told', async () => {
     const { guests, knock } = await open(3)
-    const sockets = await Promise.all(Array.from({ length: 10 }, knock))
+    const sockets = await Promise.all(Array.from({ length: 10 }, () => knock()))
     await until(() => sockets.filter(({ closed }) => !closed).length === 3)
     expect(guests.length).toBe(3)
   })

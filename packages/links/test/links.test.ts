@@ -1,4 +1,4 @@
-import type { TransportReport } from '@raftkit/links'
+import { Refusal, type TransportReport } from '@raftkit/links'
 import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import { Host, Pipes, settle } from './pipes.ts'
 
@@ -286,6 +286,16 @@ describe('what goes wrong', () => {
     expect(a.links).toEqual(['b up', 'b down'])
     await pass(1000)
     expect([a.links.at(-1), b.links.at(-1)]).toEqual(['b up', 'a up'])
+  })
+
+  test('strangers can make a node count, but not fill its log', async () => {
+    const reports: TransportReport[] = []
+    const a = await host('a', { onReport: (report: TransportReport) => reports.push(report) })
+    const reception = pipes.receptions.get(a.transport.address!)!
+    for (let n = 0; n < 1000; n++) reception.refused(`10.0.0.1:${n}`, new Refusal('refused', `cause ${n}`))
+    // A minute may end in between.
+    expect([60, 120]).toContain(reports.length)
+    expect(a.transport.counters).toEqual({ unreachable: 0, refused: 1000, malformed: 0, insecure: 0 })
   })
 
   test('a refusal is told of once per cause, and again after it was admitted', async () => {

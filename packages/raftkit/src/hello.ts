@@ -53,7 +53,8 @@ export function decodeHello(bytes: Uint8Array): Hello {
 
 /**
  * Who the other side of a connection is. One check for every transport: throws `REFUSED` for whoever must not be listened to.
- * `proven` are the names in the peer's certificate, if it has one: one of them must be exactly `raft://<cluster>/<node>`.
+ * `proven` are the names in the peer's certificate, if the connection has one: among them must be, each exactly, `raft://<cluster>/<node>`,
+ * so that nobody speaks for another, and the role of a peer, so that no certificate that was meant for something else will do.
  */
 export function admit(bytes: Uint8Array, own: Hello, proven: readonly string[] | undefined): Hello {
   let hello: Hello
@@ -73,9 +74,20 @@ export function admit(bytes: Uint8Array, own: Hello, proven: readonly string[] |
   if (protocol !== own.protocol) refuse(`it speaks ${protocol}, this node ${own.protocol}`)
   if (genesis !== '' && own.genesis !== '' && genesis !== own.genesis)
     refuse('it belongs to another founding of a cluster of this name; its data, or ours, is of another one')
-  const wanted = `raft://${cluster}/${node}`
-  if (proven && !proven.includes(wanted)) refuse(`its certificate does not name ${wanted}`)
+  if (proven) {
+    const wanted = `raft://${cluster}/${node}`
+    if (!proven.includes(wanted)) refuse(`its certificate does not name ${wanted}, but ${listed(proven, 'raft://')}`)
+    if (!proven.includes(peerRole))
+      refuse(`its certificate is not for a peer: it does not name ${peerRole}, but ${listed(proven, rolePrefix)}`)
+  }
   return hello
+}
+
+const rolePrefix = 'urn:raftkit:role:'
+const peerRole = `${rolePrefix}peer`
+
+function listed(names: readonly string[], prefix: string): string {
+  return names.filter((each) => each.startsWith(prefix)).join(' and ') || 'none of that kind'
 }
 
 /** The same few identities stand in every frame: the ones seen last, in both forms. */

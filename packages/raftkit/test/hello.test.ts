@@ -49,20 +49,42 @@ describe('admit lets in', () => {
     expect(admit(encodeHello(peer), { ...own, genesis: '' }, undefined).node).toBe('n2')
   })
 
-  test('a peer whose certificate names it exactly', () => {
-    expect(admit(encodeHello(peer), own, ['dns', 'raft://counters/n2']).node).toBe('n2')
+  test('a peer whose certificate names it, and the role of a peer, exactly', () => {
+    const proven = ['dns', 'raft://counters/n2', 'urn:raftkit:role:peer']
+    expect(admit(encodeHello(peer), own, proven).node).toBe('n2')
   })
 })
 
 describe('admit refuses', () => {
+  const role = 'urn:raftkit:role:peer'
   const cases: [string, Partial<Hello>, readonly string[] | undefined, RegExp][] = [
     ['another cluster', { cluster: 'orders' }, undefined, /this is cluster counters/],
     ['another founding', { genesis: 'd'.repeat(32) }, undefined, /another founding/],
     ['another protocol', { protocol: 'bft' }, undefined, /speaks bft/],
     ['its own id', { node: 'n1' }, undefined, /own id/],
-    ['a certificate of another node', {}, ['raft://counters/n3'], /does not name raft:\/\/counters\/n2/],
-    ['a certificate of no node', {}, [], /does not name/],
-    ['a certificate that only contains the name', {}, ['raft://counters/n22', 'x raft://counters/n2'], /does not name/],
+    [
+      'a certificate of another node',
+      {},
+      ['raft://counters/n3', role],
+      /does not name raft:\/\/counters\/n2, but raft:\/\/counters\/n3$/,
+    ],
+    ['a certificate of another cluster', {}, ['raft://orders/n2', role], /does not name raft:\/\/counters\/n2/],
+    ['a certificate of no node', {}, [], /does not name .*, but none of that kind/],
+    ['a name that only contains it', {}, ['raft://counters/n22', 'x raft://counters/n2', role], /does not name/],
+    [
+      'a name written otherwise',
+      {},
+      ['RAFT://counters/n2', 'raft://counters/n2/', 'raft://counters/*', role],
+      /does not name/,
+    ],
+    [
+      'a certificate of a client',
+      {},
+      ['raft://counters/n2', 'urn:raftkit:role:client'],
+      /not for a peer: it does not name urn:raftkit:role:peer, but urn:raftkit:role:client$/,
+    ],
+    ['a certificate of no role', {}, ['raft://counters/n2'], /not for a peer/],
+    ['a role that only contains it', {}, ['raft://counters/n2', 'urn:raftkit:role:peers'], /not for a peer/],
   ]
   test.each(cases)('%s', (_, difference, proven, message) => {
     const bytes = encodeHello({ ...peer, ...difference })

@@ -1,4 +1,4 @@
-import { connect } from 'node:http2'
+import { type ClientHttp2Session, connect } from 'node:http2'
 import type { TLSSocket } from 'node:tls'
 import { Client, type ClientDuplexStream, type Metadata, type ServiceError, status } from '@grpc/grpc-js'
 import { type Attempt, Connection, formatAddress, type Hello, Refusal, reasonOf, type Terms } from '@raftkit/links'
@@ -39,16 +39,7 @@ export function dial(attempt: Attempt, terms: Terms): () => void {
     } catch (error) {
       const reason = reasonOf(error)
       lingers = true
-      setTimeout(() => knock.destroy(), farewellMs).unref()
-      const farewell = knock.request({
-        ':method': 'POST',
-        ':path': paths[attempt.lane],
-        'content-type': 'application/grpc',
-        te: 'trailers',
-        [refusedKey]: Buffer.from(reason, 'latin1').toString('base64'),
-      })
-      farewell.on('error', () => {}).on('close', () => knock.destroy())
-      farewell.resume().end()
+      sayWhy(knock, paths[attempt.lane], reason)
       attempt.failed('refused', reason)
     }
   })
@@ -65,6 +56,15 @@ export function dial(attempt: Attempt, terms: Terms): () => void {
     if (!lingers) knock.destroy()
     stream?.destroy()
   }
+}
+
+/** In place of a call; then the session ends. */
+function sayWhy(knock: ClientHttp2Session, path: string, reason: string): void {
+  setTimeout(() => knock.destroy(), farewellMs).unref()
+  const headers = { ':method': 'POST', ':path': path, 'content-type': 'application/grpc', te: 'trailers' }
+  const farewell = knock.request({ ...headers, [refusedKey]: Buffer.from(reason, 'latin1').toString('base64') })
+  farewell.on('error', () => {}).on('close', () => knock.destroy())
+  farewell.resume().end()
 }
 
 function openStream(attempt: Attempt, address: string, { maxFrameBytes, credentials }: Terms): { destroy(): void } {
