@@ -1,13 +1,26 @@
+import { createAuthority, issue } from '@raftkit/certificates'
 import { tcpWire, transportCompliance } from '@raftkit/compliance'
-import { afterAll, describe, test, vi } from 'vitest'
+import { afterAll, beforeAll, describe, test, vi } from 'vitest'
 import { bundle } from './bundle.ts'
 import * as subject from './subject.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 const program = await bundle('subject.ts')
 afterAll(() => program.remove())
+const { ca, cert, key } = await issue(await createAuthority({ cluster: 'c' }), { node: 'n1' })
+const tls = { ca, cert, key }
+const secret = 'nobody but us knows these words of mine'
 
-describe('WebSocket', () => {
+describe.each([
+  ['at a port of its own', {}, ''],
+  ['with TLS', { tls }, ''],
+  ['with a secret', { secret }, ''],
+  ["beside an app's own server with TLS, and with a secret", { tls, secret }, 'attached'],
+])('WebSocket %s', (_, security, attached) => {
+  beforeAll(() => {
+    process.env.RAFTKIT_TEST_SECURITY = JSON.stringify(security)
+    process.env.RAFTKIT_TEST_ATTACHED = attached
+  })
   // A queue of four frames, and what is on its way.
   const heldBytes = 24 * 1024 * 1024
   transportCompliance({ describe, test }, { ...subject, program: program.url, wire: tcpWire, orderly: true, heldBytes })

@@ -1,14 +1,18 @@
 import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { fileURLToPath } from 'node:url'
-import { type WsTransport, wsTransport } from '@raftkit/transport-ws'
+import { linkTransport } from '@raftkit/links'
+import type { WsTransport } from '@raftkit/transport-ws'
 import { afterEach, describe, expect, test } from 'vitest'
+import { wsCarrier } from '../src/carrier.ts'
 import { bundle } from './bundle.ts'
 import { closeAll, connect, TestNode, until, up, type World, wait } from './node.ts'
 import { Relay } from './relay.ts'
 
+/** Between signs of life: less than the usual, so that what is missed is found out soon. */
+const aliveMs = 200
 const world: World = {
-  transport: () => wsTransport(),
+  transport: () => linkTransport({}, wsCarrier({}, aliveMs)),
   address: () => '127.0.0.1:0',
   reached: (transport) => (transport as WsTransport).address!,
 }
@@ -70,7 +74,7 @@ describe('links', { timeout: 60_000 }, () => {
   test('an idle link stands: each side gives signs of life', async () => {
     const { a, b } = await relayed()
     // Longer than any silence that is tolerated.
-    await wait(10_000)
+    await wait(10 * aliveMs)
     expect([a.links, b.links]).toEqual([['b up'], ['a up']])
     a.send(b, 'after')
     await until(() => b.texts.at(-1) === 'after')

@@ -55,8 +55,12 @@ export class TestNode implements Receiver {
     return new TextEncoder().encode(`${this.cluster}/${this.id}`)
   }
 
-  admit(hello: Uint8Array): NodeId {
+  admit(hello: Uint8Array, proven?: readonly string[]): NodeId {
     const [cluster, id] = new TextDecoder().decode(hello).split('/')
+    if (proven && !['urn:raftkit:role:peer', `raft://${cluster}/${id}`].every((name) => proven.includes(name))) {
+      this.refusals++
+      throw new RaftkitError('REFUSED', `${proven.join(' ')} is not the peer ${id}`)
+    }
     if (!this.admitting || cluster !== this.cluster || !id) {
       this.refusals++
       throw new RaftkitError('REFUSED', `this is ${this.cluster}/${this.id}, and you are ${cluster}/${id}`)
