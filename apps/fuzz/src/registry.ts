@@ -1,0 +1,1 @@
+export { targets } from './targets/index.ts'

@@ -1,0 +1,182 @@
+import { kv } from '@raftkit/app-kv'
+import type { Environment, Lane, Peer, Receiver, Storage, Transport } from '@raftkit/contract'
+import { jointConsensus } from '@raftkit/membership'
+import { memoryStorage } from '@raftkit/storage-memory'
+import { createNode, type Node, type NodeEvent, type Observer, traceWriter } from 'raftkit'
+import { Random } from '../mutation/random.ts'
+
+export type KvNode = Node<typeof kv>
+
+export interface Sent {
+  readonly from: string
+  readonly to: string
+  readonly bytes: Uint8Array
+}
+
+/** Nodes of kv in one thread whose clock, randomness and network are ours: what they do, a seed decides. */
+export class Cluster implements Environment {
+  readonly nodes = new Map<string, KvNode>()
+  readonly receivers = new Map<string, Receiver>()
+  readonly events: NodeEvent[] = []
+  /** All that was ever sent, while it is listened to. */
+  sent: Sent[] | undefined
+  /** What a trace of all of them says, likewise. */
+  trace: string | undefined
+  /** Nobody hears anything any more. */
+  deaf = false
+  #now = 1_000
+  #soon: (() => void)[] = []
+  #timers: { readonly time: number; readonly run: () => void }[] = []
+  readonly #random = new Random('cluster')
+
+  now = (): number => this.#now
+  wall = (): number => 1_760_000_000_000 + this.#now
+  at = (time: number, run: () => void): (() => void) => {
+    const timer = { time, run }
+    this.#timers.push(timer)
+    return () => {
+      this.#timers = this.#timers.filter((other) => other !== timer)
+    }
+  }
+  soon = (run: () => void): void => {
+    this.#soon.push(run)
+  }
+  random = (into: Uint8Array): void => {
+    into.set(this.#random.bytes(into.length))
+  }
+
+  async add(id: string, founders: readonly string[], storage: Storage = memoryStorage({ durable: true })): Promise<KvNode> {
+    const node = this.until(
+      createNode({
+        id,
+        cluster: 'fuzz',
+        machine: kv,
+        storage,
+        transport: this.#transport(id),
+        membership: jointConsensus(),
+        environment: this,
+        ...(founders.includes(id)
+          ? { members: Object.fromEntries(founders.map((name) => [name, `${name}:1`])) }
+          : { join: true, address: `${id}:1` }),
+        snapshots: { everyEntries: 1_000_000, trailingEntries: 0 },
+        observer: this.trace === undefined ? this.#observe : this.#traced,
+      }),
+    )
+    const made = await node
+    this.nodes.set(id, made)
+    return made
+  }
+
+  /** What is due now, and what follows from it at once. */
+  async turn(): Promise<void> {
+    for (let round = 0; round < 3; round++) {
+      const due = this.#soon
+      this.#soon = []
+      for (const run of due) run()
+      for (let i = 0; i < 12; i++) await null
+      if (this.#soon.length === 0) return
+    }
+  }
+
+  async pass(milliseconds: number): Promise<void> {
+    const end = this.#now + milliseconds
+    while (this.#now < end) {
+      this.#now++
+      const due = this.#timers.filter(({ time }) => time <= this.#now)
+      this.#timers = this.#timers.filter(({ time }) => time > this.#now)
+      for (const { run } of due) run()
+      if (due.length > 0 || this.#soon.length > 0) await this.turn()
+    }
+  }
+
+  /** Lets time pass until it is settled. */
+  async until<T>(promise: Promise<T>): Promise<T> {
+    let settled = false
+    promise.then(
+      () => (settled = true),
+      () => (settled = true),
+    )
+    for (let i = 0; i < 60_000 && !settled; i++) {
+      for (let turns = 0; turns < 20; turns++) await null
+      await this.pass(1)
+    }
+    return promise
+  }
+
+  async close(): Promise<void> {
+    this.deaf = true
+    await Promise.all([...this.nodes.values()].map((node) => this.until(node.close()).catch(() => undefined)))
+  }
+
+  readonly #observe: Observer = (event) => {
+    this.events.push(event)
+    if (this.events.length > 1000) this.events.length = 0
+  }
+
+  readonly #traced: Observer = traceWriter((line) => (this.trace += line), { cluster: 'fuzz', environment: this })
+
+  #transport(id: string): Transport {
+    return {
+      contract: 1,
+      maxFrameBytes: 1_048_576,
+      start: async (_self: Peer, receiver: Receiver) => {
+        for (const [other, their] of this.receivers) {
+          receiver.admit(their.hello())
+          their.admit(receiver.hello())
+          this.soon(() => {
+            receiver.link(other, 'up')
+            their.link(id, 'up')
+          })
+        }
+        this.receivers.set(id, receiver)
+      },
+      send: (to: string, frame: readonly Uint8Array[], _lane: Lane) => {
+        const bytes = new Uint8Array(Buffer.concat(frame))
+        this.sent?.push({ from: id, to, bytes })
+        if (!this.deaf) this.soon(() => this.receivers.get(to)?.frame(id, bytes))
+      },
+      setPeers: () => {},
+      close: async () => void this.receivers.delete(id),
+    }
+  }
+}
+
+export const founders = ['n1', 'n2', 'n3']
+
+/** Three founders, one of which leads. Each time the same. */
+export async function founded(traced = false): Promise<Cluster> {
+  const cluster = new Cluster()
+  if (traced) cluster.trace = ''
+  for (const id of founders) await cluster.add(id, founders)
+  await Promise.all([...cluster.nodes.values()].map((node) => cluster.until(node.ready())))
+  return cluster
+}
+
+/** As much of what members ever tell each other as a short life has. */
+export async function livedThrough(): Promise<{
+  readonly sent: readonly Sent[]
+  readonly hellos: readonly Uint8Array[]
+  readonly trace: string
+}> {
+  const cluster = await founded(true)
+  cluster.sent = []
+  const [n1, n2, n3] = founders.map((id) => cluster.nodes.get(id)!) as [KvNode, KvNode, KvNode]
+  for (const node of [n1, n2, n3]) {
+    await cluster.until(node.commands.put({ key: `of-${node.id}`, value: 'ä'.repeat(40) }))
+    await cluster.until(node.commands.cas({ key: `of-${node.id}`, expect: { absent: true }, value: '' }))
+    await cluster.until(node.queries.get({ key: 'of-n1' }))
+  }
+  await cluster.until(n1.transferLeadership('n2')).catch(() => undefined)
+  await cluster.until(n3.transferLeadership('n3')).catch(() => undefined)
+  for (const node of [n1, n2, n3]) await cluster.until(node.snapshot())
+  await cluster.add('n4', founders)
+  await cluster.until(n1.members.addVoter('n4', 'n4:1')).catch(() => undefined)
+  await cluster.pass(500)
+  await cluster.until(n2.members.demote('n4')).catch(() => undefined)
+  await cluster.until(n2.members.remove('n4')).catch(() => undefined)
+  await cluster.pass(1500)
+  const hellos = [...cluster.receivers.values()].map((receiver) => receiver.hello())
+  const { sent } = cluster
+  await cluster.close()
+  return { sent, hellos, trace: cluster.trace! }
+}
