@@ -131,7 +131,11 @@ function openStream(attempt: Attempt, address: string, { maxFrameBytes, credenti
     }
   }
   call.on('error', (error: ServiceError) => {
-    if (connection) return
+    if (connection) {
+      // More than a message may hold, which gRPC has ended the call for. We send none such.
+      if (error.code === status.RESOURCE_EXHAUSTED) connection.malformed(error.details)
+      return
+    }
     const refusal = refusedWith(error)
     if (refusal) attempt.turnedDown(refusal)
     else if (isUnreachable(error)) attempt.failed('unreachable', error.details)
