@@ -1,0 +1,33 @@
+/** Certified Raft: the Byzantine-tolerant protocol as a pure, synchronous machine. */
+export {
+  assemble,
+  type Certificate,
+  certificateChecks,
+  flawOfCertificate,
+  flawOfTermCertificate,
+  highestLock,
+  type Signature,
+  type TermCertificate,
+  type TermVote,
+  termCertificateChecks,
+  termVoteCheck,
+} from './certificate.ts'
+export { decodeMessage, encodeMessage } from './encoding.ts'
+export { type Entry, type EntryKind, flawOfEntry, type Header, headerHash, span } from './entry.ts'
+export type { Digest, Hash } from './hash.ts'
+export { faults, Members, quorum, type Voter } from './members.ts'
+export { merklePath, merkleRoot, provesItem } from './merkle.ts'
+export type { Message } from './messages.ts'
+export { decodeRequest, encodeRequest, mostOperations, type Request, requestCheck } from './request.ts'
+export {
+  append,
+  askForTerm,
+  type Ballot,
+  enterTerm,
+  firstBallot,
+  lockOn,
+  mayAppend,
+  mayCommit,
+  type Tree,
+} from './rules.ts'
+export { type Check, compareRank, type Phase, type Place, termVoteStatement, voteStatement } from './statement.ts'

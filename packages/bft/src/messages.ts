@@ -1,0 +1,47 @@
+import type { Term } from '@raftkit/contract'
+import type { Certificate, TermCertificate, TermVote } from './certificate.ts'
+import type { Entry } from './entry.ts'
+import type { Hash } from './hash.ts'
+import type { Phase, Place } from './statement.ts'
+
+/**
+ * What members tell each other. The channel says who sends; whatever must convince a third party is signed. A vote is counted only when
+ * its own signer sends it, so it names none.
+ */
+export type Message =
+  /** AppendEntries. `signature`: the leader's own phase-1 vote for the last entry. */
+  | {
+      readonly type: 'appendEntries'
+      readonly epoch: number
+      readonly term: Term
+      /** In order, each the child of the one before. */
+      readonly entries: readonly Entry[]
+      readonly signature: Uint8Array
+      /** With the first entries of a term above 0, and whenever they may have been missed. */
+      readonly proof: TermCertificate | undefined
+    }
+  | {
+      readonly type: 'vote'
+      readonly epoch: number
+      readonly phase: Phase
+      readonly place: Place
+      readonly signature: Uint8Array
+    }
+  /** A suspicion: this term should be given up. Promises nothing. */
+  | { readonly type: 'preVote'; readonly epoch: number; readonly term: Term }
+  /** The term vote: from now on the sender votes for nothing older. `lock` proves what `vote.lock` claims. */
+  | {
+      readonly type: 'requestVote'
+      readonly epoch: number
+      readonly term: Term
+      readonly vote: TermVote
+      readonly lock: Certificate | undefined
+    }
+  /** For whoever is behind. */
+  | { readonly type: 'certified'; readonly certificate: Certificate }
+  | { readonly type: 'termCertified'; readonly certificate: TermCertificate }
+  /** The entry of that hash and those before it, down to `above`. */
+  | { readonly type: 'fetch'; readonly hash: Hash; readonly above: number }
+  | { readonly type: 'fetched'; readonly entries: readonly Entry[] }
+  /** A client's request for whoever leads, as encoded. */
+  | { readonly type: 'forward'; readonly requests: readonly Uint8Array[] }

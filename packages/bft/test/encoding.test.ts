@@ -1,0 +1,129 @@
+import { readFileSync } from 'node:fs'
+import { fromHex, toHex } from '@raftkit/bytes'
+import { describe, expect, test } from 'vitest'
+import {
+  decodeMessage,
+  encodeMessage,
+  encodeRequest,
+  headerHash,
+  type Message,
+  termVoteStatement,
+  voteStatement,
+} from '../src/index.ts'
+
+import { child, founding, Signers, sha256 } from './keys.ts'
+
+/*
+ * Golden vectors: what was written once is read for ever. A change of the layout needs a new format number and a second set; a change of
+ * what is signed makes every certificate on a disk worthless.
+ */
+
+const four = new Signers(4)
+const request = encodeRequest({
+  client: four.keys[0]!.public,
+  session: 2 ** 53 - 1,
+  seq: 3,
+  operations: [new Uint8Array([1, 2]), new Uint8Array(0)],
+  signature: new Uint8Array(64).fill(9),
+})
+const entry = child(founding, [request, request], { term: 2, time: 1_700_000_000_000 })
+const place = { term: 2, index: 1, hash: headerHash(sha256, entry.header) }
+const signature = four.certificate('append', place, [0]).signatures[0]!.signature
+const lock = four.certificate('append', place, [0, 2, 3])
+const proof = four.termCertificate(3, [place, undefined, { ...place, term: 1 }], lock)
+
+const messages: Record<string, Message> = {
+  appendEntries: {
+    type: 'appendEntries',
+    epoch: 0,
+    term: 3,
+    entries: [entry, child(entry)],
+    signature,
+    proof,
+  },
+  appendNothing: { type: 'appendEntries', epoch: 1, term: 0, entries: [], signature, proof: undefined },
+  appendVote: { type: 'vote', epoch: 0, phase: 'append', place, signature },
+  commitVote: { type: 'vote', epoch: 2 ** 53 - 1, phase: 'commit', place, signature },
+  preVote: { type: 'preVote', epoch: 0, term: 7 },
+  requestVote: { type: 'requestVote', epoch: 0, term: 3, vote: four.termVote(1, 3, place), lock },
+  requestVoteWithout: { type: 'requestVote', epoch: 0, term: 3, vote: four.termVote(1, 3, undefined), lock: undefined },
+  certified: { type: 'certified', certificate: { ...lock, phase: 'commit' } },
+  termCertified: { type: 'termCertified', certificate: proof },
+  fetch: { type: 'fetch', hash: place.hash, above: 4 },
+  fetched: { type: 'fetched', entries: [entry] },
+  forward: { type: 'forward', requests: [request] },
+}
+
+const statements: Record<string, Uint8Array> = {
+  'statement append': voteStatement(four.members.domain, 'append', place),
+  'statement commit': voteStatement(four.members.domain, 'commit', place),
+  'statement term': termVoteStatement(four.members.domain, 3, place),
+  'statement term without': termVoteStatement(four.members.domain, 3, undefined),
+}
+
+const vectors = (): Record<string, string> =>
+  Object.fromEntries([
+    ...Object.entries(messages).map(([name, message]) => [name, toHex(encodeMessage(message))]),
+    ...Object.entries(statements).map(([name, bytes]) => [name, toHex(bytes)]),
+  ])
+
+describe('messages and signed statements keep their layout', () => {
+  const golden = JSON.parse(readFileSync(new URL('golden/vectors.json', import.meta.url), 'utf8')) as Record<
+    string,
+    string
+  >
+
+  test('as the golden file holds it', () => expect(vectors()).toEqual(golden))
+
+  test.each(Object.keys(messages))('%s is read back as it was', (name) => {
+    expect(decodeMessage(fromHex(golden[name]!))).toEqual(messages[name])
+  })
+
+  test('no two statements are equal, or one the beginning of another', () => {
+    const all = Object.values(statements).map(toHex)
+    for (const a of all) expect(all.filter((b) => b.startsWith(a))).toEqual([a])
+  })
+})
+
+describe('bytes that are no message', () => {
+  test.each(Object.entries(messages))('%s: cut anywhere, or with a byte too many', (_, message) => {
+    const bytes = encodeMessage(message)
+    for (let cut = 0; cut < bytes.length; cut++)
+      expect(() => decodeMessage(bytes.subarray(0, cut))).toThrow('MALFORMED')
+    expect(() => decodeMessage(new Uint8Array([...bytes, 0]))).toThrow('MALFORMED')
+  })
+
+  test.each(Object.entries(messages))(
+    '%s: any byte altered gives MALFORMED, UNKNOWN_FORMAT or one other message',
+    (_, message) => {
+      const bytes = encodeMessage(message)
+      for (let at = 0; at < bytes.length; at++) {
+        for (const byte of [0x00, 0x01, 0xff]) {
+          if (bytes[at] === byte) continue
+          const altered = bytes.slice()
+          altered[at] = byte
+          let read: Message
+          try {
+            read = decodeMessage(altered)
+          } catch (error) {
+            expect(String(error)).toMatch(/MALFORMED|UNKNOWN_FORMAT/)
+            continue
+          }
+          // One encoding for each message: what was accepted says exactly these bytes.
+          expect(Buffer.compare(encodeMessage(read), altered)).toBe(0)
+        }
+      }
+    },
+  )
+
+  test('a count beyond what is there allocates nothing', () => {
+    const bytes = encodeMessage(messages.forward!)
+    bytes.set([0xff, 0xff, 0xff, 0xff], 2)
+    expect(() => decodeMessage(bytes)).toThrow('does not fit')
+  })
+
+  test('another format is told from damage', () => {
+    expect(() => decodeMessage(new Uint8Array([2, 1]))).toThrow('UNKNOWN_FORMAT')
+    expect(() => decodeMessage(new Uint8Array([1, 99]))).toThrow('MALFORMED')
+  })
+})
