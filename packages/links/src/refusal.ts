@@ -40,7 +40,14 @@ const misunderstandings: Readonly<Record<string, string>> = {
 
 /** Undefined: a failure of the network rather than a misunderstanding. */
 export function misunderstandingOf(error: Error): string | undefined {
-  const { code } = error as NodeJS.ErrnoException
+  const code = codeOf(error)
   if (!code?.startsWith('ERR_SSL_')) return undefined
   return misunderstandings[code] ?? `no TLS 1.3 came about: ${code.slice(8).toLowerCase().replaceAll('_', ' ')}`
+}
+
+/** What Node says of it while it reads. While it writes, it says EPROTO, and OpenSSL's own words. */
+function codeOf(error: Error): string | undefined {
+  const { code, message } = error as NodeJS.ErrnoException
+  const words = code === 'EPROTO' ? /:SSL routines:[^:]*:([^:]+):/.exec(message)?.[1] : undefined
+  return words === undefined ? code : `ERR_SSL_${words.toUpperCase().replaceAll(' ', '_')}`
 }
