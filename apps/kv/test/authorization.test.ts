@@ -86,6 +86,16 @@ test('a route without an entry cannot be registered', async () => {
   await app.close()
 })
 
+test.each(Object.keys(permissions).filter((route) => route.startsWith('GET ')))(
+  'HEAD needs what %s needs',
+  async (route) => {
+    const [path] = harmless(route)
+    const tls = { ca: certified.server!.ca }
+    const { status } = await member.ask(path, { method: 'HEAD', tls })
+    expect(status).toBe(permissions[route] === 'anyone' ? 200 : 401)
+  },
+)
+
 test('a path that is none tells nothing of itself, whoever asks', async () => {
   const answer = await member.ask('/v1/secrets', { tls: { ca: certified.server!.ca } })
   expect([answer.status, answer.body.error.code]).toEqual([404, 'NO_SUCH_ROUTE'])

@@ -127,6 +127,13 @@ describe('the command line', () => {
     })
   }, 20_000)
 
+  test('warns before a token is sent in the clear', async () => {
+    const env = { RAFTKIT_TOKEN: member.tokens.read, RAFTKIT_KV_ENDPOINTS: 'http://kv.invalid:1' }
+    const warned = await kv(['get', 'a'], { env })
+    expect(warned.talk).toContain('crosses the network in the clear')
+    expect(warned.talk).not.toContain(member.tokens.read)
+  })
+
   test('does not serve beyond loopback without a word', async () => {
     const args = ['serve', '--id', 'n1', '--members', 'n1=127.0.0.1:1', '--http', '0.0.0.0:1', '--storage', 'memory']
     const refused = await kv([...args, '--transport', 'memory'])

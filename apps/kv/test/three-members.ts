@@ -55,7 +55,7 @@ export function ask(
         resolve({
           status: incoming.statusCode!,
           headers: incoming.headers,
-          body: json ? JSON.parse(received) : received,
+          body: json && received !== '' ? JSON.parse(received) : received,
         })
       })
     })

@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { isLoopback } from '../server/address.ts'
 import { CallFailed, Client } from './client.ts'
 import { clusterCommands } from './cluster-commands.ts'
 import { type CredentialFlags, credentials } from './credentials.ts'
@@ -47,10 +48,13 @@ export async function run(args: readonly string[], around: Surroundings): Promis
   let dialer: Dialer | undefined
   const open: Open = (command, patience = 10_000) => {
     const { endpoints, timeout = patience, json, ...flags } = command.optsWithGlobals<Globals>()
-    dialer = new Dialer(credentials(flags, around.env))
+    const shown = credentials(flags, around.env)
+    const urls = endpointsOf(endpoints)
+    if (shown.token !== undefined && urls.some(isOpen)) say('the token crosses the network in the clear: use https://')
+    dialer = new Dialer(shown)
     return {
       ...around,
-      client: new Client({ endpoints: endpointsOf(endpoints), timeout, dialer }),
+      client: new Client({ endpoints: urls, timeout, dialer }),
       json: json === true,
       print: (value, line) => void around.stdout.write(`${json ? JSON.stringify(value) : line()}\n`),
       say,
@@ -148,6 +152,12 @@ function endpointsOf(text: string): string[] {
       throw new UsageError(`--endpoints: ${JSON.stringify(trimmed)} is not like http://127.0.0.1:8001`)
     return url.origin
   })
+}
+
+/** What is sent there can be read on the way. */
+function isOpen(endpoint: string): boolean {
+  const { protocol, hostname } = new URL(endpoint)
+  return protocol === 'http:' && !isLoopback(hostname.replace(/^\[|\]$/g, ''))
 }
 
 function every(command: Command, visit: (command: Command) => void): void {

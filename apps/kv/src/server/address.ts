@@ -9,8 +9,12 @@ export interface Listening {
 /** Where HTTP is served, from `host:port`. Throws `UsageError`. */
 export function listening(text: string): Listening {
   const { host, port } = hostPort('--http', text)
-  return { host, port, loopback: host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host) }
+  return { host, port, loopback: isLoopback(host) }
 }
+
+/** No other machine reaches it. */
+export const isLoopback = (host: string): boolean =>
+  host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
 
 /** `host:port`, with brackets around an IPv6 host. */
 function hostPort(what: string, text: string): { host: string; port: number } {
