@@ -18,6 +18,7 @@ const limits = {
   headersTimeout: 1_000,
   requestTimeout: 1_500,
   keepAliveTimeout: 1_000,
+  stallTimeout: 2_000,
 }
 
 let member: GuardedMember
@@ -162,6 +163,15 @@ describe.concurrent('who is slow', () => {
   ])('and %s is hung up on', async (_who, bytes) => {
     const socket = await dial()
     socket.resume().write(bytes)
+    await ended(socket)
+  })
+
+  test('and does not move while it is answered is hung up on', async () => {
+    const socket = await dial()
+    // Nothing is told by a watch on which nothing happens, but that it lives, every ten seconds.
+    socket
+      .resume()
+      .write(`GET /v1/watch HTTP/1.1\r\nhost: localhost\r\nauthorization: Bearer ${member.tokens.read}\r\n\r\n`)
     await ended(socket)
   })
 
