@@ -68,10 +68,13 @@ export function connect(url: string, { host, port }: Address, credentials: Crede
   const options: ClientOptions = { ...settings }
   if (credentials)
     options.createConnection = () => {
-      const socket = connectTls({ ...credentials.options, host, port, ALPNProtocols: [...alpn] }, () =>
-        line.ear.secured?.(() => credentials.judge(socket)),
-      )
-      return socket
+      const secure = connectTls({ ...credentials.options, host, port, ALPNProtocols: [...alpn] }, () => {
+        line.ear.secured?.(() => credentials.judge(secure))
+        secure.uncork()
+      })
+      // Nothing is said before the other side has shown its certificate: what is wrong with TLS would be taken for a failed write.
+      secure.cork()
+      return secure
     }
   const socket = new WebSocket(url, protocol, options)
   const line = new NodeLine(socket, ear)
