@@ -46,7 +46,7 @@ export class Pipes {
         let at = ''
         return {
           listen: async (address) => {
-            const bound = { host: address.host, port: address.port || this.#port++ }
+            const bound = { host: address!.host, port: address!.port || this.#port++ }
             at = formatAddress(bound)
             this.receptions.set(at, reception)
             return bound

@@ -1,5 +1,5 @@
 import { connect as connectHttp2 } from 'node:http2'
-import { connect as connectTcp } from 'node:net'
+import { connect as connectTcp, createServer } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
 import { createAuthority, type Issued, issue } from '@raftkit/certificates'
 import type { Tls } from '@raftkit/links'
@@ -11,6 +11,7 @@ import {
 } from '@raftkit/transport-grpc'
 import { afterEach, describe, expect, test } from 'vitest'
 import { closeAll, TestNode, until, up, type World, wait } from './node.ts'
+import { noise } from './noise.ts'
 
 const authority = await createAuthority({ cluster: 'c' })
 const other = await createAuthority({ cluster: 'c' })
@@ -51,6 +52,17 @@ function node(id: string, options: GrpcTransportOptions, address: string | null 
 
 const transportOf = (node: TestNode): GrpcTransport => node.transport as GrpcTransport
 const reasons = (id: string): string[] => reports[id]!.map(({ reason }) => reason)
+
+/** What a client says first in TLS. */
+async function firstBytes(options: object): Promise<Buffer> {
+  const server = createServer()
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+  const client = connectTls({ ...options, host: '127.0.0.1', port: (server.address() as { port: number }).port })
+  const said = await new Promise<Buffer>((resolve) => server.on('connection', (socket) => socket.once('data', resolve)))
+  client.on('error', () => {}).destroy()
+  server.close()
+  return said
+}
 
 afterEach(closeAll)
 
@@ -180,6 +192,43 @@ describe('with certificates', { timeout: 60_000 }, () => {
       expect(second.isSessionReused()).toBe(false)
       second.destroy()
     }
+  })
+
+  test('noise, whether instead of TLS, within its handshake, or within it, costs that connection and nothing else', async () => {
+    const one = await node('a', { tls: showing(a) })
+    const two = await node('b', { tls: showing(b) }, null)
+    two.transport.setPeers([one.peer])
+    await up(one, two)
+    const [host, port] = one.peer.address!.split(':')
+    const raw = (bytes: Buffer) =>
+      new Promise<void>((resolve) => {
+        const socket = connectTcp(Number(port), host, () => socket.end(bytes))
+        socket
+          .on('error', () => {})
+          .on('close', () => resolve())
+          .resume()
+      })
+    const first = await firstBytes(showing(b))
+    for (let n = 0; n < 60; n++) {
+      const altered = Buffer.from(first)
+      altered.set(noise(3), (n * 37) % (first.length - 3))
+      await Promise.all([raw(altered), raw(first.subarray(0, (n * 53) % first.length)), raw(Buffer.from(noise(500)))])
+    }
+    for (const shown of [{}, showing(b), showing(ofOther)])
+      for (const bytes of [
+        noise(40_000),
+        Buffer.from('raftkit1ffff'),
+        Buffer.from('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n'),
+        noise(1),
+      ]) {
+        const socket = stranger(one, shown)
+        socket.on('secureConnect', () => socket.end(bytes))
+        await new Promise<void>((resolve) => void socket.on('close', () => resolve()).resume())
+      }
+    one.send(two, 'still here')
+    await until(() => two.texts.includes('still here'))
+    expect([one.links, two.links]).toEqual([['b up'], ['a up']])
+    expect(one.admitted.every((id) => id === 'b')).toBe(true)
   })
 
   test('a TLS handshake that stops half way is cut, and so is one that never begins', async () => {
