@@ -1,10 +1,10 @@
 import type { Lane, NodeId } from '@raftkit/contract'
 import type { Address } from './address.ts'
 import type { Carrier } from './carrier.ts'
-import type { Certificate } from './certificate.ts'
 import type { Connection } from './connection.ts'
 import { type Caller, Calling, type Handshake, type Hello } from './handshake.ts'
 import { misunderstandingOf, Refusal, reasonOf, turnedDown } from './refusal.ts'
+import type { Certificate } from './tls.ts'
 
 /** A connection that is not admitted by then is closed, and an attempt to connect given up. */
 export const handshakeMs = 5000

@@ -1,11 +1,10 @@
 import type { Lane } from '@raftkit/contract'
 import type { Address, Schemes } from './address.ts'
 import type { Attempt } from './attempt.ts'
-import type { Certificate } from './certificate.ts'
 import type { Connection } from './connection.ts'
 import type { Hello, Meeting } from './handshake.ts'
 import type { Refusal } from './refusal.ts'
-import type { Credentials } from './tls.ts'
+import type { Certificate, Credentials } from './tls.ts'
 
 /** What the adapter has to keep to. */
 export interface Terms {

@@ -1,12 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import { Refusal } from './refusal.ts'
 
-/** The certificate of the other side, once it has verified. */
-export interface Certificate {
-  /** The URIs in its subject alternative name; nothing else in it is a name. */
-  readonly names: readonly string[]
-}
-
 /** One entry of Node's rendering. A value that could be mistaken for more than one entry stands in quotes, with escapes. */
 const entry = /([A-Za-z0-9 ]+):("(?:[^"\\]|\\.)*"|[^",]*)(?:, |$)/y
 

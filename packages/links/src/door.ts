@@ -4,9 +4,8 @@ import { RaftkitError } from '@raftkit/contract'
 import { type Address, formatAddress } from './address.ts'
 import { handshakeMs } from './attempt.ts'
 import type { Listener, Reception } from './carrier.ts'
-import type { Certificate } from './certificate.ts'
 import { misunderstandingOf, Refusal } from './refusal.ts'
-import type { Credentials, TlsOptions } from './tls.ts'
+import type { Certificate, Credentials, TlsOptions } from './tls.ts'
 
 /** Connections that are not admitted yet, at most; beyond, one of them makes room. */
 const maxStrangers = 64

@@ -1,8 +1,7 @@
 import type { Lane, NodeId, Receiver } from '@raftkit/contract'
-import type { Certificate } from './certificate.ts'
 import { Refusal, reasonOf } from './refusal.ts'
 import { type Greetings, newNonce, nonceBytes, type Secret } from './secret.ts'
-import type { Credentials } from './tls.ts'
+import type { Certificate, Credentials } from './tls.ts'
 
 /** What both sides say first, in whatever layout the adapter gives it. */
 export interface Hello {

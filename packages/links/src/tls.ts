@@ -1,6 +1,6 @@
 import type { X509Certificate } from 'node:crypto'
 import { RaftkitError } from '@raftkit/contract'
-import { type Certificate, chainOf, isSignedBy, unverifiedBecause, urisOf } from './certificate.ts'
+import { chainOf, isSignedBy, unverifiedBecause, urisOf } from './certificate.ts'
 import { Refusal, reasonOf } from './refusal.ts'
 
 /** Mutual TLS 1.3: who this node is, and whom it believes. All in PEM. */
@@ -34,6 +34,12 @@ export interface TlsEnd {
   readonly authorizationError?: unknown
   getPeerX509Certificate(): unknown
   isSessionReused(): boolean
+}
+
+/** The certificate of the other side, once it has verified. */
+export interface Certificate {
+  /** The URIs in its subject alternative name; nothing else in it is a name. */
+  readonly names: readonly string[]
 }
 
 /** One state of the option; another after each reload. */
