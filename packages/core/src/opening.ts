@@ -90,7 +90,10 @@ function fresh({ cluster, group, id, incarnation }: ProtocolInit): Durable {
 
 function read(bytes: Uint8Array): Durable {
   try {
-    return decodeDurable(bytes)
+    const state = decodeDurable(bytes)
+    // Rises with every open, the next one too.
+    if (state.boot === Number.MAX_SAFE_INTEGER) throw damaged('the state tells of more starts than can be counted')
+    return state
   } catch (error) {
     if (isRaftkitError(error, 'MALFORMED')) throw damaged(`the state is not what was written: ${error.message}`, error)
     throw error

@@ -136,6 +136,13 @@ describe('damage is refused at the start, with what to do', () => {
     expect(() => raft.open({ ...init(a), found: { state: state!.slice(0, -1), first, last } })).toThrowError(
       code('DAMAGED'),
     )
+    // Behind the format and four texts: it could not rise any more.
+    const lastBoot = state!.slice()
+    const view = new DataView(lastBoot.buffer)
+    let bootAt = 1
+    for (let texts = 0; texts < 4; texts++) bootAt += 4 + view.getUint32(bootAt, true)
+    view.setBigUint64(bootAt, BigInt(Number.MAX_SAFE_INTEGER), true)
+    expect(() => raft.open({ ...init(a), found: { state: lastBoot, first, last } })).toThrowError(code('DAMAGED'))
     const newer = state!.slice()
     newer[0] = 99
     expect(() => raft.open({ ...init(a), found: { state: newer, first, last } })).toThrowError(code('UNKNOWN_FORMAT'))
