@@ -43,17 +43,14 @@ export function parseTrace(text: string): Trace {
 
 function readHeader(header: Record<string, unknown>): TraceHeader {
   if (header.format !== format)
-    throw malformed(1, `it says format ${JSON.stringify(header.format)}; a trace begins with {"format":"${format}"`)
+    throw malformed(1, `it says format ${quote(header.format)}; a trace begins with {"format":"${format}"`)
   if (header.version !== version)
     throw new RaftkitError(
       'UNKNOWN_FORMAT',
-      `a trace of version ${JSON.stringify(header.version)}; this reads version ${version}: use the version of @raftkit/simulator that fits it`,
+      `a trace of version ${quote(header.version)}; this reads version ${version}: use the version of @raftkit/simulator that fits it`,
     )
   if (header.source !== 'node' && header.source !== 'simulation')
-    throw malformed(
-      1,
-      `its source is ${JSON.stringify(header.source)}; a trace is of a \`node\` or of a \`simulation\``,
-    )
+    throw malformed(1, `its source is ${quote(header.source)}; a trace is of a \`node\` or of a \`simulation\``)
   checkFields(header, headerFields, 1, 'the header')
   return header as unknown as TraceHeader
 }
@@ -61,7 +58,7 @@ function readHeader(header: Record<string, unknown>): TraceHeader {
 function checkLine(line: Record<string, unknown>, row: number, source: Source): TraceLine {
   const { type } = line
   const known = typeof type === 'string' ? lineTypeOf.get(type) : undefined
-  if (known === undefined) throw malformed(row, `there are no lines of type ${JSON.stringify(type)}`)
+  if (known === undefined) throw malformed(row, `there are no lines of type ${quote(type)}`)
   if (known.only !== undefined && known.only !== source)
     throw malformed(row, `only a ${known.only} writes lines of type ${known.type}`)
   checkFields(line, [...commonFields, ...known.fields], row, `a line of type ${known.type}`)
@@ -74,7 +71,7 @@ function checkFields(value: Record<string, unknown>, fields: readonly Field[], r
     if (held === undefined) {
       if (!optional) throw malformed(row, `${what} has no field ${name}`)
     } else if (kind === 'message') checkMessage(held, row)
-    else if (!fits[kind](held)) throw malformed(row, `in ${what}, ${name} is no ${kind}: ${JSON.stringify(held)}`)
+    else if (!fits[kind](held)) throw malformed(row, `in ${what}, ${name} is no ${kind}: ${quote(held)}`)
   }
   for (const name of Object.keys(value))
     if (!fields.some((field) => field.name === name)) throw malformed(row, `${what} has no place for ${name}`)
@@ -84,7 +81,7 @@ function checkMessage(value: unknown, row: number): void {
   if (!isObject(value)) throw malformed(row, 'a message is an object')
   const { kind, ...rest } = value
   const known = typeof kind === 'string' ? messageKindOf.get(kind) : undefined
-  if (known === undefined) throw malformed(row, `there are no messages of kind ${JSON.stringify(kind)}`)
+  if (known === undefined) throw malformed(row, `there are no messages of kind ${quote(kind)}`)
   checkFields(rest, known.fields, row, `a message of kind ${known.kind}`)
 }
 
@@ -115,6 +112,10 @@ function object(row: string, number: number): Record<string, unknown> {
   if (!isObject(value)) throw malformed(number, 'it is no JSON object')
   return value
 }
+
+/** Not all of it: what nests deeply enough is more than the stack holds. */
+const quote = (value: unknown): string =>
+  isObject(value) ? 'an object' : Array.isArray(value) ? 'a list' : String(JSON.stringify(value)).slice(0, 200)
 
 const malformed = (row: number, sentence: string, cause?: unknown): RaftkitError =>
   new RaftkitError('MALFORMED', `line ${row} of the trace: ${sentence}`, { cause })

@@ -284,6 +284,11 @@ describe('reading a trace', () => {
     ],
     ['a missing field', header + commit.replace(',"index":4', ''), 'has no field index'],
     ['a field of another kind', header + commit.replace('4', '"4"'), 'index is no integer: "4"'],
+    [
+      'what nests deeper than the stack',
+      header + commit.replace('4', `${'['.repeat(20_000)}${']'.repeat(20_000)}`),
+      'index is no integer: a list',
+    ],
     ['a fraction for an integer', header + commit.replace('4', '4.5'), 'index is no integer: 4.5'],
     ['a null', header + commit.replace('4', 'null'), 'index is no integer: null'],
     ['an unknown field', header + commit.replace('4', '4,"more":1'), 'a line of type commit has no place for more'],
