@@ -28,16 +28,22 @@ export function guard(app: FastifyInstance, guarding: Guarding): void {
   const hosts = new Set(['localhost', '127.0.0.1', '::1', guarding.host, ...(guarding.allowHosts ?? [])].map(bare))
   const origins = new Set(guarding.allowOrigins)
 
-  /** An address instead of a name cannot be pointed elsewhere: good is the one that the connection came to. */
-  const isHere = ({ raw: { socket } }: FastifyRequest, name: string) =>
-    hosts.has(name) || name === socket.localAddress?.replace(/^::ffff:/, '')
+  /** Nearly all requests come with the same. */
+  let known = 'localhost'
+  const isHere = ({ raw: { socket } }: FastifyRequest, host: string): boolean => {
+    if (host === known) return true
+    const name = nameOf(host)
+    if (hosts.has(name)) known = host
+    // An address instead of a name cannot be pointed elsewhere: good is the one that the connection came to.
+    return hosts.has(name) || name === socket.localAddress?.replace(/^::ffff:/, '')
+  }
 
   app.addHook('onRequest', (request, reply, done) => {
     const { headers: given, raw } = request
     const { host = '', origin } = given
     if (raw.rawHeaders.length > 2 * guarding.headers) {
       done(new BadRequest(431, 'TOO_MANY_HEADERS', `a request has at most ${guarding.headers} headers`))
-    } else if (!isHere(request, nameOf(host))) {
+    } else if (!isHere(request, host)) {
       const why = `this server does not answer to the name ${JSON.stringify(host)}; --allow-host lets one in`
       done(new BadRequest(403, 'FOREIGN_HOST', why))
     } else if (origin === undefined || origin === `http://${host}` || origin === `https://${host}`) done()

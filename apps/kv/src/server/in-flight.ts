@@ -20,7 +20,7 @@ export function inFlight(app: FastifyInstance, { inFlightBytes, bodyBytes }: Lim
       return
     }
     held += bytes
-    reply.raw.once('close', () => {
+    reply.raw.on('close', () => {
       held -= bytes
     })
     done()
