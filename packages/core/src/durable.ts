@@ -31,7 +31,7 @@ export interface Durable {
 
 const stateFormat = 1
 /** Longest name of a snapshot, in bytes. */
-export const nameLimit = 128
+const nameLimit = 128
 
 export function encodeDurable(state: Durable): Uint8Array {
   const writer = new Writer(256).u8(stateFormat)
@@ -73,8 +73,17 @@ export function writeSnapshotRecord(writer: Writer, snapshot: SnapshotRecord): W
   return writeConfig(writer.u64(snapshot.configIndex).u64(snapshot.time), snapshot.config)
 }
 
-export function readSnapshotRecord(reader: Reader): SnapshotRecord {
+const nameRule = /^[A-Za-z0-9][A-Za-z0-9._-]*$/
+
+/** A store is asked for what is named: whatever is no name ends here, and not the replica. */
+export function readName(reader: Reader): string {
   const name = reader.text(nameLimit)
+  if (!nameRule.test(name)) throw new RaftkitError('MALFORMED', 'a snapshot has a name that is none')
+  return name
+}
+
+export function readSnapshotRecord(reader: Reader): SnapshotRecord {
+  const name = readName(reader)
   const index = reader.u64()
   const term = reader.u64()
   const bytes = reader.u64()

@@ -1,7 +1,7 @@
 import { Reader, Writer } from '@raftkit/bytes'
 import { RaftkitError } from '@raftkit/contract'
 import { addressLimit, idLimit, incarnationLimit } from './config-encoding.ts'
-import { nameLimit, readSnapshotRecord, writeSnapshotRecord } from './durable.ts'
+import { readName, readSnapshotRecord, writeSnapshotRecord } from './durable.ts'
 import type { Forwarded, Founder, Message, Placement } from './messages.ts'
 
 /** Every message begins with this number; another one is refused, never guessed at. */
@@ -169,9 +169,9 @@ function readBody(type: Message['type'], reader: Reader): Message {
     case 'offerSnapshot':
       return { type, term: reader.u64(), round: reader.u64(), snapshot: readSnapshotRecord(reader) }
     case 'fetchSnapshot':
-      return { type, name: reader.text(nameLimit), offset: reader.u64(), maxBytes: reader.u32() }
+      return { type, name: readName(reader), offset: reader.u64(), maxBytes: reader.u32() }
     case 'snapshotChunk':
-      return { type, name: reader.text(nameLimit), offset: reader.u64(), checksum: reader.u32(), bytes: reader.rest() }
+      return { type, name: readName(reader), offset: reader.u64(), checksum: reader.u32(), bytes: reader.rest() }
     case 'timeoutNow':
       return { type, term: reader.u64() }
     case 'handOver':

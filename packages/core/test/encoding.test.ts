@@ -134,6 +134,19 @@ describe('messages', () => {
     expect(codeOf(() => decodeMessage(Uint8Array.of(1, 99)))).toBe('MALFORMED')
   })
 
+  test.each(['', '.', '../1-1-a', '1-1-a\r', '1-1-ä'])(
+    'a snapshot that is named %j is malformed: stores are asked for names alone',
+    (name) => {
+      const offer = messages.offerSnapshot as Extract<Message, { type: 'offerSnapshot' }>
+      for (const message of [
+        { ...offer, snapshot: { ...offer.snapshot, name } },
+        { type: 'fetchSnapshot', name, offset: 0, maxBytes: 1 },
+        { type: 'snapshotChunk', name, offset: 0, checksum: 0, bytes: new Uint8Array(0) },
+      ] satisfies Message[])
+        expect(codeOf(() => decodeMessage(whole(message)))).toBe('MALFORMED')
+    },
+  )
+
   test('a count that promises more than there is allocates nothing', () => {
     const forward = whole(messages.forward!)
     forward.fill(0xff, 10, 14)
