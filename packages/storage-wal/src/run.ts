@@ -1,4 +1,4 @@
-import { RaftkitError, type Run } from '@raftkit/contract'
+import { type ErrorCode, RaftkitError, type Run } from '@raftkit/contract'
 import { pieceTarget } from './layout.ts'
 
 /** Cuts a run between records. Throws `INVALID_OPTION` when it is not `count` records end to end. */
@@ -9,7 +9,7 @@ export function cut({ count, bytes }: Run): readonly Run[] {
   let counted = 0
   let at = 0
   while (at < bytes.length) {
-    const next = recordEnd(bytes, at)
+    const next = recordEnd(bytes, at, 'INVALID_OPTION')
     if (held > 0 && next - start > pieceTarget) {
       pieces.push({ count: held, bytes: bytes.subarray(start, at) })
       start = at
@@ -25,25 +25,26 @@ export function cut({ count, bytes }: Run): readonly Run[] {
   return pieces
 }
 
-/** Of `bytes`, the records from number `skip` on: at most `most`, about `maxBytes`, never none. */
+/** Of `bytes`, the records from number `skip` on: at most `most`, about `maxBytes`, never none. Throws `DAMAGED` when they are fewer. */
 export function slice(bytes: Uint8Array, skip: number, most: number, maxBytes: number): Run {
   let start = 0
-  for (let i = 0; i < skip; i++) start = recordEnd(bytes, start)
-  let end = recordEnd(bytes, start)
+  for (let i = 0; i < skip; i++) start = recordEnd(bytes, start, 'DAMAGED')
+  let end = recordEnd(bytes, start, 'DAMAGED')
   let count = 1
   while (count < most && end - start < maxBytes) {
-    end = recordEnd(bytes, end)
+    end = recordEnd(bytes, end, 'DAMAGED')
     count++
   }
   return { count, bytes: bytes.subarray(start, end) }
 }
 
-function recordEnd(bytes: Uint8Array, at: number): number {
+/** `code`: `INVALID_OPTION` for what is handed over, `DAMAGED` for what was read. */
+function recordEnd(bytes: Uint8Array, at: number, code: ErrorCode): number {
   const length =
     at + 4 > bytes.length
       ? 0
       : (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
   if (length < 4 || at + length > bytes.length)
-    throw new RaftkitError('INVALID_OPTION', `the run has no whole record at byte ${at}`)
+    throw new RaftkitError(code, `the run has no whole record at byte ${at}`)
   return at + length
 }

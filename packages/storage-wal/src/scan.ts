@@ -160,6 +160,9 @@ class Window {
   }
 }
 
+/** Of groups; `log` takes no other. */
+const nameRule = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/
+
 /** Takes the items of a head apart. */
 class ItemReader {
   readonly #visitor: Visitor
@@ -182,6 +185,7 @@ class ItemReader {
       const nameEnd = at + 2 + head[at + 1]!
       if (nameEnd + itemHeadBytes - 2 > head.length) return false
       const group = this.#groupOf(head.subarray(at + 2, nameEnd))
+      if (!nameRule.test(group)) return false
       const first = numberAt(head, nameEnd)
       const last = numberAt(head, nameEnd + 8)
       at = nameEnd + 16

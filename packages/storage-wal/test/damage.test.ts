@@ -1,3 +1,4 @@
+import { crc32 } from 'node:zlib'
 import type { LogStore } from '@raftkit/contract'
 import { inspectWal, walStorage } from '@raftkit/storage-wal'
 import { describe, expect, it, vi } from 'vitest'
@@ -52,6 +53,39 @@ const logOf = (disk: VirtualDisk): { path: string; bytes: Uint8Array } => {
 }
 
 describe('damage', () => {
+  it('that has its checksum, and names a group by what is no name, is found', async () => {
+    const disk = new VirtualDisk()
+    await written(disk)
+    const { path, bytes } = logOf(disk)
+    const log = Buffer.from(bytes)
+    const frame = log.lastIndexOf('RKF1')
+    log.write('/', frame + 42)
+    const head = log.subarray(frame, frame + log.readUInt32LE(frame + 32))
+    head.writeUInt32LE(crc32(head.subarray(8)), 4)
+    disk.harm(path, log)
+    const storage = walStorage(directory, { disk, segmentBytes })
+    await expect(storage.groups()).rejects.toMatchObject({ code: 'DAMAGED' })
+    await storage.close()
+  })
+
+  it('that has its checksums, where records are none, is found when they are read', async () => {
+    const disk = new VirtualDisk()
+    await written(disk)
+    const { path, bytes } = logOf(disk)
+    const log = Buffer.from(bytes)
+    const frame = log.lastIndexOf('RKF1')
+    const head = log.subarray(frame, frame + log.readUInt32LE(frame + 32))
+    const body = log.subarray(frame + head.length, frame + head.length + log.readUInt32LE(frame + 36))
+    body.writeUInt32LE(0xffff_ffff, 0)
+    head.writeUInt32LE(crc32(body), head.length - 4)
+    head.writeUInt32LE(crc32(head.subarray(8)), 4)
+    disk.harm(path, log)
+    const storage = walStorage(directory, { disk, segmentBytes })
+    const b = await storage.log('b')
+    await expect(b.read(13, 13, 100)).rejects.toMatchObject({ code: 'DAMAGED' })
+    await storage.close()
+  })
+
   it('at every single byte of the log and the mark is found, or harms nobody', async () => {
     const disk = new VirtualDisk()
     const whole = await written(disk)
