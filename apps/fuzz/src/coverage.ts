@@ -19,8 +19,22 @@ interface Script {
   readonly functions: never
 }
 
+interface Span {
+  readonly start: { readonly line: number }
+  readonly end: { readonly line: number }
+}
+
 interface IstanbulFile {
-  readonly branchMap: Readonly<Record<string, { readonly loc: { readonly start: { readonly line: number } }; readonly locations: readonly { readonly start: { readonly line?: number } }[] }>>
+  readonly fnMap: Readonly<Record<string, { readonly name: string; readonly loc: Span }>>
+  readonly branchMap: Readonly<
+    Record<
+      string,
+      {
+        readonly loc: { readonly start: { readonly line: number } }
+        readonly locations: readonly { readonly start: { readonly line?: number } }[]
+      }
+    >
+  >
   readonly b: Readonly<Record<string, readonly number[]>>
 }
 
@@ -28,7 +42,10 @@ interface IstanbulFile {
  * Branches of these sources that were reached, in any of the workers: every arm of `if`, `?:`, `switch`, `&&`, `||`, `??` and defaults.
  * V8 counts the blocks of what ran, and the source map and syntax tree of it tell which branch of the source each one is.
  */
-export async function branchesOf(taken: readonly unknown[], parsers: readonly string[]): Promise<FileCoverage[]> {
+export async function branchesOf(
+  taken: readonly unknown[],
+  parsers: ReadonlyMap<string, RegExp>,
+): Promise<FileCoverage[]> {
   const files = new Map<string, { map: IstanbulFile['branchMap']; hits: Map<string, number[]> }>()
   for (const scripts of taken as readonly Script[][])
     for (const { url, functions } of scripts) {
@@ -46,12 +63,17 @@ export async function branchesOf(taken: readonly unknown[], parsers: readonly st
         ast: parse(code, { ecmaVersion: 'latest', sourceType: 'module', locations: true }) as never,
         coverage: { url, functions },
       })) as unknown as Record<string, IstanbulFile>
-      for (const [name, { branchMap, b }] of Object.entries(found)) {
+      for (const [name, { branchMap, b, fnMap }] of Object.entries(found)) {
         const file = relative(root, name)
-        if (!parsers.includes(file)) continue
+        const wanted = parsers.get(file)
+        if (!wanted) continue
+        const spans = Object.values(fnMap).filter(({ name }) => wanted.test(name))
+        const parses = (line: number): boolean =>
+          wanted.source === '.' || spans.some(({ loc }) => loc.start.line <= line && line <= loc.end.line)
         const known = files.get(file) ?? { map: branchMap, hits: new Map() }
         files.set(file, known)
         for (const [id, counts] of Object.entries(b)) {
+          if (!parses(branchMap[id]?.loc.start.line ?? 0)) continue
           const hits = known.hits.get(id) ?? counts.map(() => 0)
           known.hits.set(
             id,

@@ -32,7 +32,8 @@ export class Crew {
 
   /** Undefined: the worker came to its end over it, and a finding was told. Rejects if the order itself failed. */
   async obey(order: Order): Promise<Done | undefined> {
-    const worker = (this.#worker ??= this.#hire())
+    this.#worker ??= this.#hire()
+    const worker = this.#worker
     let over = false
     const answer = await new Promise<Done | undefined>((resolve, reject) => {
       let begun = -1

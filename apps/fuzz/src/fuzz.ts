@@ -48,7 +48,11 @@ function readArguments(): Arguments {
         coverage: { type: 'boolean', default: true },
       },
     })
-    const [minutes, workers, patience] = [values.minutes, values.workers, values.patience].map(Number) as [number, number, number]
+    const [minutes, workers, patience] = [values.minutes, values.workers, values.patience].map(Number) as [
+      number,
+      number,
+      number,
+    ]
     if (!(minutes > 0 && minutes <= 10_000)) throw new Error('--minutes is more than 0, up to 10000')
     if (!(Number.isInteger(workers) && workers >= 1 && workers <= 64)) throw new Error('--workers is 1 to 64')
     if (!(patience >= 100)) throw new Error('--patience is 100 milliseconds or more')
@@ -80,7 +84,10 @@ function report(found: Found): void {
   mkdirSync(directory, { recursive: true })
   const file = join(directory, `${target}-${findings.size + 1}.json`)
   const base64 = (bytes: Uint8Array): string => Buffer.from(bytes).toString('base64')
-  writeFileSync(file, `${JSON.stringify({ target, kind, what, round, number, input: base64(input), before: before.map(base64), stack }, null, 1)}\n`)
+  writeFileSync(
+    file,
+    `${JSON.stringify({ target, kind, what, round, number, input: base64(input), before: before.map(base64), stack }, null, 1)}\n`,
+  )
   findings.set(cause, { file, finding: found, times: 1 })
   const hex = Buffer.from(input.subarray(0, 256)).toString('hex')
   console.error(`
@@ -115,7 +122,7 @@ async function campaign(): Promise<void> {
   const end = started + minutes * 60_000
   const lap = Math.min(minutes * 60_000 * 0.92, 60_000)
   const seen = new Map<string, Target>()
-  const parsers = new Set<string>()
+  const parsers = new Map<string, RegExp>()
   const covered: unknown[] = []
   let heap = 0
 
@@ -129,8 +136,13 @@ async function campaign(): Promise<void> {
         if (left <= 0 && turn > 0) break
         const milliseconds = Math.max(50, Math.min(left, (lap * weights.get(name)!) / sum))
         const began = performance.now()
-        const done = await own.obey({ type: 'slice', target: name, round: `${seed}/${number}/${turn}/${name}`, milliseconds })
-        for (const parser of done?.parsers ?? []) parsers.add(parser)
+        const done = await own.obey({
+          type: 'slice',
+          target: name,
+          round: `${seed}/${number}/${turn}/${name}`,
+          milliseconds,
+        })
+        for (const [file, functions] of Object.entries(done?.parsers ?? {})) parsers.set(file, functions)
         heap = Math.max(heap, done?.heap ?? 0)
         if (!done?.tally) continue
         const { tally } = done
@@ -152,11 +164,17 @@ async function campaign(): Promise<void> {
   }
   await Promise.all(Array.from({ length: workers }, (_, number) => work(number)))
   const took = (performance.now() - started) / 1000
-  const files = given.coverage ? await branchesOf(covered, [...parsers]) : []
+  const files = given.coverage ? await branchesOf(covered, parsers) : []
   finish(took, seen, files, parsers, heap)
 }
 
-function finish(took: number, seen: ReadonlyMap<string, Target>, files: readonly FileCoverage[], parsers: ReadonlySet<string>, heap: number): never {
+function finish(
+  took: number,
+  seen: ReadonlyMap<string, Target>,
+  files: readonly FileCoverage[],
+  parsers: ReadonlyMap<string, RegExp>,
+  heap: number,
+): never {
   const all = [...seen.values()].map(({ tally }) => tally)
   const total = (field: 'inputs' | 'sealed' | 'taken'): number => all.reduce((sum, tally) => sum + tally[field], 0)
   const round = (n: number, digits = 1): number => Number(n.toFixed(digits))
@@ -165,14 +183,18 @@ function finish(took: number, seen: ReadonlyMap<string, Target>, files: readonly
       `${name.padEnd(14)} ${String(tally.inputs).padStart(9)} inputs, ${Math.round(tally.inputs / tally.seconds)}/s, ${round((100 * tally.taken) / tally.inputs)} % taken, slowest ${round(tally.slowest)} ms, largest buffer ${tally.largest}, heap +${tally.grown}`,
     )
   for (const { file, branches, covered, missed } of files)
-    console.error(`${file}: ${covered} of ${branches} branches${missed.length > 0 ? `; not lines ${missed.join(', ')}` : ''}`)
-  const unseen = [...parsers].filter((parser) => !files.some(({ file }) => file === parser))
+    console.error(
+      `${file}: ${covered} of ${branches} branches${missed.length > 0 ? `; not lines ${missed.join(', ')}` : ''}`,
+    )
+  const unseen = [...parsers.keys()].filter((parser) => !files.some(({ file }) => file === parser))
   if (given.coverage && unseen.length > 0) console.error(`no branches seen in: ${unseen.join(', ')}`)
   const branches = files.reduce((sum, { branches }) => sum + branches, 0)
   const covered = files.reduce((sum, { covered }) => sum + covered, 0)
   const percent = branches === 0 ? 0 : round((100 * covered) / branches)
   const kinds = [...findings.values()].map(({ finding }) => finding.kind)
-  const wrong = kinds.length > 0 || (given.coverage && percent < leastCoverage && given.names.length === Object.keys(targets).length)
+  const wrong =
+    kinds.length > 0 ||
+    (given.coverage && percent < leastCoverage && given.names.length === Object.keys(targets).length)
   console.log(
     JSON.stringify({
       seed: given.seed,
@@ -191,7 +213,13 @@ function finish(took: number, seen: ReadonlyMap<string, Target>, files: readonly
       largestBufferBytes: Math.max(0, ...all.map(({ largest }) => largest)),
       heapAfterBytes: heap,
       ...(given.coverage && { branches, coveredBranches: covered, branchCoverage: percent }),
-      findings: [...findings.values()].map(({ file, finding, times }) => ({ target: finding.target, kind: finding.kind, what: finding.what.slice(0, 200), times, file })),
+      findings: [...findings.values()].map(({ file, finding, times }) => ({
+        target: finding.target,
+        kind: finding.kind,
+        what: finding.what.slice(0, 200),
+        times,
+        file,
+      })),
       targets: Object.fromEntries([...seen].map(([name, { tally }]) => [name, tally.inputs])),
     }),
   )
@@ -229,7 +257,8 @@ async function grow(): Promise<void> {
   const added: Record<string, number> = {}
   const milliseconds = (given.minutes * 60_000) / given.names.length
   for (const target of given.names)
-    added[target] = (await own.obey({ type: 'grow', target, round: `${given.seed}/grow/${target}`, milliseconds }))?.seeds ?? 0
+    added[target] =
+      (await own.obey({ type: 'grow', target, round: `${given.seed}/grow/${target}`, milliseconds }))?.seeds ?? 0
   await own.dismiss()
   console.log(JSON.stringify({ added, wrong: findings.size }))
   process.exit(findings.size > 0 ? 1 : 0)

@@ -64,7 +64,11 @@ export class Range {
       const bytes = given.slice()
       if (target.text) this.#texts.push(new TextDecoder().decode(bytes))
       const subject = await target.open()
-      const fields = target.text ? [] : target.fields ? target.fields(bytes) : await fieldsOf(bytes, (bytes) => subject.take(bytes))
+      const fields = target.text
+        ? []
+        : target.fields
+          ? target.fields(bytes)
+          : await fieldsOf(bytes, (bytes) => subject.take(bytes))
       await subject.close?.()
       this.#seeds.push({ bytes, fields: fields.length > 0 || target.text ? fields : guessFields(bytes) })
     }
@@ -141,7 +145,15 @@ export class Range {
     await this.close()
     const polluted = pollution()
     if (polluted.length > 0)
-      report({ kind: 'pollution', what: polluted.join(', '), target: name, input: new Uint8Array(0), before: [], round, number: 0 })
+      report({
+        kind: 'pollution',
+        what: polluted.join(', '),
+        target: name,
+        input: new Uint8Array(0),
+        before: [],
+        round,
+        number: 0,
+      })
     tally.largest = this.judge.largest
     tally.grown = this.judge.grown
     return tally

@@ -10,7 +10,13 @@ import type { Target } from './targets/target.ts'
 
 /** What a worker is told to do. */
 export type Order =
-  | { readonly type: 'slice'; readonly target: string; readonly round: string; readonly milliseconds: number; readonly most?: number }
+  | {
+      readonly type: 'slice'
+      readonly target: string
+      readonly round: string
+      readonly milliseconds: number
+      readonly most?: number
+    }
   | { readonly type: 'replay'; readonly target: string; readonly inputs: readonly Uint8Array[] }
   | { readonly type: 'seeds'; readonly target: string }
   | { readonly type: 'grow'; readonly target: string; readonly round: string; readonly milliseconds: number }
@@ -18,7 +24,14 @@ export type Order =
 
 export type Report =
   | { readonly type: 'found'; readonly found: Found }
-  | { readonly type: 'done'; readonly tally?: Tally; readonly heap?: number; readonly parsers?: readonly string[]; readonly coverage?: unknown; readonly seeds?: number }
+  | {
+      readonly type: 'done'
+      readonly tally?: Tally
+      readonly heap?: number
+      readonly parsers?: Target['parsers']
+      readonly coverage?: unknown
+      readonly seeds?: number
+    }
   | { readonly type: 'failed'; readonly error: string }
 
 export interface WorkerInput {
@@ -34,6 +47,9 @@ const state = new Int32Array(shared, 0, 3)
 const bytes = new Uint8Array(shared, 12)
 const port = parentPort!
 
+// Most inputs end in an error, and half of its price is the stack.
+Error.stackTraceLimit = 5
+
 setFlagsFromString('--expose-gc')
 const collect = runInNewContext('gc') as () => void
 
@@ -41,7 +57,9 @@ const session = new Session()
 session.connect()
 const profiler = (method: string, parameters: object = {}): Promise<{ result?: unknown }> =>
   new Promise((resolve, reject) =>
-    session.post(method, parameters, (error: Error | null, answer?: object) => (error ? reject(error) : resolve(answer ?? {}))),
+    session.post(method, parameters, (error: Error | null, answer?: object) =>
+      error ? reject(error) : resolve(answer ?? {}),
+    ),
   )
 if (coverage) {
   await profiler('Profiler.enable')
@@ -103,7 +121,12 @@ async function slice(order: Extract<Order, { type: 'slice' }>): Promise<Report> 
   const tally = await range.run(order.round, end, order.most ?? Number.POSITIVE_INFINITY, report)
   collect()
   const { heapUsed, arrayBuffers } = process.memoryUsage()
-  return { type: 'done', tally: { ...tally, inputs: tally.inputs + kept }, heap: heapUsed + arrayBuffers, parsers: target.parsers }
+  return {
+    type: 'done',
+    tally: { ...tally, inputs: tally.inputs + kept },
+    heap: heapUsed + arrayBuffers,
+    parsers: target.parsers,
+  }
 }
 
 async function replay({ target: name, inputs }: Extract<Order, { type: 'replay' }>): Promise<Report> {
@@ -127,7 +150,9 @@ async function makeSeeds({ target: name }: Extract<Order, { type: 'seeds' }>): P
 
 interface V8Coverage {
   readonly url: string
-  readonly functions: readonly { readonly ranges: readonly { readonly startOffset: number; readonly endOffset: number; readonly count: number }[] }[]
+  readonly functions: readonly {
+    readonly ranges: readonly { readonly startOffset: number; readonly endOffset: number; readonly count: number }[]
+  }[]
 }
 
 const ours = /\/(packages|apps)\/[^/]+\/dist\//
@@ -199,6 +224,10 @@ async function obey(order: Order): Promise<Report> {
 port.on('message', (order: Order) => {
   obey(order).then(
     (answer) => port.postMessage(answer),
-    (error: unknown) => port.postMessage({ type: 'failed', error: error instanceof Error ? (error.stack ?? '') : String(error) } satisfies Report),
+    (error: unknown) =>
+      port.postMessage({
+        type: 'failed',
+        error: error instanceof Error ? (error.stack ?? '') : String(error),
+      } satisfies Report),
   )
 })

@@ -32,8 +32,25 @@ const names = [
 const illFormed = [Buffer.from('eda080', 'hex'), Buffer.from('c0af', 'hex'), Buffer.from('f09f98', 'hex')]
 
 const numbers = [
-  0, 1, 2, 127, 128, 255, 256, 4095, 4096, 65_535, 65_536, 0x7fff_ffff, 0x8000_0000, 0xffff_fffe, 0xffff_ffff,
-  2 ** 32, 2 ** 53 - 1, 2 ** 53, 2 ** 64 - 2048,
+  0,
+  1,
+  2,
+  127,
+  128,
+  255,
+  256,
+  4095,
+  4096,
+  65_535,
+  65_536,
+  0x7fff_ffff,
+  0x8000_0000,
+  0xffff_fffe,
+  0xffff_ffff,
+  2 ** 32,
+  2 ** 53 - 1,
+  2 ** 53,
+  2 ** 64 - 2048,
 ]
 
 /** The bytes with the fields that are still known of them. */
@@ -96,7 +113,16 @@ const setNumber: Operation = (work, random) => {
 const setLength: Operation = (work, random) => {
   const field = pickField(work, random, 'length')
   if (!field) return setNumber(work, random, [], [])
-  const value = random.pick([0, 1, 0xff, 0xffff, 0x7fff_ffff, 0xffff_ffff, work.bytes.length, work.bytes.length - field.at - field.size])
+  const value = random.pick([
+    0,
+    1,
+    0xff,
+    0xffff,
+    0x7fff_ffff,
+    0xffff_ffff,
+    work.bytes.length,
+    work.bytes.length - field.at - field.size,
+  ])
   for (let i = 0; i < Math.min(4, field.size); i++) work.bytes[field.at + i] = value >>> (8 * i)
 }
 
@@ -155,7 +181,11 @@ const splice: Operation = (work, random, others) => {
 
 const rename: Operation = (work, random, _others, tokens) => {
   const field = pickField(work, random, 'content') ?? span(work, random)
-  const text = random.chance(0.15) ? random.pick(illFormed) : tokens.length > 0 && random.chance(0.2) ? random.pick(tokens) : random.pick(names)
+  const text = random.chance(0.15)
+    ? random.pick(illFormed)
+    : tokens.length > 0 && random.chance(0.2)
+      ? random.pick(tokens)
+      : random.pick(names)
   replace(work, field.at, field.size, text, random)
 }
 
@@ -163,12 +193,20 @@ const insertToken: Operation = (work, random, _others, tokens) => {
   if (tokens.length === 0) return repeat(work, random, [], [])
   const token = random.pick(tokens)
   const times = random.chance(0.1) ? 1 + random.below(300) : 1
-  const at = random.chance(0.8) && work.fields.length > 0 ? random.pick(work.fields).at : random.below(work.bytes.length + 1)
-  replace(work, at, random.chance(0.5) ? Math.min(token.length, work.bytes.length - at) : 0, end2end(Array(times).fill(token)), random)
+  const at =
+    random.chance(0.8) && work.fields.length > 0 ? random.pick(work.fields).at : random.below(work.bytes.length + 1)
+  replace(
+    work,
+    at,
+    random.chance(0.5) ? Math.min(token.length, work.bytes.length - at) : 0,
+    end2end(Array(times).fill(token)),
+    random,
+  )
 }
 
 const cut: Operation = (work, random) => {
-  const at = random.chance(0.5) && work.fields.length > 0 ? random.pick(work.fields).at : random.below(work.bytes.length + 1)
+  const at =
+    random.chance(0.5) && work.fields.length > 0 ? random.pick(work.fields).at : random.below(work.bytes.length + 1)
   cutTo(work, at)
 }
 
@@ -245,7 +283,8 @@ function replace(work: Work, at: number, size: number, by: Uint8Array, random: R
   for (const field of fields) {
     if (field.at + field.size <= at) work.fields.push(field)
     else if (field.at >= at + size) work.fields.push({ ...field, at: field.at + delta })
-    else if (field.at <= at && field.at + field.size >= at + size) work.fields.push({ ...field, size: field.size + delta })
+    else if (field.at <= at && field.at + field.size >= at + size)
+      work.fields.push({ ...field, size: field.size + delta })
   }
 }
 

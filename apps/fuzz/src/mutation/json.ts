@@ -56,17 +56,19 @@ export function mutateText(seed: string, others: readonly string[], random: Rand
 }
 
 function mutateRow(row: string, random: Random): string {
-  let tree: Tree
+  let text: string
   try {
-    tree = JSON.parse(row)
+    text = JSON.stringify(change(JSON.parse(row), random)) ?? 'null'
   } catch {
+    // No JSON, or deeper than the stack.
     return scrawl(row, random)
   }
-  const text = JSON.stringify(change(tree, random)) ?? 'null'
   // Deeper than a stack, for whoever goes through it by recursion.
-  if (random.chance(0.004)) return text.replace(/:("[^"]*"|\d+|null|true|false)/, `:${'['.repeat(20_000)}${']'.repeat(20_000)}`)
+  if (random.chance(0.004))
+    return text.replace(/:("[^"]*"|\d+|null|true|false)/, `:${'['.repeat(20_000)}${']'.repeat(20_000)}`)
   // What JSON.stringify never writes, and JSON.parse takes.
-  if (random.chance(0.1)) return text.replace(/"[a-z_]{2,}":/, (name) => `${name}1,${random.chance(0.5) ? name : '"__proto__":'}`)
+  if (random.chance(0.1))
+    return text.replace(/"[a-z_]{2,}":/, (name) => `${name}1,${random.chance(0.5) ? name : '"__proto__":'}`)
   if (random.chance(0.05)) return text.replace(/\d+/, random.pick(['1e999', '-0', '9007199254740993', '0.1e-400']))
   return text
 }
@@ -104,7 +106,8 @@ function leaf(value: Tree, random: Random): Tree {
   switch (random.below(6)) {
     case 0: {
       let nest: unknown = value
-      for (let depth = random.pick([2, 63, 64, 65, 300]); depth > 0; depth--) nest = random.chance(0.5) ? [nest] : { a: nest }
+      for (let depth = random.pick([2, 63, 64, 65, 300]); depth > 0; depth--)
+        nest = random.chance(0.5) ? [nest] : { a: nest }
       return nest
     }
     case 1:
@@ -121,6 +124,26 @@ function leaf(value: Tree, random: Random): Tree {
 function scrawl(text: string, random: Random): string {
   const at = random.below(text.length + 1)
   const size = random.below(5)
-  const by = random.pick(['', '"', '\\', '{', '[', ']', '}', ',', ':', '\u0000', '\r', '\ud83d', '%', '%ff', '//', '?', '#', '..', '{"a":'.repeat(70)])
+  const by = random.pick([
+    '',
+    '"',
+    '\\',
+    '{',
+    '[',
+    ']',
+    '}',
+    ',',
+    ':',
+    '\u0000',
+    '\r',
+    '\ud83d',
+    '%',
+    '%ff',
+    '//',
+    '?',
+    '#',
+    '..',
+    '{"a":'.repeat(70),
+  ])
   return text.slice(0, at) + by + text.slice(at + (random.chance(0.5) ? size : 0))
 }

@@ -1,5 +1,13 @@
 import { kv } from '@raftkit/app-kv'
-import type { Environment, Lane, Peer, Receiver, Storage, Transport } from '@raftkit/contract'
+import {
+  type Environment,
+  isRaftkitError,
+  type Lane,
+  type Peer,
+  type Receiver,
+  type Storage,
+  type Transport,
+} from '@raftkit/contract'
 import { jointConsensus } from '@raftkit/membership'
 import { memoryStorage } from '@raftkit/storage-memory'
 import { createNode, type Node, type NodeEvent, type Observer, traceWriter } from 'raftkit'
@@ -26,6 +34,7 @@ export class Cluster implements Environment {
   deaf = false
   #now = 1_000
   #soon: (() => void)[] = []
+  readonly #linked = new Set<string>()
   #timers: { readonly time: number; readonly run: () => void }[] = []
   readonly #random = new Random('cluster')
 
@@ -45,7 +54,11 @@ export class Cluster implements Environment {
     into.set(this.#random.bytes(into.length))
   }
 
-  async add(id: string, founders: readonly string[], storage: Storage = memoryStorage({ durable: true })): Promise<KvNode> {
+  async add(
+    id: string,
+    founders: readonly string[],
+    storage: Storage = memoryStorage({ durable: true }),
+  ): Promise<KvNode> {
     const node = this.until(
       createNode({
         id,
@@ -81,7 +94,8 @@ export class Cluster implements Environment {
   async pass(milliseconds: number): Promise<void> {
     const end = this.#now + milliseconds
     while (this.#now < end) {
-      this.#now++
+      const next = Math.min(...this.#timers.map(({ time }) => time))
+      this.#now = this.#soon.length > 0 ? this.#now + 1 : Math.min(end, Math.max(this.#now + 1, next))
       const due = this.#timers.filter(({ time }) => time <= this.#now)
       this.#timers = this.#timers.filter(({ time }) => time > this.#now)
       for (const { run } of due) run()
@@ -89,16 +103,29 @@ export class Cluster implements Environment {
     }
   }
 
-  /** Lets time pass until it is settled. */
-  async until<T>(promise: Promise<T>): Promise<T> {
+  /** Lets time pass until it is settled. `loop`: it waits for turns of the event loop, too, and time passes only when those bring nothing. */
+  async until<T>(promise: Promise<T>, loop = false): Promise<T> {
     let settled = false
     promise.then(
       () => (settled = true),
       () => (settled = true),
     )
+    let idle = 0
     for (let i = 0; i < 60_000 && !settled; i++) {
-      for (let turns = 0; turns < 20; turns++) await null
-      await this.pass(1)
+      for (let turns = 0; turns < 20 && !settled; turns++) await null
+      if (settled) break
+      if (!loop) {
+        await this.pass(1)
+        continue
+      }
+      await new Promise((resolve) => setImmediate(resolve))
+      if (this.#soon.length > 0) {
+        idle = 0
+        await this.turn()
+      } else if (++idle > 6) {
+        const next = Math.min(...this.#timers.map(({ time }) => time))
+        await this.pass(Number.isFinite(next) ? Math.max(1, next - this.#now) : 1)
+      }
     }
     return promise
   }
@@ -115,27 +142,41 @@ export class Cluster implements Environment {
 
   readonly #traced: Observer = traceWriter((line) => (this.trace += line), { cluster: 'fuzz', environment: this })
 
+  /** Both are there, and admit each other; who is refused is dialled again when it is named as a peer. */
+  #link(id: string, other: string): void {
+    const [ours, theirs] = [this.receivers.get(id), this.receivers.get(other)]
+    const pair = [id, other].sort().join(' ')
+    if (!ours || !theirs || id === other || this.#linked.has(pair)) return
+    try {
+      theirs.admit(ours.hello())
+      ours.admit(theirs.hello())
+    } catch (error) {
+      if (isRaftkitError(error, 'REFUSED')) return
+      throw error
+    }
+    this.#linked.add(pair)
+    this.soon(() => {
+      ours.link(other, 'up')
+      theirs.link(id, 'up')
+    })
+  }
+
   #transport(id: string): Transport {
     return {
       contract: 1,
       maxFrameBytes: 1_048_576,
       start: async (_self: Peer, receiver: Receiver) => {
-        for (const [other, their] of this.receivers) {
-          receiver.admit(their.hello())
-          their.admit(receiver.hello())
-          this.soon(() => {
-            receiver.link(other, 'up')
-            their.link(id, 'up')
-          })
-        }
         this.receivers.set(id, receiver)
+        for (const other of this.receivers.keys()) this.#link(id, other)
       },
       send: (to: string, frame: readonly Uint8Array[], _lane: Lane) => {
         const bytes = new Uint8Array(Buffer.concat(frame))
         this.sent?.push({ from: id, to, bytes })
         if (!this.deaf) this.soon(() => this.receivers.get(to)?.frame(id, bytes))
       },
-      setPeers: () => {},
+      setPeers: (peers: readonly Peer[]) => {
+        for (const peer of peers) this.#link(id, peer.id)
+      },
       close: async () => void this.receivers.delete(id),
     }
   }

@@ -1,4 +1,4 @@
-import { dirname, basename } from 'node:path'
+import { basename, dirname } from 'node:path'
 import type { Disk, DiskFile, FolderLock } from '@raftkit/files'
 
 /** A disk in memory that loses nothing: its files are what somebody else left there. */
@@ -57,14 +57,14 @@ export class MemoryDisk implements Disk {
   }
 
   async remove(path: string): Promise<void> {
-    for (const name of [...this.files.keys()])
-      if (name === path || name.startsWith(`${path}/`)) this.files.delete(name)
+    for (const name of [...this.files.keys()]) if (name === path || name.startsWith(`${path}/`)) this.files.delete(name)
   }
 
   async syncDirectory(): Promise<void> {}
 
   async pause(_milliseconds: number, signal: AbortSignal): Promise<void> {
-    if (!signal.aborted) await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
+    if (!signal.aborted)
+      await new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve(), { once: true }))
   }
 
   random(into: Uint8Array): void {

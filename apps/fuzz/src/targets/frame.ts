@@ -1,7 +1,7 @@
 import { crc32, toHex } from '@raftkit/bytes'
 import { isRaftkitError } from '@raftkit/contract'
 import { type Cluster, founded, founders, livedThrough } from './cluster.ts'
-import { Disagreement, setU32, type Subject, type Target, u32At } from './target.ts'
+import { Disagreement, type Subject, setU32, type Target, u32At } from './target.ts'
 
 /** Of the founders, as they come out each time: frames that name others go no further than the host. */
 const known = { genesis: new Uint8Array(16), incarnations: founders.map(() => new Uint8Array(16)) }
@@ -27,7 +27,8 @@ function watch(cluster: Cluster): void {
     const { error } = event
     for (let cause: unknown = error; cause !== undefined; cause = (cause as Error).cause)
       if (!isRaftkitError(cause)) throw new Disagreement('a peer ended a replica by an error of no kind', { cause })
-    if (!endings.includes(error.code)) throw new Disagreement(`a peer ended a replica by ${error.code}`, { cause: error })
+    if (!endings.includes(error.code))
+      throw new Disagreement(`a peer ended a replica by ${error.code}`, { cause: error })
   }
   cluster.events.length = 0
 }
@@ -36,7 +37,10 @@ function watch(cluster: Cluster): void {
 export const frame: Target = {
   name: 'frame',
   weight: 10,
-  parsers: ['packages/raftkit/src/frame.ts', 'packages/core/src/encoding.ts', 'packages/core/src/receiving.ts'],
+  parsers: {
+    'packages/raftkit/src/frame.ts': /^(decodeFrame|checksumOf)$/,
+    'packages/core/src/encoding.ts': /^(decode|read)/,
+  },
   lasts: 300,
   allowance: 1 << 20,
   seeds: async () => {
@@ -47,7 +51,8 @@ export const frame: Target = {
       const groupBytes = u32At(bytes, 26)
       const messageAt = 30 + groupBytes + 40
       const key = `${u32At(bytes, 22)} ${bytes[messageAt + 1]}`
-      if (bytes.length < 4096 && [...seen.keys()].filter((other) => other.startsWith(key)).length < 4) seen.set(`${key} ${bytes.length}`, bytes)
+      if (bytes.length < 4096 && [...seen.keys()].filter((other) => other.startsWith(key)).length < 4)
+        seen.set(`${key} ${bytes.length}`, bytes)
     }
     return [...seen.values()]
   },
@@ -111,8 +116,10 @@ export const frame: Target = {
 /** The first thing that any stranger says: judged before anything else is read of it. */
 export const hello: Target = {
   name: 'hello',
-  weight: 3,
-  parsers: ['packages/raftkit/src/hello.ts'],
+  weight: 8,
+  parsers: {
+    'packages/raftkit/src/hello.ts': /^(decodeHello|admit|name|identityText|isEqual)$/,
+  },
   refusals: ['REFUSED'],
   lasts: 20_000,
   seeds: async () => (await livedThrough()).hellos,

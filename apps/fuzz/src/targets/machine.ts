@@ -4,7 +4,7 @@ import { isRaftkitError, type SnapshotStore } from '@raftkit/contract'
 import { memoryStorage } from '@raftkit/storage-memory'
 import { clientSession, isRefusal, Refusal, type ReplicatedMachine, replicate } from 'raftkit'
 import { Cluster } from './cluster.ts'
-import { Disagreement, isEqual, setU32, type Subject, type Target } from './target.ts'
+import { Disagreement, isEqual, type Subject, setU32, type Target } from './target.ts'
 
 const inputs: readonly [string, unknown][] = [
   ['put', { key: 'k', value: 'v' }],
@@ -55,8 +55,11 @@ async function* inParts(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
 /** Committed entries, applied to the machine of kv: its commands, sessions and versions. */
 export const entry: Target = {
   name: 'entry',
-  weight: 4,
-  parsers: ['packages/raftkit/src/entry.ts', 'packages/raftkit/src/sessions.ts'],
+  weight: 8,
+  parsers: {
+    'packages/raftkit/src/entry.ts': /^(readEntry|readVarint|ended|unknown)$/,
+    'packages/raftkit/src/sessions.ts': /^(read|admit)$/,
+  },
   // A command whose input is of another shape stops the replica: only its own program can have placed it.
   refusals: ['MACHINE_MISMATCH'],
   lasts: 20_000,
@@ -87,8 +90,11 @@ export const entry: Target = {
 /** What a snapshot holds of a machine: its state, sessions and the answers they remember. */
 export const snapshot: Target = {
   name: 'snapshot',
-  weight: 4,
-  parsers: ['packages/raftkit/src/replicate.ts', 'packages/raftkit/src/sessions.ts'],
+  weight: 5,
+  parsers: {
+    'packages/raftkit/src/replicate.ts': /^(restore|gather|#?applyOne|#?command)$/,
+    'packages/raftkit/src/sessions.ts': /^(read|admit)$/,
+  },
   refusals: ['DAMAGED', 'MACHINE_MISMATCH'],
   seeds: async () => [await imageOf(replicate(kv)), await imageOf(await used())],
   seal(bytes) {
@@ -102,7 +108,8 @@ export const snapshot: Target = {
         await machine.restore(inParts(input))
         const image = await imageOf(machine)
         await machine.restore(inParts(image))
-        if (!isEqual(await imageOf(machine), image)) throw new Disagreement('a snapshot of a restored machine is another')
+        if (!isEqual(await imageOf(machine), image))
+          throw new Disagreement('a snapshot of a restored machine is another')
       },
     }
   },
@@ -111,8 +118,10 @@ export const snapshot: Target = {
 /** What applying a command answered, as its caller reads it: also from a session in somebody else's snapshot. */
 export const result: Target = {
   name: 'result',
-  weight: 2,
-  parsers: ['packages/raftkit/src/result.ts'],
+  weight: 3,
+  parsers: {
+    'packages/raftkit/src/result.ts': /^(read|readResult|outcomeOf)$/,
+  },
   // All that a caller may be told, and the documented end of a session.
   refusals: ['INVALID_VALUE', 'SESSION_EXPIRED', 'TIMEOUT', 'INVARIANT'],
   seeds: async () => {
@@ -132,13 +141,22 @@ export const result: Target = {
     const expired = Buffer.concat([Uint8Array.of(1, 2, 99, 1, 0), text('put'), encodeValue(null)])
     const opening = Buffer.concat([Uint8Array.of(1, 3), new Uint8Array(16), Uint8Array.of(10)])
     return [...['refuse', 'odd', 'put', 'nothing'].map(command), expired, opening, Uint8Array.of(1, 4, 1)].map(
-      (data, at) => new Uint8Array(machine.apply([{ index: at + 1, time: 1, seed: 1, data: new Uint8Array(data) }])[0]!),
+      (data, at) =>
+        new Uint8Array(machine.apply([{ index: at + 1, time: 1, seed: 1, data: new Uint8Array(data) }])[0]!),
     )
   },
   isRefusal: (error) =>
     isRefusal(error) ||
     (isRaftkitError(error) &&
-      ['MALFORMED', 'UNKNOWN_FORMAT', 'INVALID_VALUE', 'SESSION_EXPIRED', 'TIMEOUT', 'INVARIANT', 'UNKNOWN_OUTCOME'].includes(error.code)),
+      [
+        'MALFORMED',
+        'UNKNOWN_FORMAT',
+        'INVALID_VALUE',
+        'SESSION_EXPIRED',
+        'TIMEOUT',
+        'INVARIANT',
+        'UNKNOWN_OUTCOME',
+      ].includes(error.code)),
   async open(): Promise<Subject> {
     const world = new Cluster()
     const opened = Uint8Array.of(3, 1, 0, 0, 0, 0, 0, 0, 0)
@@ -166,13 +184,19 @@ interface Stored {
 
 let stored: Promise<Stored> | undefined
 
+const storedOnce = (): Promise<Stored> => {
+  stored ??= storedNode()
+  return stored
+}
+
 /** What the disk of a node holds after a snapshot that left nothing of the log. */
 async function storedNode(): Promise<Stored> {
   const cluster = new Cluster()
   const storage = memoryStorage({ durable: true })
   const node = await cluster.add('n1', ['n1'], storage)
   await cluster.until(node.ready())
-  for (const [, input] of inputs.slice(0, 1)) await cluster.until(node.commands.put(input as { key: string; value: string }))
+  for (const [, input] of inputs.slice(0, 1))
+    await cluster.until(node.commands.put(input as { key: string; value: string }))
   await cluster.until(node.snapshot())
   const { name, bytes } = node.status().snapshot!
   await cluster.close()
@@ -188,10 +212,12 @@ async function storedNode(): Promise<Stored> {
 export const snapshotFile: Target = {
   name: 'snapshot-file',
   weight: 2,
-  parsers: ['packages/raftkit/src/snapshot-file.ts'],
+  parsers: {
+    'packages/raftkit/src/snapshot-file.ts': /^(unsealed|number)$/,
+  },
   refusals: ['DAMAGED', 'MACHINE_MISMATCH'],
   allowance: 1 << 20,
-  seeds: async () => [(await (stored ??= storedNode())).blob],
+  seeds: async () => [(await storedOnce()).blob],
   seal(bytes, random) {
     if (bytes.length < 30) return bytes
     // The machine's own checksum stands before that of the blob.
@@ -200,7 +226,7 @@ export const snapshotFile: Target = {
     return bytes
   },
   open: async () => {
-    const { state, name, first } = await (stored ??= storedNode())
+    const { state, name, first } = await storedOnce()
     return {
       async take(input) {
         const storage = memoryStorage({ durable: true })

@@ -17,7 +17,16 @@ const snapshot = { name: '9-2-abc', index: 9, term: 2, bytes: 1000, configIndex:
 const messages: readonly Message[] = [
   { type: 'requestVote', term: 5, pre: true, transfer: false, ballot: 3, lastIndex: 9, lastTerm: 2 },
   { type: 'vote', term: 5, forTerm: 5, pre: false, granted: true, ballot: 3 },
-  { type: 'appendEntries', term: 5, round: 2, prevIndex: 9, prevTerm: 2, commit: 8, count: 1, records: [new Uint8Array(38)] },
+  {
+    type: 'appendEntries',
+    term: 5,
+    round: 2,
+    prevIndex: 9,
+    prevTerm: 2,
+    commit: 8,
+    count: 1,
+    records: [new Uint8Array(38)],
+  },
   { type: 'appendEntries', term: 5, round: 2, prevIndex: 9, prevTerm: 2, commit: 8, count: 0, records: [] },
   { type: 'appended', term: 5, round: 2, match: 9, received: 12 },
   { type: 'rejected', term: 5, round: 2, prevIndex: 9, hintIndex: 4, hintTerm: 1, last: 4 },
@@ -46,7 +55,14 @@ const messages: readonly Message[] = [
   { type: 'readIndexResult', id: 4, index: 9 },
   { type: 'readIndexResult', id: 4, index: undefined },
   { type: 'removed', index: 9 },
-  { type: 'found', done: true, founders: [{ id: 'n1', address: 'h:1', incarnation: 'a'.repeat(32) }, { id: 'n2', address: undefined, incarnation: 'b'.repeat(32) }] },
+  {
+    type: 'found',
+    done: true,
+    founders: [
+      { id: 'n1', address: 'h:1', incarnation: 'a'.repeat(32) },
+      { id: 'n2', address: undefined, incarnation: 'b'.repeat(32) },
+    ],
+  },
 ]
 
 const identity = {
@@ -63,8 +79,12 @@ const server = () => raft.open({ ...identity, found: { first: 1, last: 0 } }).st
 /** Every message of Raft. */
 export const message: Target = {
   name: 'message',
-  weight: 6,
-  parsers: ['packages/core/src/encoding.ts', 'packages/core/src/config-encoding.ts', 'packages/core/src/durable.ts'],
+  weight: 14,
+  parsers: {
+    'packages/core/src/encoding.ts': /^(decode|read)/,
+    'packages/core/src/config-encoding.ts': /^(decode|read)/,
+    'packages/core/src/durable.ts': /^(decode|read)/,
+  },
   seeds: async () => {
     const { encode } = wire()
     return messages.map(encode)
@@ -85,22 +105,34 @@ function wire(): { decode: (bytes: Uint8Array) => Message; encode: (message: Mes
 
 /** What it writes first differs by its boot number alone, and can be opened in turn. */
 function reopen(bytes: Uint8Array, log: { first: number; last: number }): void {
-  const again = raft.open({ ...identity, found: { state: bytes, ...log } }).start(0).take(0).write?.change.state
-  if (again) raft.open({ ...identity, found: { state: again, ...log } }).start(0).take(0)
+  const again = raft
+    .open({ ...identity, found: { state: bytes, ...log } })
+    .start(0)
+    .take(0).write?.change.state
+  if (again)
+    raft
+      .open({ ...identity, found: { state: again, ...log } })
+      .start(0)
+      .take(0)
 }
 
 /** The state that a server must not forget, as it is found when it starts. */
 export const state: Target = {
   name: 'state',
-  weight: 3,
-  parsers: ['packages/core/src/durable.ts', 'packages/core/src/opening.ts'],
+  weight: 5,
+  parsers: {
+    'packages/core/src/durable.ts': /^(decode|read)/,
+    'packages/core/src/opening.ts': /^(open|load|start|read|damaged)$/,
+  },
   refusals: ['DAMAGED', 'REFUSED'],
   seeds: async () => {
     const fresh = server().take(0).write!.change.state!
     const founding = raft.open({ ...identity, founders: [{ id: 'n1', address: 'h:1' }], found: { first: 1, last: 0 } })
     const founded = founding.start(0).take(0).write!.change.state!
     // The last byte says that there is no snapshot.
-    const point = server().encode({ type: 'offerSnapshot', term: 5, round: 2, snapshot })[0]!.slice(2 + 8 + 8)
+    const point = server()
+      .encode({ type: 'offerSnapshot', term: 5, round: 2, snapshot })[0]!
+      .slice(2 + 8 + 8)
     const compacted = Buffer.concat([founded.subarray(0, -1), Uint8Array.of(1), point])
     return [fresh, founded, compacted].map((bytes) => new Uint8Array(bytes))
   },

@@ -28,8 +28,10 @@ export function sealRecords(bytes: Uint8Array, checksums: number): Uint8Array {
 /** Log records, of disk and wire. */
 export const record: Target = {
   name: 'record',
-  weight: 3,
-  parsers: ['packages/bytes/src/record.ts'],
+  weight: 8,
+  parsers: {
+    'packages/bytes/src/record.ts': /^(verifyRecord|readRecord)/,
+  },
   seeds: async () => samples.map((one) => encodeRecords([one], seed)),
   seal: (bytes) => sealRecords(bytes, seed),
   fields: recordFields,
@@ -48,7 +50,14 @@ export function recordFields(bytes: Uint8Array): { at: number; size: number; kin
   for (let at = 0; at + 38 <= bytes.length; ) {
     const length = Math.min(Math.max(38, u32At(bytes, at)), bytes.length - at)
     fields.push({ at, size: 4, kind: 'length' }, { at: at + 4, size: 4, kind: 'number' })
-    for (const [offset, size] of [[8, 1], [9, 1], [10, 8], [18, 8], [26, 8], [34, 4]] as const)
+    for (const [offset, size] of [
+      [8, 1],
+      [9, 1],
+      [10, 8],
+      [18, 8],
+      [26, 8],
+      [34, 4],
+    ] as const)
       fields.push({ at: at + offset, size, kind: 'number' })
     if (length > 38) fields.push({ at: at + 38, size: length - 38, kind: 'content' })
     at += length
@@ -68,12 +77,33 @@ const identity = {
 /** A log as a server finds it when it starts: records with their terms, times and configurations. */
 export const log: Target = {
   name: 'log',
-  weight: 3,
-  parsers: ['packages/core/src/log.ts', 'packages/core/src/config-encoding.ts'],
+  weight: 4,
+  parsers: {
+    'packages/core/src/log.ts': /^check/,
+    'packages/core/src/config-encoding.ts': /^(decode|read)/,
+  },
   refusals: ['DAMAGED'],
   seeds: async () => {
     const founded = await foundedLog()
-    return [founded.records, ...samples.map((one, i) => Buffer.concat([founded.records, encodeRecords([{ ...one, index: founded.count + 1, term: 1 + i, kind: one.kind === recordKind.config ? recordKind.command : one.kind }], founded.checksums)]))].map((bytes) => new Uint8Array(bytes))
+    return [
+      founded.records,
+      ...samples.map((one, i) =>
+        Buffer.concat([
+          founded.records,
+          encodeRecords(
+            [
+              {
+                ...one,
+                index: founded.count + 1,
+                term: 1 + i,
+                kind: one.kind === recordKind.config ? recordKind.command : one.kind,
+              },
+            ],
+            founded.checksums,
+          ),
+        ]),
+      ),
+    ].map((bytes) => new Uint8Array(bytes))
   },
   seal: (bytes) => sealRecords(bytes, checksumsOfFounded),
   fields: recordFields,

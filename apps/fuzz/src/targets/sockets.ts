@@ -31,9 +31,9 @@ function receiver(own: string): Receiver & { frames: number; bytes: number } {
   return seen
 }
 
-/** All that one side writes on its way to a few frames, caught by a listener that passes it on. */
-async function conversation(): Promise<{ dialler: Uint8Array; listener: Uint8Array }> {
-  const heard: Record<'dialler' | 'listener', Buffer[]> = { dialler: [], listener: [] }
+/** All that each side of two connections, one per lane, says up to a few frames: caught by a listener that passes it on. */
+async function conversation(): Promise<{ dialler: Uint8Array; listener: Uint8Array }[]> {
+  const heard: { dialler: Buffer[]; listener: Buffer[] }[] = []
   const n1 = tcpTransport({ listen: '127.0.0.1:0', maxFrameBytes })
   const n2 = tcpTransport({ maxFrameBytes })
   const got = receiver('n1')
@@ -42,9 +42,16 @@ async function conversation(): Promise<{ dialler: Uint8Array; listener: Uint8Arr
   const sockets: Socket[] = []
   const between = createServer((socket) => {
     const on = connect(port, '127.0.0.1')
+    const own = { dialler: [] as Buffer[], listener: [] as Buffer[] }
+    heard.push(own)
     sockets.push(socket, on)
-    socket.on('data', (data) => heard.dialler.push(data)).on('error', () => {}).pipe(on)
-    on.on('data', (data) => heard.listener.push(data)).on('error', () => {}).pipe(socket)
+    socket
+      .on('data', (data) => own.dialler.push(data))
+      .on('error', () => {})
+      .pipe(on)
+    on.on('data', (data) => own.listener.push(data))
+      .on('error', () => {})
+      .pipe(socket)
   }).listen(0, '127.0.0.1')
   await once(between, 'listening')
   const linked = new Promise<void>((resolve) => {
@@ -58,32 +65,37 @@ async function conversation(): Promise<{ dialler: Uint8Array; listener: Uint8Arr
   await Promise.all([n1.close(), n2.close()])
   for (const socket of sockets) socket.destroy()
   between.close()
-  return { dialler: new Uint8Array(Buffer.concat(heard.dialler)), listener: new Uint8Array(Buffer.concat(heard.listener)) }
+  return heard.map(({ dialler, listener }) => ({ dialler: Buffer.concat(dialler), listener: Buffer.concat(listener) }))
 }
 
 const ended = (socket: Socket): Promise<unknown> =>
   socket.destroyed ? Promise.resolve() : new Promise((resolve) => socket.once('close', resolve))
 
-const side = (which: number, bytes: Uint8Array): Uint8Array => new Uint8Array(Buffer.concat([Uint8Array.of(which), bytes]))
+const side = (which: number, bytes: Uint8Array): Uint8Array =>
+  new Uint8Array(Buffer.concat([Uint8Array.of(which), bytes]))
 
 /** Greetings and frames on a TCP connection, from whoever connects, and from whoever answers. */
 export const tcp: Target = {
   name: 'tcp',
-  weight: 8,
-  parsers: ['packages/transport-tcp/src/greeting.ts', 'packages/transport-tcp/src/frames.ts'],
+  weight: 5,
+  parsers: {
+    'packages/transport-tcp/src/greeting.ts': /^(add|next|rest|decode)$/,
+    'packages/transport-tcp/src/frames.ts': /^(read|#?fill|wordAt)$/,
+  },
   tokens: ['raftkit1', 'fuzz/n2', 'fuzz/n1'].map((text) => Buffer.from(text)),
   // A frame that is announced is allocated, once its length is checked.
   allowance: 4 * maxFrameBytes + 65_536,
   largest: 8192,
   lasts: 3000,
   seeds: async () => {
-    const { dialler, listener } = await conversation()
-    // Both lanes of one conversation stand one behind the other.
-    const second = Buffer.from(dialler).indexOf('raftkit1', 8)
+    const said = await conversation()
     const refusal = Buffer.concat([Buffer.from('raftkit1'), Uint8Array.of(6, 0, 3, 1), Buffer.from('none')])
-    const one = second > 0 ? dialler.slice(0, second) : dialler
-    const words = Buffer.concat([one, Uint8Array.of(0xff, 0xff, 0xff, 0xff, 3, 0, 0, 0, 1, 2, 3, 0, 0, 0, 0, 0xff, 0xff, 1, 0, 9)])
-    return [side(0, one), side(0, dialler), side(0, words), side(1, listener), side(1, refusal)]
+    const words = Uint8Array.of(0xff, 0xff, 0xff, 0xff, 3, 0, 0, 0, 1, 2, 3, 0, 0, 0, 0, 0xff, 0xff, 1, 0, 9)
+    return [
+      ...said.flatMap(({ dialler, listener }) => [side(0, dialler), side(1, listener)]),
+      ...said.map(({ dialler }) => side(0, Buffer.concat([dialler, words]))),
+      side(1, refusal),
+    ]
   },
   fields: (bytes) => {
     const fields: Field[] = [{ at: 0, size: 1, kind: 'number' }]
@@ -108,7 +120,9 @@ export const tcp: Target = {
     await transport.start({ id: 'n1' }, own)
     const port = Number(transport.address!.split(':')[1])
     return {
-      take: (input) => (input[0] === 1 ? answer(input.subarray(1)) : call(port, input.subarray(1))),
+      // To be dialled takes twenty times as long.
+      take: (input) =>
+        input[0] === 1 && input.length % 8 === 0 ? answer(input.subarray(1)) : call(port, input.subarray(1)),
       close: () => transport.close(),
     }
   },
@@ -145,7 +159,8 @@ async function answer(bytes: Uint8Array): Promise<void> {
   server.close()
 }
 
-const varint = (value: number): number[] => (value < 128 ? [value] : [(value % 128) | 128, ...varint(Math.floor(value / 128))])
+const varint = (value: number): number[] =>
+  value < 128 ? [value] : [(value % 128) | 128, ...varint(Math.floor(value / 128))]
 
 /** An input: u16 bytes of hello, the hello of the metadata, then what the messages of the stream hold. */
 const grpcInput = (hello: readonly number[], frames: readonly number[]): Uint8Array =>
@@ -160,9 +175,19 @@ const grpcHello = (name: string): number[] => [
 /** The protobuf of the gRPC transport: the hello in the metadata, the frames in the messages. */
 export const grpc: Target = {
   name: 'grpc',
-  weight: 6,
-  parsers: ['packages/transport-grpc/src/wire.ts', 'packages/transport-grpc/src/greeting.ts'],
-  tokens: [Uint8Array.of(0x0a), Uint8Array.of(0x12, 8), Uint8Array.of(0x18, 0xff, 0xff, 0xff, 0xff, 0x0f), Uint8Array.of(0x80), Uint8Array.of(0x0d), Buffer.from('fuzz/n2')],
+  weight: 4,
+  parsers: {
+    'packages/transport-grpc/src/wire.ts': /^(decodeHello|readFrames|number|slice)$/,
+    'packages/transport-grpc/src/greeting.ts': /^heard$/,
+  },
+  tokens: [
+    Uint8Array.of(0x0a),
+    Uint8Array.of(0x12, 8),
+    Uint8Array.of(0x18, 0xff, 0xff, 0xff, 0xff, 0x0f),
+    Uint8Array.of(0x80),
+    Uint8Array.of(0x0d),
+    Buffer.from('fuzz/n2'),
+  ],
   // HTTP/2 has its own buffers, and gRPC another for each message.
   allowance: 1 << 20,
   heapAllowance: 32 << 20,
@@ -191,6 +216,7 @@ async function stream(address: string, input: Uint8Array): Promise<void> {
   const message = Buffer.from(input.subarray(helloEnd))
   const session = connectHttp2(address)
   session.on('error', () => {})
+  const closed = new Promise((resolve) => session.once('close', resolve))
   const call = session.request({
     ':method': 'POST',
     ':path': `/raftkit.transport.v1.Transport/${input.length % 2 ? 'Control' : 'Bulk'}`,
@@ -205,7 +231,6 @@ async function stream(address: string, input: Uint8Array): Promise<void> {
   call.write(Buffer.concat([Buffer.alloc(5), head, message]))
   call.end()
   await new Promise((resolve) => call.once('close', resolve))
-  const closed = new Promise((resolve) => session.once('close', resolve))
   session.destroy()
   await closed
 }

@@ -12,20 +12,47 @@ import { Disagreement, isEqual, setU32, type Target, u32At } from './target.ts'
 const folder = tmpdir()
 
 /** An input is a file of several: its number, then its bytes. */
-const file = (number: number, bytes: Uint8Array): Uint8Array => new Uint8Array(Buffer.concat([Uint8Array.of(number), bytes]))
+const file = (number: number, bytes: Uint8Array): Uint8Array =>
+  new Uint8Array(Buffer.concat([Uint8Array.of(number), bytes]))
 
-let writtenLog: Promise<MemoryDisk> | undefined
+interface LogFile {
+  readonly all: MemoryDisk['files']
+  readonly path: string
+  readonly bytes: Uint8Array
+}
 
-/** Three groups, two segments, records that were cut, moved and compacted; as the storage leaves it. */
-async function writeLog(): Promise<MemoryDisk> {
+let written: Promise<readonly LogFile[]> | undefined
+
+const logsOnce = (): Promise<readonly LogFile[]> => {
+  written ??= writeLogs()
+  return written
+}
+
+/** The files of a small log, and of one that has begun a second segment: by number, for an input to take the place of one. */
+async function writeLogs(): Promise<readonly LogFile[]> {
+  const logs = [await writeLog(40), await writeLog(12_000)]
+  return logs.flatMap(({ files }) =>
+    [...files]
+      .filter(([path]) => /\.wal$|mark/.test(path))
+      .sort(([one], [other]) => (one < other ? -1 : 1))
+      .map(([path, bytes]) => ({ all: files, path, bytes })),
+  )
+}
+
+/** Three groups; records that were cut, moved and compacted; as the storage leaves it. */
+async function writeLog(payloadBytes: number): Promise<MemoryDisk> {
   const disk = new MemoryDisk()
   const storage = walStorage(folder, { disk, segmentBytes: 65_536 })
   for (const name of ['main', 'b', 'gone']) {
     const log = await storage.log(name)
     for (let index = 1; index <= 8; index++) {
-      const payload = new Uint8Array(name === 'main' && index > 2 ? 9000 : 5).fill(index)
+      const payload = new Uint8Array(name === 'main' && index > 2 ? payloadBytes : 5).fill(index)
       const bytes = encodeRecords([{ kind: 1, index, term: 1, time: 1, seed: 1, payload }], 1)
-      await log.write({ tail: { at: index, run: { count: 1, bytes } }, state: Uint8Array.of(index, 2, 3), ...(index > 4 && { compactTo: 2 }) })
+      await log.write({
+        tail: { at: index, run: { count: 1, bytes } },
+        state: Uint8Array.of(index, 2, 3),
+        ...(index > 4 && { compactTo: 2 }),
+      })
     }
     await log.write({ tail: { at: 8, run: { count: 0, bytes: new Uint8Array(0) } } })
     await log.close()
@@ -34,9 +61,6 @@ async function writeLog(): Promise<MemoryDisk> {
   await storage.close()
   return disk
 }
-
-const filesOf = async (): Promise<[string, Uint8Array][]> =>
-  [...(await (writtenLog ??= writeLog())).files].filter(([name]) => /\.wal$|mark/.test(name)).sort()
 
 /** Where the heads of frames begin. */
 function* framesOf(bytes: Uint8Array, from: number): Generator<number> {
@@ -48,13 +72,23 @@ function* framesOf(bytes: Uint8Array, from: number): Generator<number> {
 export const wal: Target = {
   name: 'wal',
   weight: 6,
-  parsers: ['packages/storage-wal/src/layout.ts', 'packages/storage-wal/src/scan.ts', 'packages/storage-wal/src/mark.ts', 'packages/storage-wal/src/recovery.ts'],
+  parsers: {
+    'packages/storage-wal/src/layout.ts': /^(decodeHeader|segmentNumber|numberAt)$/,
+    'packages/storage-wal/src/scan.ts': /./,
+    'packages/storage-wal/src/mark.ts': /^(read|decode)$/,
+    'packages/storage-wal/src/recovery.ts': /^(filesOf|findExtent|lastOf|recover|item|piece|itemEnds)$/,
+  },
   refusals: ['DAMAGED', 'MISSING', 'COMPACTED'],
   largest: 80_000,
   // It reads windows of 4 MiB where files are as large, and makes new segments of 64 KiB here.
   allowance: 16 << 20,
   heapAllowance: 16 << 20,
-  seeds: async () => (await filesOf()).map(([, bytes], at) => file(at, bytes.length < 8192 ? bytes : bytes.subarray(0, lastUsed(bytes)))),
+  seeds: async () =>
+    (await logsOnce()).flatMap(({ bytes }, at) => [
+      file(at, bytes.length < 8192 ? bytes : bytes.subarray(0, lastUsed(bytes))),
+      // The file is gone.
+      file(at, new Uint8Array(0)),
+    ]),
   fields(bytes) {
     const fields: Field[] = [{ at: 0, size: 1, kind: 'number' }]
     const numbers = (at: number, sizes: readonly number[]): number => {
@@ -113,16 +147,16 @@ export const wal: Target = {
     return bytes
   },
   open: async () => {
-    const before = await filesOf()
-    const all = (await writtenLog!).files
+    const files = await logsOnce()
     return {
       async take(input) {
+        const { all, path, bytes } = files[(input[0] ?? 0) % files.length]!
         const disk = new MemoryDisk()
         for (const [path, bytes] of all) disk.files.set(path, bytes)
-        const path = before[(input[0] ?? 0) % before.length]![0]
-        const harmed = new Uint8Array(all.get(path)!.length)
+        const harmed = new Uint8Array(bytes.length)
         harmed.set(input.subarray(1, 1 + harmed.length))
-        disk.files.set(path, input.length % 2 === 0 ? harmed : input.slice(1))
+        if (input.length < 2) disk.files.delete(path)
+        else disk.files.set(path, input.length % 2 === 0 ? harmed : input.slice(1))
         await inspectWal(folder, { disk }).catch((error: unknown) => {
           if (!isRaftkitError(error)) throw error
         })
@@ -148,7 +182,7 @@ function* piecesOf(bytes: Uint8Array, head: number, end: number): Generator<{ cr
 const lastUsed = (bytes: Uint8Array): number => {
   let end = bytes.length
   while (end > 0 && bytes[end - 1] === 0) end--
-  return Math.min(bytes.length, end + 8)
+  return Math.min(bytes.length, end + 64)
 }
 
 /** What all groups hold, in short; one that is damaged harms no other. */
@@ -186,7 +220,11 @@ const block = 65_536
 export const snapshots: Target = {
   name: 'snapshots',
   weight: 4,
-  parsers: ['packages/files/src/blob.ts', 'packages/files/src/reader.ts', 'packages/files/src/writer.ts'],
+  parsers: {
+    'packages/files/src/blob.ts': /./,
+    'packages/files/src/reader.ts': /./,
+    'packages/files/src/writer.ts': /^(openWriter|resume|intactEnd)/,
+  },
   refusals: ['DAMAGED'],
   largest: 3 * block,
   // Reads of 16 blocks.
@@ -205,13 +243,20 @@ export const snapshots: Target = {
     return seeds
   },
   fields(bytes) {
-    const fields: Field[] = [{ at: 0, size: 1, kind: 'number' }, { at: 1, size: 8, kind: 'content' }]
+    const fields: Field[] = [
+      { at: 0, size: 1, kind: 'number' },
+      { at: 1, size: 8, kind: 'content' },
+    ]
     let at = 9
     for (; at + block + 4 + 20 < bytes.length; at += block + 4)
       fields.push({ at, size: block + 4, kind: 'content' }, { at: at + block, size: 4, kind: 'number' })
     const end = bytes.length - 20
     if (end > at) fields.push({ at, size: end - at, kind: 'content' })
-    for (const [offset, size] of [[0, 8], [8, 8], [16, 4]] as const)
+    for (const [offset, size] of [
+      [0, 8],
+      [8, 8],
+      [16, 4],
+    ] as const)
       if (end > 9) fields.push({ at: end + offset, size, kind: 'number' })
     return fields
   },
@@ -250,7 +295,8 @@ export const snapshots: Target = {
           await writer.write(Uint8Array.of(1, 2, 3))
           await writer.commit()
           const bytes = await readAll(store)
-          if (bytes.length !== held + 3) throw new Disagreement(`of ${held} bytes and 3 more, ${bytes.length} are there`)
+          if (bytes.length !== held + 3)
+            throw new Disagreement(`of ${held} bytes and 3 more, ${bytes.length} are there`)
           return
         }
         const bytes = await readAll(store)

@@ -8,8 +8,8 @@ export interface Target {
   readonly name: string
   /** Its share of the time. */
   readonly weight: number
-  /** The sources whose branches it is to reach. */
-  readonly parsers: readonly string[]
+  /** The sources whose branches it is to reach, and which of their functions parse: the others encode, or do what is no parser's. */
+  readonly parsers: Readonly<Record<string, RegExp>>
   /** Rows of JSON, mutated as values. Absent: bytes. */
   readonly text?: true
   /** Byte sequences that mean something to the parser. */

@@ -24,8 +24,13 @@ const bytes = (...all: number[]): Uint8Array => Uint8Array.from(all)
 /** The values of commands, results, states and configuration requests. */
 export const value: Target = {
   name: 'value',
-  weight: 6,
-  parsers: ['packages/bytes/src/value.ts', 'packages/bytes/src/reader.ts', 'packages/bytes/src/text.ts'],
+  weight: 12,
+  parsers: {
+    'packages/bytes/src/value.ts':
+      /^(decodeValue|readValue|read|readArray|readObject|arrayIndex|readMap|readSet|keyCount|readMagnitude|unlike)$/,
+    'packages/bytes/src/reader.ts': /./,
+    'packages/bytes/src/text.ts': /^decode/,
+  },
   // Tags, with the count of one: repeated, they nest.
   tokens: [...Array(16).keys()].flatMap((tag) => [bytes(tag), bytes(tag, 1, 0, 0, 0), bytes(tag, 0, 0, 0, 0)]),
   seeds: async () => samples.map(encodeValue),
@@ -35,8 +40,10 @@ export const value: Target = {
 /** Identities in state and configurations. */
 export const hex: Target = {
   name: 'hex',
-  weight: 0.2,
-  parsers: ['packages/bytes/src/hash.ts'],
+  weight: 0.3,
+  parsers: {
+    'packages/bytes/src/hash.ts': /^(fromHex|digit)$/,
+  },
   seeds: async () => ['', '00', 'ff', '0123456789abcdef0123456789abcdef'].map((text) => Buffer.from(text)),
   open: async () => ({
     take: (input) =>
