@@ -105,6 +105,9 @@ export class Credentials {
     // It would be believed for what was verified then, by rules that may have changed.
     if (end.isSessionReused())
       throw new Refusal('refused', 'it resumes a TLS session: each connection proves itself anew')
+    // A server of the app may believe others than we do.
+    if (!isSignedBy(this.#now.authorities, x509))
+      throw new Refusal('refused', 'its certificate is not signed by a CA of this node')
     const certificate = new Verified(x509, this.#now)
     if (isDenied(certificate, this.#now)) throw denied()
     return certificate

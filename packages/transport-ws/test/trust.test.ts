@@ -135,6 +135,32 @@ describe('with certificates', { timeout: 60_000 }, () => {
     }
   })
 
+  test("an app's server that believes another authority too does not decide for the node", async () => {
+    const believing = { ...a, ca: authority.cert + other.cert }
+    const server = createTlsServer({
+      ...believing,
+      requestCert: true,
+      rejectUnauthorized: false,
+      minVersion: 'TLSv1.3',
+    })
+    server.listen(0, '127.0.0.1')
+    await once(server, 'listening')
+    const told: TransportReport[] = []
+    const one = wsTransport({ tls: showing(a), server, onReport: (report) => told.push(report) })
+    const never = () => {
+      throw new Error('asked for nothing')
+    }
+    await one.start({ id: 'a' }, { hello: never, admit: never, frame: never, link: never })
+    const stranger = await node('b', { tls: showing(await issue(other, { node: 'b' })) }, null)
+    stranger.transport.setPeers([{ id: 'a', address: `127.0.0.1:${(server.address() as AddressInfo).port}` }])
+    const both = await node('c', { tls: { ...showing(await issue(other, { node: 'c' })), ca: believing.ca } }, null)
+    both.transport.setPeers([{ id: 'a', address: `127.0.0.1:${(server.address() as AddressInfo).port}` }])
+    await until(() => reasons('c').length > 0 && told.some(({ reason }) => reason.includes('not signed by a CA')))
+    expect(reasons('c')[0]).toBe('this node was turned down: its certificate is not signed by a CA of this node')
+    await one.close()
+    server.close()
+  })
+
   test("an app's server that speaks no TLS, or asks for no certificate, lets nobody in", async () => {
     const dialler = await node('b', { tls: showing(b) })
     for (const server of [createServer(), createTlsServer({ cert: a.cert, key: a.key })]) {
