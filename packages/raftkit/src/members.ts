@@ -6,6 +6,7 @@ import {
   type Index,
   type Member,
   type NodeId,
+  type Peer,
   RaftkitError,
   type Role,
   type Status,
@@ -27,10 +28,10 @@ export interface RemoveOptions extends ChangeOptions {
   readonly force?: boolean
 }
 
-/** A node under the incarnation it showed. */
+/** A node under the incarnation it showed. Without an address, it dials the others. */
 export interface Newcomer {
   readonly id: NodeId
-  readonly address: string
+  readonly address?: string
   readonly incarnation: string
 }
 
@@ -55,8 +56,8 @@ export interface Members {
   list(): readonly Member[]
   /** Dials `id`, which must run with `join: true`, adds it as a learner, and promotes it once it has caught up. */
   addVoter(id: NodeId, address: string, options?: ChangeOptions): Promise<Config>
-  /** A member that gets the log and never votes. */
-  addLearner(id: NodeId, address: string, options?: ChangeOptions): Promise<Config>
+  /** A member that gets the log and never votes. Without an address it is one that dials the others: a page in a browser, say. */
+  addLearner(id: NodeId, address?: string, options?: ChangeOptions): Promise<Config>
   remove(id: NodeId, options?: RemoveOptions): Promise<Config>
   /** A learner becomes a voter once it has caught up. */
   promote(id: NodeId, options?: ChangeOptions): Promise<Config>
@@ -145,15 +146,17 @@ export function members(parts: MembersParts): Members {
     )
   }
 
-  /** Dials `id` to learn under which incarnation it runs, and stays connected while `then` makes a member of it. */
+  /** Dials `id`, or waits for it to dial us, to learn under which incarnation it runs, and stays connected while `then` makes a member of it. */
   async function met(
-    { id, address }: { readonly id: NodeId; readonly address: string },
+    { id, address }: { readonly id: NodeId; readonly address: string | undefined },
     options: CallOptions,
     then: (newcomer: Newcomer) => Promise<Config>,
+    mayDialUs = false,
   ): Promise<Config> {
     if (!isName(id)) throw new RaftkitError('INVALID_OPTION', `a member's id is ${nameRule}`)
-    if (typeof address !== 'string' || address === '')
+    if (!(mayDialUs && address === undefined) && (typeof address !== 'string' || address === ''))
       throw new RaftkitError('INVALID_OPTION', `say where to dial ${id}: host:port`)
+    const newcomer: Peer = address === undefined ? { id } : { id, address }
     const endings: (() => void)[] = []
     try {
       const incarnation = await new Promise<string>((resolve, reject) => {
@@ -168,7 +171,9 @@ export function members(parts: MembersParts): Members {
         const late = (): void =>
           fail(
             'TRANSPORT_FAILED',
-            `${id} did not answer at ${address}: start it with join: true where it can be dialled`,
+            address === undefined
+              ? `${id} did not dial this node: start it with join: true, and this node among its members`
+              : `${id} did not answer at ${address}: start it with join: true where it can be dialled`,
           )
         endings.push(
           () => signal?.removeEventListener('abort', abort),
@@ -176,10 +181,10 @@ export function members(parts: MembersParts): Members {
           hub.observe(({ type }) => {
             if (type === 'closed' || type === 'stopped') fail('CLOSED', 'this node was closed')
           }),
-          host.meet({ id, address }, (hello) => resolve(hello.incarnation)),
+          host.meet(newcomer, (hello) => resolve(hello.incarnation)),
         )
       })
-      return await then({ id, address, incarnation })
+      return await then({ ...newcomer, incarnation })
     } finally {
       for (const end of endings) end()
     }
@@ -193,7 +198,7 @@ export function members(parts: MembersParts): Members {
     addVoter: (id, address, options = {}) =>
       met({ id, address }, options, (newcomer) => request({ type: 'addVoter', ...newcomer }, options)),
     addLearner: (id, address, options = {}) =>
-      met({ id, address }, options, (newcomer) => request({ type: 'addLearner', ...newcomer }, options)),
+      met({ id, address }, options, (newcomer) => request({ type: 'addLearner', ...newcomer }, options), true),
     remove: (id, { force, ...options } = {}) => request({ type: 'remove', id, ...forced(force) }, options),
     promote: (id, options) => request({ type: 'promote', id }, options),
     demote: (id, { force, ...options } = {}) => request({ type: 'demote', id, ...forced(force) }, options),

@@ -158,16 +158,7 @@ class RunningNode implements Node {
   }
 
   async start(): Promise<void> {
-    const {
-      environment,
-      founders = [],
-      membership,
-      timeout,
-      leases,
-      address,
-      attemptTimeout,
-      maxSessions,
-    } = this.#settings
+    const { environment, contacts, membership, timeout, leases, address, attemptTimeout, maxSessions } = this.#settings
     const host = this.#host
     const hub = this.#hub
     const replica = await openReplica(group, this.#settings, this.#machine, host)
@@ -196,7 +187,7 @@ class RunningNode implements Node {
     const { incarnation, boot, last, config, genesis } = replica.status()
     const own = config.members.find((member) => member.id === this.id && member.incarnation === incarnation)
     const at = address ?? own?.address
-    await host.listen(at === undefined ? { id: this.id } : { id: this.id, address: at }, founders)
+    await host.listen(at === undefined ? { id: this.id } : { id: this.id, address: at }, contacts)
     this.#tell({ type: 'started', incarnation, boot, last })
     if (genesis !== '') this.#compareMembers()
   }

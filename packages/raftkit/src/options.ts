@@ -31,7 +31,10 @@ export interface NodeOptions<M extends AnyMachine | StateMachine> {
    * first start. Read only while the storage is empty; after that the log rules, and another list is a `warning`.
    */
   readonly members?: Readonly<Record<NodeId, string>>
-  /** Wait to be added by a member, instead of founding. Read only while the storage is empty. */
+  /**
+   * Wait to be added by a member, instead of founding. Read only while the storage is empty. `members` are then some of those that are
+   * there, to be dialled: a node without an address, such as a page in a browser, is not found otherwise.
+   */
   readonly join?: boolean
   /** Where others dial this node. Default: `members[id]`, then what the log says. */
   readonly address?: string
@@ -93,6 +96,8 @@ export interface Settings {
   readonly id: NodeId
   readonly cluster: string
   readonly founders: readonly Peer[] | undefined
+  /** Whom to dial until the log says it. */
+  readonly contacts: readonly Peer[]
   readonly address: string | undefined
   readonly storage: Storage
   readonly transport: Transport
@@ -155,6 +160,7 @@ export function settings(options: NodeOptions<AnyMachine | StateMachine>): Setti
     id,
     cluster,
     founders: join ? undefined : peers,
+    contacts: peers ?? [],
     address,
     storage,
     transport,

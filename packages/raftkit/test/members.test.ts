@@ -1,5 +1,7 @@
+import { memoryStorage } from '@raftkit/storage-memory'
 import { afterEach, describe, expect, test } from 'vitest'
-import { Cluster, until } from './cluster.ts'
+import { createNode } from '../src/index.ts'
+import { Cluster, counters, until } from './cluster.ts'
 
 let cluster: Cluster
 afterEach(async () => {
@@ -75,6 +77,39 @@ describe('membership', () => {
     await leader.commands.add({ key: 'a' })
     await learner.ready()
     expect(await learner.queries.get('a')).toBe(1)
+  })
+
+  test('a learner without an address dials those it was told of, and is added by its name', async () => {
+    cluster = await Cluster.start(3, fast)
+    const contacts = { n1: 'at-n1', n2: 'at-n2', n3: 'at-n3' }
+    const leader = await cluster.leader()
+    const added = leader.members.addLearner('page')
+    const page = await createNode({
+      id: 'page',
+      cluster: 'counters',
+      machine: counters,
+      join: true,
+      members: contacts,
+      storage: memoryStorage(),
+      transport: cluster.network.transport(),
+    })
+    try {
+      const config = await added
+      expect(ids(config)).toContain('page learner')
+      expect(config.members.find(({ id }) => id === 'page')).not.toHaveProperty('address')
+      await leader.commands.add({ key: 'a' })
+      await page.ready()
+      expect(await page.queries.get('a')).toBe(1)
+      await expect(leader.members.addVoter('other', undefined as never)).rejects.toMatchObject({
+        code: 'INVALID_OPTION',
+      })
+      await expect(leader.members.addLearner('nobody', undefined, { timeout: 200 })).rejects.toMatchObject({
+        code: 'TRANSPORT_FAILED',
+        message: expect.stringContaining('did not dial this node'),
+      })
+    } finally {
+      await page.close()
+    }
   })
 
   test('a wiped member comes back under a new incarnation, by replacing itself', async () => {
