@@ -3,15 +3,7 @@ import type { Socket } from 'node:net'
 import { RaftkitError } from '@raftkit/contract'
 import { Refusal } from '@raftkit/links'
 import { turnAway } from './gate.ts'
-
-/** What we use of a server of `node:http` or `node:https`. */
-export interface UpgradeServer {
-  readonly listening: boolean
-  address(): unknown
-  on(event: 'upgrade', run: (...of: never[]) => void): unknown
-  off(event: 'upgrade', run: (...of: never[]) => void): unknown
-  listenerCount(event: 'upgrade'): number
-}
+import type { UpgradeServer } from './server.ts'
 
 type Take = (request: IncomingMessage, socket: Socket, head: Buffer) => void
 
@@ -30,11 +22,11 @@ class Upgrades {
         'TRANSPORT_FAILED',
         `another node listens at ${path} of this server: give each its own path`,
       )
-    if (this.#paths.size === 0) this.#server.on('upgrade', this.#hear)
+    if (this.#paths.size === 0) this.#server.on('upgrade', this.#hear as (...of: unknown[]) => void)
     this.#paths.set(path, take)
     return () => {
       this.#paths.delete(path)
-      if (this.#paths.size === 0) this.#server.off('upgrade', this.#hear)
+      if (this.#paths.size === 0) this.#server.off('upgrade', this.#hear as (...of: unknown[]) => void)
     }
   }
 

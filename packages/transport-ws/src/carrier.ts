@@ -1,10 +1,10 @@
 import { RaftkitError } from '@raftkit/contract'
 import { type Carrier, formatAddress, type LinkOptions, type Terms } from '@raftkit/links'
 import { checkPath, schemes, urlOf } from './address.ts'
-import type { UpgradeServer } from './attached.ts'
 import { dial } from './dialler.ts'
 import { WsListener } from './listener.ts'
 import { connect } from './node-line.ts'
+import type { UpgradeServer } from './server.ts'
 
 export interface WsTransportOptions extends LinkOptions {
   /** Where the node is found on its host, the same on all nodes. Default `/raftkit`. */

@@ -3,7 +3,7 @@ import { type LinkTransport, linkTransport } from '@raftkit/links'
 import { type WsTransportOptions, wsCarrier } from './carrier.ts'
 
 export type { Tls, TransportReport } from '@raftkit/links'
-export type { UpgradeServer } from './attached.ts'
+export type { UpgradeServer } from './server.ts'
 export type { WsTransportOptions }
 export type WsTransport = LinkTransport
 

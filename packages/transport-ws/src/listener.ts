@@ -18,11 +18,12 @@ import {
   type Terms,
 } from '@raftkit/links'
 import { type WebSocket, WebSocketServer } from 'ws'
-import { attach, type UpgradeServer } from './attached.ts'
+import { attach } from './attached.ts'
 import { aliveMs, Conversation } from './conversation.ts'
 import { type Callers, laneOf, turnAway } from './gate.ts'
 import { protocol } from './line.ts'
 import { alpn, NodeLine, settings } from './node-line.ts'
+import type { UpgradeServer } from './server.ts'
 
 export interface Hearing extends Callers {
   readonly aliveMs?: number | undefined
