@@ -55,8 +55,14 @@ export function decodeHello(bytes: Uint8Array): Hello {
  * Who the other side of a connection is. One check for every transport: throws `REFUSED` for whoever must not be listened to.
  * `proven` are the names in the peer's certificate, if the connection has one: among them must be, each exactly, `raft://<cluster>/<node>`,
  * so that nobody speaks for another, and the role of a peer, so that no certificate that was meant for something else will do.
+ * `expects`: whether a node that belongs to no cluster yet has a place in this one.
  */
-export function admit(bytes: Uint8Array, own: Hello, proven: readonly string[] | undefined): Hello {
+export function admit(
+  bytes: Uint8Array,
+  own: Hello,
+  proven: readonly string[] | undefined,
+  expects: (node: NodeId) => boolean,
+): Hello {
   let hello: Hello
   try {
     hello = decodeHello(bytes)
@@ -74,6 +80,9 @@ export function admit(bytes: Uint8Array, own: Hello, proven: readonly string[] |
   if (protocol !== own.protocol) refuse(`it speaks ${protocol}, this node ${own.protocol}`)
   if (genesis !== '' && own.genesis !== '' && genesis !== own.genesis)
     refuse('it belongs to another founding of a cluster of this name; its data, or ours, is of another one')
+  // Whoever has the genesis was a member once, and may be one that we have not heard of yet: the leader of a later configuration.
+  if (genesis === '' && own.genesis !== '' && !expects(node))
+    refuse('no configuration lists it, and nobody here is adding it; start it with join: true, and add it by a member')
   if (proven) {
     const wanted = `raft://${cluster}/${node}`
     if (!proven.includes(wanted)) refuse(`its certificate does not name ${wanted}, but ${listed(proven, 'raft://')}`)

@@ -90,7 +90,7 @@ export class Host implements ReplicaHost, Receiver {
 
   admit(bytes: Uint8Array, proven?: readonly string[]): NodeId {
     try {
-      const hello = admit(bytes, this.#hello(), proven)
+      const hello = admit(bytes, this.#hello(), proven, (node) => this.#expects(node))
       const { node, incarnation, machineVersion } = hello
       this.hellos.set(node, hello)
       this.#tell({ type: 'hello', peer: node, incarnation, machineVersion })
@@ -316,6 +316,19 @@ export class Host implements ReplicaHost, Receiver {
     if (!replica) throw new RaftkitError('INVARIANT', 'a host without a replica says hello')
     const { incarnation, genesis } = replica
     return { cluster, node, incarnation, genesis, protocol, machineVersion }
+  }
+
+  /**
+   * Whether a node without a genesis may have a place here. No, if every configuration is known to be committed and lists none of that
+   * name: whoever leads by a later one reaches it by itself, and until then its vote counts nowhere. One that is not known to be
+   * committed may be overwritten by one that lists it.
+   */
+  #expects(node: NodeId): boolean {
+    if (this.#newcomers.has(node)) return true
+    return [...this.replicas.values()].some((replica) => {
+      const { config, configCommitted } = replica.status()
+      return !configCommitted || config.members.length === 0 || config.members.some(({ id }) => id === node)
+    })
   }
 
   /** Of the host as a whole: told in the name of its first group. */

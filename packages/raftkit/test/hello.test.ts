@@ -11,6 +11,8 @@ const own: Hello = {
   protocol: 'raft',
   machineVersion: 3,
 }
+const everyone = () => true
+const nobody = () => false
 const peer: Hello = { ...own, node: 'n2', incarnation: '2'.repeat(32) }
 
 describe('a hello', () => {
@@ -41,17 +43,17 @@ describe('a hello', () => {
 
 describe('admit lets in', () => {
   test('a peer of the same cluster, founding and protocol', () => {
-    expect(admit(encodeHello(peer), own, undefined)).toEqual(peer)
+    expect(admit(encodeHello(peer), own, undefined, everyone)).toEqual(peer)
   })
 
   test('a peer that has no genesis yet, and any peer while this node has none', () => {
-    expect(admit(encodeHello({ ...peer, genesis: '' }), own, undefined).node).toBe('n2')
-    expect(admit(encodeHello(peer), { ...own, genesis: '' }, undefined).node).toBe('n2')
+    expect(admit(encodeHello({ ...peer, genesis: '' }), own, undefined, everyone).node).toBe('n2')
+    expect(admit(encodeHello(peer), { ...own, genesis: '' }, undefined, nobody).node).toBe('n2')
   })
 
   test('a peer whose certificate names it, and the role of a peer, exactly', () => {
     const proven = ['dns', 'raft://counters/n2', 'urn:raftkit:role:peer']
-    expect(admit(encodeHello(peer), own, proven).node).toBe('n2')
+    expect(admit(encodeHello(peer), own, proven, everyone).node).toBe('n2')
   })
 })
 
@@ -88,13 +90,23 @@ describe('admit refuses', () => {
   ]
   test.each(cases)('%s', (_, difference, proven, message) => {
     const bytes = encodeHello({ ...peer, ...difference })
-    expect(() => admit(bytes, own, proven)).toThrow(message)
-    expect(() => admit(bytes, own, proven)).toThrow(expect.objectContaining({ code: 'REFUSED' }))
+    expect(() => admit(bytes, own, proven, everyone)).toThrow(message)
+    expect(() => admit(bytes, own, proven, everyone)).toThrow(expect.objectContaining({ code: 'REFUSED' }))
+  })
+
+  test('whoever belongs to no cluster yet, and is not expected in this one; but nobody with its genesis', () => {
+    const newcomer = encodeHello({ ...peer, genesis: '' })
+    expect(() => admit(newcomer, own, undefined, nobody)).toThrow(
+      /n2 of cluster counters is refused: no configuration lists it/,
+    )
+    expect(admit(newcomer, own, undefined, (node) => node === 'n2').node).toBe('n2')
+    expect(admit(encodeHello(peer), own, undefined, nobody).node).toBe('n2')
+    expect(admit(newcomer, { ...own, genesis: '' }, undefined, nobody).node).toBe('n2')
   })
 
   test('what is no hello', () => {
     for (const bytes of [new Uint8Array(), new TextEncoder().encode('GET / HTTP/1.1\r\n')])
-      expect(() => admit(bytes, own, undefined)).toThrow(expect.objectContaining({ code: 'REFUSED' }))
+      expect(() => admit(bytes, own, undefined, everyone)).toThrow(expect.objectContaining({ code: 'REFUSED' }))
   })
 })
 
