@@ -11,6 +11,7 @@ export const storages = {
 export const transports = {
   grpc: async (): Promise<Transport> => (await import('@raftkit/transport-grpc')).grpcTransport(),
   tcp: async (): Promise<Transport> => (await import('@raftkit/transport-tcp')).tcpTransport(),
+  ws: async (): Promise<Transport> => (await import('@raftkit/transport-ws')).wsTransport(),
 }
 
 export interface Adapters {

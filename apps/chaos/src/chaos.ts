@@ -14,8 +14,8 @@ import { type Storm, storm } from './storm.ts'
 import { judgePowerCuts } from './verdict/power-cuts.ts'
 import { judgeStorms } from './verdict/storms.ts'
 
-const usage = `usage: chaos [--seconds 60] [--seed N] [--members 3|5] [--storage wal|level] [--transport tcp|grpc] [--keep]
-       chaos --power-cuts N [--seed N] [--members 3|5] [--storage wal|level] [--transport tcp|grpc] [--keep]
+const usage = `usage: chaos [--seconds 60] [--seed N] [--members 3|5] [--storage wal|level] [--transport tcp|grpc|ws] [--keep]
+       chaos --power-cuts N [--seed N] [--members 3|5] [--storage wal|level] [--transport tcp|grpc|ws] [--keep]
 Clusters of real processes under clients and faults. Without --members, half of the time is for each size.
 --power-cuts: instead, all members lose power at one moment, N times (3 members unless told).
 --keep leaves history and logs in .tmp/chaos/<seed> although nothing is wrong.`
