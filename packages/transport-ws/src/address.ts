@@ -4,7 +4,7 @@ import { type Attempt, formatAddress } from '@raftkit/links'
 /** Beside `host:port`, an address may say it all: `wss://example.org/raft`. */
 export const schemes: Readonly<Record<string, number>> = { 'ws:': 80, 'wss:': 443 }
 
-export const defaultPath = '/raftkit'
+const defaultPath = '/raftkit'
 
 /** Throws `INVALID_OPTION`. */
 export function checkPath(path: string = defaultPath): string {
