@@ -76,13 +76,9 @@ export function decodeHeader(bytes: Buffer): Header | { readonly unknownFormat: 
   if (bytes.readUInt32LE(60) !== crc32(bytes.subarray(0, 60))) return undefined
   const found = bytes.readUInt32LE(8)
   if (found !== format) return { unknownFormat: found }
-  return {
-    number: numberAt(bytes, 16),
-    salt: bytes.subarray(24, 32),
-    previousSalt: bytes.subarray(32, 40),
-    previousEnd: numberAt(bytes, 40),
-    firstFrame: numberAt(bytes, 48),
-  }
+  const [number, previousEnd, firstFrame] = [numberAt(bytes, 16), numberAt(bytes, 40), numberAt(bytes, 48)]
+  if (Number.isNaN(number + previousEnd + firstFrame)) return undefined
+  return { number, salt: bytes.subarray(24, 32), previousSalt: bytes.subarray(32, 40), previousEnd, firstFrame }
 }
 
 /** A piece of records, on its way into a frame. */

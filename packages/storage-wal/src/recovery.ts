@@ -78,7 +78,7 @@ export async function findExtent(
     else if (before?.number === newest.number - 1) {
       // Its first frame is torn: the last one stands at the end of the file before, which it names.
       const { path, header } = { path: join(folder, before.name), header: before.header }
-      const limit = Math.min(newest.header.previousEnd, before.bytes)
+      const limit = Math.max(headerBytes, Math.min(newest.header.previousEnd, before.bytes))
       const { last } = await inFile(disk, path, (file) => walk(file, header.salt, { ...firstOf(header), limit }))
       if (!last) throw damaged(`${before.name} does not hold the frames that it should`)
       oldest = last.oldest
@@ -102,7 +102,8 @@ export async function findExtent(
     const follower = needed[i + 1]?.header
     if (follower && Buffer.compare(follower.previousSalt, file.header.salt) !== 0)
       throw damaged(`${file.name} is not the one that ${segmentName(file.number + 1)} followed`)
-    if (follower && follower.previousEnd > file.bytes) throw damaged(`${file.name} has lost its end`)
+    if (follower && !(follower.previousEnd >= headerBytes && follower.previousEnd <= file.bytes))
+      throw damaged(`${file.name} has lost its end`)
     return { file, header: file.header, end: follower?.previousEnd ?? end }
   })
   const spares = files.filter((file) => !needed.includes(file as never)).map(({ name }) => name)

@@ -86,6 +86,27 @@ describe('damage', () => {
     await storage.close()
   })
 
+  it.each([0n, 63n, 2n ** 40n, 2n ** 64n - 1n])(
+    'is a header that has its checksum, and says that the file before ended at %s',
+    async (end) => {
+      const disk = new VirtualDisk()
+      const storage = walStorage(directory, { disk, segmentBytes })
+      const log = await storage.log('a')
+      for (let i = 1; i <= 8; i++) await log.write(append(i, 1, i, 12_000))
+      await storage.close()
+      const [first, second] = disk
+        .files()
+        .filter(({ path }) => path.endsWith('.wal'))
+        .sort((one, other) => (one.path < other.path ? -1 : 1))
+      expect(first).toBeDefined()
+      const bytes = Buffer.from(second!.bytes)
+      bytes.writeBigUInt64LE(end, 40)
+      bytes.writeUInt32LE(crc32(bytes.subarray(0, 60)), 60)
+      disk.harm(second!.path, bytes)
+      expect([...(await opened(disk)).values()]).toEqual(['DAMAGED', 'DAMAGED'])
+    },
+  )
+
   it('at every single byte of the log and the mark is found, or harms nobody', async () => {
     const disk = new VirtualDisk()
     const whole = await written(disk)
