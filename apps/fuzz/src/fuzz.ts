@@ -5,6 +5,7 @@ import { parseArgs } from 'node:util'
 import { readCorpus, writeCorpus } from './corpus.ts'
 import { branchesOf, type FileCoverage } from './coverage.ts'
 import { Crew } from './crew.ts'
+import { type SiegeOptions, siege } from './siege/siege.ts'
 import type { Found, Tally } from './slice.ts'
 import { targets } from './targets/index.ts'
 
@@ -12,6 +13,7 @@ const usage = `usage: fuzz [--minutes 0.35] [--seed N] [--target name,name] [--w
        fuzz --replay FILE    the inputs of a finding again
        fuzz --adopt FILE     keeps them as a regression seed, once it is mended
        fuzz --seeds          makes the seeds anew, by the real encoders
+       fuzz siege [--seconds 60] [--connections 10000] [--transport tcp]    a cluster of processes under hostile connections
        fuzz --grow           looks for inputs that reach new branches, and keeps them; --minutes and --target as above
 Targets: ${Object.keys(targets).join(', ')}`
 
@@ -29,12 +31,14 @@ interface Arguments {
   readonly seeds: boolean
   readonly grow: boolean
   readonly coverage: boolean
+  readonly attack: SiegeOptions | undefined
 }
 
 function readArguments(): Arguments {
   try {
-    const { values } = parseArgs({
+    const { values, positionals } = parseArgs({
       allowNegative: true,
+      allowPositionals: true,
       options: {
         minutes: { type: 'string', default: '0.35' },
         seed: { type: 'string', default: String(randomInt(2 ** 31)) },
@@ -46,6 +50,9 @@ function readArguments(): Arguments {
         seeds: { type: 'boolean', default: false },
         grow: { type: 'boolean', default: false },
         coverage: { type: 'boolean', default: true },
+        seconds: { type: 'string', default: '60' },
+        connections: { type: 'string', default: '10000' },
+        transport: { type: 'string', default: 'tcp' },
       },
     })
     const [minutes, workers, patience] = [values.minutes, values.workers, values.patience].map(Number) as [
@@ -60,7 +67,12 @@ function readArguments(): Arguments {
     const names = values.target?.split(',') ?? Object.keys(targets)
     for (const name of names) if (!Object.hasOwn(targets, name)) throw new Error(`there is no target ${name}`)
     const { seed, replay, adopt, seeds, grow, coverage } = values
-    return { minutes, workers, patience, seed, names, replay, adopt, seeds, grow, coverage }
+    if (positionals.length > 1 || (positionals[0] ?? 'siege') !== 'siege')
+      throw new Error('the only other command is siege')
+    const [seconds, connections] = [Number(values.seconds), Number(values.connections)]
+    if (!(seconds >= 1 && connections >= 1)) throw new Error('--seconds and --connections are 1 or more')
+    const attack = positionals[0] === undefined ? undefined : { seconds, connections, transport: values.transport }
+    return { minutes, workers, patience, seed, names, replay, adopt, seeds, grow, coverage, attack }
   } catch (error) {
     console.error(`${(error as Error).message}\n${usage}`)
     process.exit(2)
@@ -264,7 +276,8 @@ async function grow(): Promise<void> {
   process.exit(findings.size > 0 ? 1 : 0)
 }
 
-if (given.replay !== undefined) await replay(given.replay)
+if (given.attack) await siege(given.attack)
+else if (given.replay !== undefined) await replay(given.replay)
 else if (given.adopt !== undefined) {
   const { target, input } = readFinding(given.adopt)
   writeCorpus(target, [...readCorpus(target), { origin: 'regression', bytes: fromBase64(input) }])
