@@ -31,6 +31,8 @@ export class Guest<Socket extends Cuttable = Cuttable> {
   certificate: Certificate | undefined
   /** It is turned down, which has been told: say so, in whatever way it can hear, and read nothing of it. */
   refusal: Refusal | undefined
+  /** It was told why, and only takes its time to close. */
+  leaving = false
   readonly #below: Socket
   readonly #strangers: Set<Guest<Socket>>
   #timer: NodeJS.Timeout
@@ -56,6 +58,7 @@ export class Guest<Socket extends Cuttable = Cuttable> {
 
   /** There is no more use for it. The other side closes what it opened; if it does not, we do. */
   leave(): void {
+    this.leaving = true
     clearTimeout(this.#timer)
     if (!this.#below.destroyed) this.#timer = this.#cutAfter(farewellMs)
   }
@@ -196,7 +199,8 @@ export class Door<Socket extends Cuttable = Cuttable> implements Listener {
     const [most] = [...byHost.values()].sort((a, b) => b.length - a.length)
     const oldest = most![0]!
     this.#strangers.delete(oldest)
-    this.#reception.refused(oldest.remote, new Refusal('busy', 'too many connections that are not admitted yet'))
+    if (!oldest.leaving)
+      this.#reception.refused(oldest.remote, new Refusal('busy', 'too many connections that are not admitted yet'))
     oldest.cut()
   }
 

@@ -108,6 +108,8 @@ export class Credentials {
     // A server of the app may believe others than we do.
     if (!isSignedBy(this.#now.authorities, x509))
       throw new Refusal('refused', 'its certificate is not signed by a CA of this node')
+    // OpenSSL held it against the authorities of when the handshake began; there may have been a reload since.
+    if (!isSignedBy(this.#now.authorities, x509)) throw unverifiedBecause('CERT_UNTRUSTED', x509)
     const certificate = new Verified(x509, this.#now)
     if (isDenied(certificate, this.#now)) throw denied()
     return certificate

@@ -67,6 +67,15 @@ describe('a certificate is judged', () => {
     )
   })
 
+  test('by the authorities of now, not by those of when its handshake began', () => {
+    let tls = { ca, cert, key }
+    const credentials = new Credentials(() => tls)
+    expect(credentials.judge(end()).names).toContain('raft://c/a')
+    tls = { ca: other.cert, cert, key }
+    credentials.reload()
+    expect(() => credentials.judge(end())).toThrow(saying('not signed by a CA of this node'))
+  })
+
   test('and when it is not: with TLS, whoever comes without one is turned down before its hello is read', () => {
     const receiver = {
       hello: () => new Uint8Array(3),

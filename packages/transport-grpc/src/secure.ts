@@ -1,5 +1,5 @@
 import { X509Certificate } from 'node:crypto'
-import { createSecureContext } from 'node:tls'
+import { createSecureContext, type DetailedPeerCertificate } from 'node:tls'
 import { ChannelCredentials } from '@grpc/grpc-js'
 import { type Certificate, type Credentials, Refusal } from '@raftkit/links'
 
@@ -19,10 +19,10 @@ export function showing(credentials: Credentials | undefined): Showing {
   let shown: Certificate | undefined
   const channel = ChannelCredentials.createFromSecureContext(createSecureContext(credentials.options), {
     rejectUnauthorized: true,
-    checkServerIdentity(_, { raw }) {
+    checkServerIdentity(_, shows) {
       shown = undefined
       try {
-        const x509 = new X509Certificate(raw)
+        const x509 = chained(shows as DetailedPeerCertificate)
         shown = credentials.judge({
           authorized: true,
           getPeerX509Certificate: () => x509,
@@ -41,4 +41,14 @@ export function showing(credentials: Credentials | undefined): Showing {
       return shown
     },
   }
+}
+
+/** More than a chain of certificates has; the last is its own issuer. */
+const longest = 10
+
+/** As `getPeerX509Certificate` of a socket gives it: with those that signed it. */
+function chained({ raw, issuerCertificate }: DetailedPeerCertificate, depth = 1): X509Certificate {
+  const x509 = new X509Certificate(raw)
+  if (!issuerCertificate || issuerCertificate.raw.equals(raw) || depth === longest) return x509
+  return Object.defineProperty(x509, 'issuerCertificate', { value: chained(issuerCertificate, depth + 1) })
 }

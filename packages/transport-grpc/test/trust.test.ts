@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { connect as connectHttp2 } from 'node:http2'
 import { connect as connectTcp, createServer } from 'node:net'
 import { connect as connectTls, type TLSSocket } from 'node:tls'
@@ -10,6 +11,7 @@ import {
   type TransportReport,
 } from '@raftkit/transport-grpc'
 import { afterEach, describe, expect, test } from 'vitest'
+import { intermediate } from './intermediate.ts'
 import { closeAll, TestNode, until, up, type World, wait } from './node.ts'
 import { noise } from './noise.ts'
 
@@ -248,6 +250,34 @@ describe('with certificates', { timeout: 60_000 }, () => {
     )
     await closed
     expect(one.links).toEqual([])
+  })
+})
+
+describe('an authority between', { timeout: 60_000 }, () => {
+  test('is believed for what the root signed, again after a reload, and can be denied with all that it signed', async () => {
+    const { root, between, issue } = await intermediate()
+    let deny: string[] = []
+    const shown = { a: await issue('raft://c/a'), b: await issue('raft://c/b') }
+    const one = await node('a', { tls: () => ({ ca: root, ...shown.a, deny }) })
+    const two = await node('b', { tls: () => ({ ca: root, ...shown.b, deny: [] }) })
+    for (const [dialler, listener] of [
+      [one, two],
+      [two, one],
+    ] as const) {
+      deny = []
+      transportOf(one).reload()
+      dialler.transport.setPeers([listener.peer])
+      await up(one, two)
+      const links = [one.links.length, two.links.length]
+      for (const each of [one, two]) transportOf(each).reload()
+      await wait(100)
+      expect([one.links.length, two.links.length]).toEqual(links)
+      deny = [new X509Certificate(between).fingerprint256]
+      transportOf(one).reload()
+      await until(() => one.state(two) === 'down' && two.state(one) === 'down')
+      expect(reasons('a')).toContain('its certificate is denied')
+      dialler.transport.setPeers([])
+    }
   })
 })
 
