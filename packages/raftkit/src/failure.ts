@@ -24,7 +24,7 @@ export function notSettled(settled: Extract<Settled, { readonly type: 'refused' 
   const { code, reason, leader } = settled
   // A reason may be the message of an error, which has its code in front already.
   const sentence = reason.startsWith(`${code}: `) ? reason.slice(code.length + 2) : reason
-  return new RaftkitError(code in errorCodes ? (code as ErrorCode) : 'REFUSED', sentence, {
+  return new RaftkitError(Object.hasOwn(errorCodes, code) ? (code as ErrorCode) : 'REFUSED', sentence, {
     outcome: 'refused',
     retryable: passing.has(code),
     ...(leader === undefined ? {} : { leaderHint: leader }),
