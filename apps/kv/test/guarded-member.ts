@@ -51,7 +51,7 @@ export class GuardedMember {
         electionTimeout: 100,
         http: front({ host: '127.0.0.1', port: 0, loopback: true }, { ...files, ...settings }),
         storage: memoryStorage(),
-        transport: memoryNetwork().transport(),
+        peers: { transport: memoryNetwork().transport() },
       },
       (line) => void said.push(line),
     )

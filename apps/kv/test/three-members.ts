@@ -87,7 +87,7 @@ export class ThreeMembers {
         electionTimeout: 200,
         http: { host: '127.0.0.1', port: 0, loopback: true },
         storage: memoryStorage(),
-        transport: this.network.transport(),
+        peers: { transport: this.network.transport() },
         ...settings,
       },
       () => {},

@@ -32,9 +32,18 @@ export function serveCommand(program: Command, { stdin, stderr, env, interrupted
     )
     .option(
       '--transport <name>',
-      'tcp, grpc, or memory for a cluster of one (default: "tcp")',
+      'tcp, grpc, ws, or memory for a cluster of one (default: "tcp")',
       env.RAFTKIT_KV_TRANSPORT,
     )
+    .option(
+      '--peer-tls <directory>',
+      'mutual TLS between members: ca.pem, cert.pem, key.pem, and deny.txt if it is there',
+    )
+    .option('--peer-ca <file>', 'who signs the certificates of members, instead of the one in --peer-tls')
+    .option('--peer-cert <file>', "this member's certificate, the same")
+    .option('--peer-key <file>', 'its key, the same')
+    .option('--peer-deny <file>', 'members and certificates that are turned down, one per line, the same')
+    .option('--peer-secret <file>', 'what all members know: who connects proves that he does, too')
     .option('--snapshot-entries <count>', 'a snapshot after so many entries', positive)
     .option('--trailing-entries <count>', 'older entries kept for members that lag', positive)
     .option('--election-timeout <milliseconds>', 'how long a leader may be silent', positive)
@@ -47,7 +56,7 @@ export function serveCommand(program: Command, { stdin, stderr, env, interrupted
     .option('--allow-origin <origin>', 'a site whose pages may ask; may be repeated', also)
     .option('--max-connections <count>', 'open HTTP connections (default: 1024)', positive)
     .option('--max-in-flight-bytes <count>', 'bytes of all requests at the same time (default: 64 MiB)', positive)
-    .option('--insecure', 'let HTTP be reached from other machines, although it asks nobody who they are')
+    .option('--insecure', 'let this member be reached from other machines, although it asks nobody who they are')
     .addOption(new Option('--until-stdin-ends', 'leave when who started it is gone').hideHelp())
     .action(async (_options, command: Command) => {
       const { config, untilStdinEnds, maxConnections, maxInFlightBytes, ...rest } = command.optsWithGlobals<Flags>()
@@ -62,8 +71,9 @@ export function serveCommand(program: Command, { stdin, stderr, env, interrupted
         import('../server/settings.ts'),
         import('../server/serve.ts'),
       ])
-      const settings = await resolveSettings({ ...flags, limits }, config)
-      const served = await serve(settings, (line) => void stderr.write(`${settings.id}: ${line}\n`))
+      const say = (line: string) => void stderr.write(`${settings.id}: ${line}\n`)
+      const settings = await resolveSettings({ ...flags, limits }, config, say)
+      const served = await serve(settings, say)
       const leave = () => void served.stop()
       interrupted.addEventListener('abort', leave)
       if (interrupted.aborted) leave()

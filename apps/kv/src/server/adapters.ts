@@ -1,6 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import type { Storage, Transport } from '@raftkit/contract'
+import type { TcpTransport, TcpTransportOptions } from '@raftkit/transport-tcp'
 import { UsageError } from '../client/exit.ts'
 
 /** The storages that have a name on the command line; loaded when chosen. `folder`: what it makes in its directory, and no other does. */
@@ -19,15 +20,19 @@ const storages = {
   },
 }
 
-/** The transports that have one. */
+/** The transports that have one, all told the same. */
 const transports = {
-  tcp: async (): Promise<Transport> => (await import('@raftkit/transport-tcp')).tcpTransport(),
-  grpc: async (): Promise<Transport> => (await import('@raftkit/transport-grpc')).grpcTransport(),
-  memory: async (): Promise<Transport> => (await import('@raftkit/transport-memory')).memoryNetwork().transport(),
+  tcp: async (told: TcpTransportOptions): Promise<TcpTransport> =>
+    (await import('@raftkit/transport-tcp')).tcpTransport(told),
+  grpc: async (told: TcpTransportOptions): Promise<TcpTransport> =>
+    (await import('@raftkit/transport-grpc')).grpcTransport(told),
+  ws: async (told: TcpTransportOptions): Promise<TcpTransport> =>
+    (await import('@raftkit/transport-ws')).wsTransport(told),
 }
 
 export type StorageName = keyof typeof storages
-export type TransportName = keyof typeof transports
+/** `memory`: for a cluster of one. */
+export type TransportName = keyof typeof transports | 'memory'
 
 /** Throws `UsageError`, also for a directory in which another storage keeps its log: to begin an empty one beside it would lose that. */
 export async function storageNamed(name: string, data: string): Promise<Storage> {
@@ -41,13 +46,18 @@ export async function storageNamed(name: string, data: string): Promise<Storage>
   return open(data)
 }
 
-/** Throws `UsageError`. */
-export const transportNamed = async (name: string): Promise<Transport> => named('transport', name, transports)()
+/** Between processes. Throws `UsageError`. */
+export const linkNamed = async (name: string, told: TcpTransportOptions): Promise<TcpTransport> =>
+  named('transport', name, transports, ['memory'])(told)
 
-function named<T>(what: string, given: string, all: Readonly<Record<string, T>>): T {
+/** In this process alone. */
+export const memoryLink = async (): Promise<Transport> =>
+  (await import('@raftkit/transport-memory')).memoryNetwork().transport()
+
+function named<T>(what: string, given: string, all: Readonly<Record<string, T>>, more: readonly string[] = []): T {
   const found = Object.hasOwn(all, given) ? all[given] : undefined
   if (found !== undefined) return found
-  const names = Object.keys(all)
+  const names = [...Object.keys(all), ...more]
   throw new UsageError(
     `--${what} is ${names.slice(0, -1).join(', ')} or ${names.at(-1)}; any other adapter is given by a configuration file`,
   )

@@ -16,6 +16,11 @@ export function listening(text: string): Listening {
 export const isLoopback = (host: string): boolean =>
   host === 'localhost' || host === '::1' || /^127\.\d+\.\d+\.\d+$/.test(host)
 
+/** Of the addresses of members, one that is not on this machine alone: whoever listens there can be reached, and so can who dials it be misled. */
+export const reachedFromOutside = (addresses: readonly string[]): string | undefined =>
+  // A URL is for the transport to judge.
+  addresses.find((address) => !address.includes('://') && !isLoopback(hostPort('an address', address).host))
+
 /** `host:port`, with brackets around an IPv6 host. */
 function hostPort(what: string, text: string): { host: string; port: number } {
   const match = /^(?:\[([^\]]+)\]|([^:[\]]+)):(\d{1,5})$/.exec(text)

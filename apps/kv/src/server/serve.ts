@@ -24,13 +24,13 @@ const grace = 2_000
 
 /** One member: its node and its HTTP server. Rejects if either cannot start; nothing is left open then. */
 export async function serve(settings: Resolved, say: Say): Promise<Served> {
-  const { id, cluster, members, join, address, storage, transport, http, timeout } = settings
+  const { id, cluster, members, join, address, storage, peers, http, timeout } = settings
   const node = await createNode({
     id,
     cluster,
     machine: kv,
     storage,
-    transport,
+    transport: peers.transport,
     membership: jointConsensus(),
     timeout,
     closeTimeout: grace,
@@ -61,7 +61,7 @@ export async function serve(settings: Resolved, say: Say): Promise<Served> {
     throw error
   }
   const { server } = app
-  followFiles(http, server, leaving.signal, say)
+  followFiles({ ...http, peers }, server, leaving.signal, say)
 
   let end: { resolve: () => void; reject: (error: Error) => void }
   const ended = new Promise<void>((resolve, reject) => {

@@ -2,10 +2,12 @@ import { resolve } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import type { Storage, Transport } from '@raftkit/contract'
 import { UsageError } from '../client/exit.ts'
-import { type StorageName, storageNamed, type TransportName, transportNamed } from './adapters.ts'
+import { type StorageName, storageNamed, type TransportName } from './adapters.ts'
 import { listening } from './address.ts'
 import { type Front, front } from './front.ts'
 import type { Limits } from './limits.ts'
+import { type Peers, peersOf } from './peers.ts'
+import type { Say } from './serve.ts'
 
 /** What the flags of `serve` say, or the configuration file by the same names; flags win. */
 export interface Settings {
@@ -23,9 +25,18 @@ export interface Settings {
   data?: string
   /** `wal`, `level`, `memory`, or an adapter. */
   storage?: StorageName | Storage
-  /** `tcp`, `grpc`, `memory` for a cluster of one, or an adapter. */
+  /** `tcp`, `grpc`, `ws`, `memory` for a cluster of one, or an adapter. */
   transport?: TransportName | Transport
-  /** Let HTTP be reached from other machines, although it asks nobody who they are. */
+  /** A directory with `ca.pem`, `cert.pem`, `key.pem` and perhaps `deny.txt`: mutual TLS between members. */
+  peerTls?: string
+  /** These files instead, each. */
+  peerCa?: string
+  peerCert?: string
+  peerKey?: string
+  peerDeny?: string
+  /** A file with what all members know, and nobody else: who connects proves that he knows it, too. */
+  peerSecret?: string
+  /** Let HTTP and peers be reached from other machines, although nobody is asked who he is. */
   insecure?: boolean
   /** The access file: clients by name, their roles, and the hashes of their tokens. */
   access?: string
@@ -56,7 +67,7 @@ export interface Resolved extends Omit<Settings, 'storage' | 'transport' | 'http
   readonly http: Front
   readonly timeout: number
   readonly storage: Storage
-  readonly transport: Transport
+  readonly peers: Peers
 }
 
 const kinds: Record<keyof Settings, 'string' | 'number' | 'boolean' | 'object'> = {
@@ -70,6 +81,12 @@ const kinds: Record<keyof Settings, 'string' | 'number' | 'boolean' | 'object'> 
   storage: 'string',
   transport: 'string',
   insecure: 'boolean',
+  peerTls: 'string',
+  peerCa: 'string',
+  peerCert: 'string',
+  peerKey: 'string',
+  peerDeny: 'string',
+  peerSecret: 'string',
   access: 'string',
   httpCert: 'string',
   httpKey: 'string',
@@ -86,8 +103,8 @@ const kinds: Record<keyof Settings, 'string' | 'number' | 'boolean' | 'object'> 
 
 type ConfigFile = Settings | ((flags: Settings) => Settings | Promise<Settings>)
 
-/** Flags over the file over the defaults. Throws `UsageError`. */
-export async function resolveSettings(flags: Settings, configPath?: string): Promise<Resolved> {
+/** Flags over the file over the defaults. `say`: of what is made here, once it is started. Throws `UsageError`. */
+export async function resolveSettings(flags: Settings, configPath?: string, say: Say = () => {}): Promise<Resolved> {
   const file = configPath === undefined ? {} : await readConfig(configPath, flags)
   const given = { ...file, ...flags, limits: { ...file.limits, ...flags.limits } }
   const { id } = given
@@ -98,15 +115,16 @@ export async function resolveSettings(flags: Settings, configPath?: string): Pro
     )
   }
   const data = given.data ?? `./data/${id}`
-  const { storage = 'wal', transport = 'tcp' } = given
+  const { storage = 'wal' } = given
   return {
     ...given,
     id,
     cluster: given.cluster ?? 'kv',
     timeout: given.timeout ?? 10_000,
     http: front(listening(given.http ?? '127.0.0.1:8001'), given),
+    // Before the storage: that holds a lock on its directory.
+    peers: await peersOf(given, say),
     storage: typeof storage === 'string' ? await storageNamed(storage, data) : storage,
-    transport: typeof transport === 'string' ? await transportNamed(transport) : transport,
   }
 }
 
