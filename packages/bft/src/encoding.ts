@@ -124,7 +124,7 @@ function readBody(type: Message['type'], reader: Reader): Message {
   }
 }
 
-function writeCertificate(writer: Writer, { phase, epoch, place, signatures }: Certificate): void {
+export function writeCertificate(writer: Writer, { phase, epoch, place, signatures }: Certificate): void {
   writePlace(writer.u8(phases.indexOf(phase)).u64(epoch), place).u32(signatures.length)
   for (const one of signatures) writeSignature(writer, one)
 }
@@ -136,7 +136,7 @@ function readCertificate(reader: Reader): Certificate {
   return { phase, epoch, place, signatures: Array.from({ length: reader.count(5) }, () => readSignature(reader)) }
 }
 
-function writeTermCertificate(writer: Writer, { epoch, term, votes, lock }: TermCertificate): void {
+export function writeTermCertificate(writer: Writer, { epoch, term, votes, lock }: TermCertificate): void {
   writer.u64(epoch).u64(term).u32(votes.length)
   for (const vote of votes) writeTermVote(writer, vote)
   optional(writer, lock, writeCertificate)
@@ -167,7 +167,7 @@ const readSignature = (reader: Reader): Signature => ({
   signature: reader.bytes(signatureLimit),
 })
 
-function writePlace(writer: Writer, { term, index, hash }: Place): Writer {
+export function writePlace(writer: Writer, { term, index, hash }: Place): Writer {
   return writer.u64(term).u64(index).raw(rawHash(hash))
 }
 
@@ -191,7 +191,7 @@ function readPhase(reader: Reader): Phase {
   return phase
 }
 
-function optional<T>(writer: Writer, value: T | undefined, write: (writer: Writer, value: T) => unknown): void {
+export function optional<T>(writer: Writer, value: T | undefined, write: (writer: Writer, value: T) => unknown): void {
   writer.u8(value === undefined ? 0 : 1)
   if (value !== undefined) write(writer, value)
 }

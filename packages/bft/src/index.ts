@@ -30,4 +30,5 @@ export {
   mayCommit,
   type Tree,
 } from './rules.ts'
+export { Server, type ServerAsk, type ServerEffects, type ServerEvent, type Settings } from './server.ts'
 export { type Check, compareRank, type Phase, type Place, termVoteStatement, voteStatement } from './statement.ts'

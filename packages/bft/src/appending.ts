@@ -1,0 +1,101 @@
+import type { NodeId } from '@raftkit/contract'
+import { flawOfTermCertificate, termCertificateChecks } from './certificate.ts'
+import { type Entry, flawOfEntry } from './entry.ts'
+import { beginFetch } from './fetching.ts'
+import type { Message } from './messages.ts'
+import { flawOfRequests, requestChecks } from './proposing.ts'
+import { append, enterTerm, mayAppend } from './rules.ts'
+import type { Server } from './server.ts'
+import { type Check, type Place, voteStatement } from './statement.ts'
+import { catchUp } from './terms.ts'
+import { count, windowAhead } from './voting.ts'
+
+export type AppendEntries = Extract<Message, { type: 'appendEntries' }>
+
+/** S2, before signatures: it must come from the leader of its term, follow from what is known, and bind itself to its term's certificate. */
+export function admitAppend(server: Server, from: NodeId, message: AppendEntries): Check[] | undefined {
+  const { members, ballot, committed } = server
+  const { epoch, term, entries, proof } = message
+  if (epoch !== members.epoch || from !== members.leader(term)) return undefined
+  if (term < ballot.term) {
+    catchUp(server, from, term)
+    return undefined
+  }
+  const isNew = term > 0 && (term > ballot.term || server.proof === undefined)
+  if (isNew && (proof === undefined || proof.term !== term || flawOfTermCertificate(members, proof) !== undefined))
+    return undefined
+  const tip = entries.at(-1)
+  if (tip === undefined || tip.header.index > committed.entry.header.index + windowAhead(server)) return undefined
+  if (!isChain(server, entries)) return undefined
+  const place = placeOf(server, term, tip)
+  const signer = members.signer(from)!
+  const checks: Check[] = [
+    {
+      key: members.list[signer]!.key,
+      bytes: voteStatement(members.domain, 'append', place),
+      signature: message.signature,
+    },
+  ]
+  if (isNew && proof !== undefined) checks.push(...termCertificateChecks(members, proof))
+  for (const entry of entries) checks.push(...requestChecks(server, entry))
+  return checks
+}
+
+/** The follower's side (S3): keep the entries, judge them, vote for the last. */
+export function onAppendEntries(server: Server, from: NodeId, message: AppendEntries): void {
+  const { term, entries, proof } = message
+  const { members, tree } = server
+  if (term > server.ballot.term) server.adopt(enterTerm(server.ballot, term))
+  if (term > 0 && server.proof === undefined && proof !== undefined) {
+    server.proof = proof
+    server.newest = proof
+  }
+  const first = entries[0]!
+  const wanted = [server.anchor!, tree.has(server.hashOf(first)) ? undefined : first.header.parent].find(
+    (hash) => hash !== undefined && !tree.has(hash),
+  )
+  if (wanted !== undefined) {
+    const waits = server.waiting?.message
+    const isNewer = waits === undefined || waits.term < term || lastIndex(waits) <= lastIndex(message)
+    if (isNewer) server.waiting = { from, message }
+    return beginFetch(server, wanted, members.signer(from)!)
+  }
+  let parent = tree.get(first.header.parent)
+  for (const entry of entries) {
+    if (!tree.has(server.hashOf(entry)) && (!parent || flawOfEntry(server.settings.digest, entry, parent.entry))) return
+    parent = server.keep(entry)
+  }
+  const tip = parent!
+  if (!mayAppend(server.ballot, term, tip.hash, server.anchor, tree)) return
+  // Everything from what is certified on must have been checked here; below the anchor, f + 1 honest members did.
+  tree.validate(server.anchor!)
+  const path = tree.between(server.committed.hash, tip.hash)
+  if (!path || flawOfRequests(server, path)) return
+  const missing = path.filter((node) => !node.isValid && requestChecks(server, node.entry).length > 0)
+  if (missing.length > 0) {
+    const open = { ...message, entries: path.slice(path.indexOf(missing[0]!)).map(({ entry }) => entry) }
+    return server.receive(from, open)
+  }
+  tree.validate(tip.hash)
+  const place = placeOf(server, term, tip.entry)
+  server.tally.record({
+    signer: members.signer(from)!,
+    phase: 'append',
+    place,
+    signature: message.signature,
+    isVerified: true,
+  })
+  if (server.ballot.tip === tip.hash) return count(server, 'append', place)
+  server.adopt(append(server.ballot, tip.hash))
+  server.owe({ type: 'vote', phase: 'append', place })
+}
+
+export function placeOf(server: Server, term: number, entry: Entry): Place {
+  return { term, index: entry.header.index, hash: server.hashOf(entry) }
+}
+
+const lastIndex = ({ entries }: AppendEntries): number => entries.at(-1)?.header.index ?? 0
+
+function isChain(server: Server, entries: readonly Entry[]): boolean {
+  return entries.every((entry, at) => at === 0 || entry.header.parent === server.hashOf(entries[at - 1]!))
+}

@@ -1,0 +1,106 @@
+import type { NodeId } from '@raftkit/contract'
+import { type Entry, flawOfEntry } from './entry.ts'
+import type { Hash } from './hash.ts'
+import type { Message } from './messages.ts'
+import type { Server } from './server.ts'
+import { onCertificate } from './voting.ts'
+
+type Fetch = Extract<Message, { type: 'fetch' }>
+type Fetched = Extract<Message, { type: 'fetched' }>
+
+/** What is being fetched: from the entry that is wanted downwards, so that each hash proves the next and nobody need be trusted. */
+export interface Fetching {
+  /** Of the next entry down. */
+  readonly next: Hash
+  /** From the top. */
+  readonly got: readonly Entry[]
+  readonly peer: number
+  /** Peers that were asked and brought nothing. */
+  readonly tries: number
+}
+
+const mostFetched = 32
+
+export function beginFetch(server: Server, hash: Hash, peer: number): void {
+  if (server.fetching !== undefined || server.tree.has(hash)) return
+  server.fetching = {
+    next: hash,
+    got: [],
+    peer: peer === server.me ? (peer + 1) % server.members.list.length : peer,
+    tries: 0,
+  }
+  request(server, server.fetching)
+}
+
+/** Whoever was asked has had time to answer: the next one, until all were asked. Nobody has what a liar made up. */
+export function fetchElsewhere(server: Server): void {
+  const { fetching, members, me } = server
+  if (fetching === undefined) return
+  if (fetching.tries >= 2 * members.list.length) return giveUp(server)
+  const next = (fetching.peer + 1) % members.list.length
+  const peer = next === me ? (next + 1) % members.list.length : next
+  server.fetching = { ...fetching, peer, tries: fetching.tries + 1 }
+  request(server, server.fetching)
+}
+
+export function answerFetch(server: Server, from: NodeId, { hash, above }: Fetch): void {
+  const entries = server.tree.down(hash, above, mostFetched)
+  if (entries.length > 0) server.send(from, { type: 'fetched', entries })
+}
+
+export function onFetched(server: Server, sender: number, { entries }: Fetched): void {
+  const { fetching, tree, committed } = server
+  if (fetching === undefined) return
+  let { next } = fetching
+  const got = [...fetching.got]
+  for (const entry of entries) {
+    if (server.hashOf(entry) !== next || tree.has(next)) break
+    if (entry.header.index <= committed.entry.header.index) return giveUp(server)
+    got.push(entry)
+    next = entry.header.parent
+  }
+  if (got.length === fetching.got.length) return
+  server.fetching = { next, got, peer: sender, tries: 0 }
+  if (!tree.has(next)) request(server, server.fetching)
+}
+
+/** What was fetched reaches down to what is known, or that has come up to it by itself. */
+function attach(server: Server): void {
+  const { fetching, tree } = server
+  let parent = fetching && tree.get(fetching.next)
+  if (fetching === undefined || parent === undefined) return
+  server.fetching = undefined
+  for (const entry of [...fetching.got].reverse()) {
+    if (flawOfEntry(server.settings.digest, entry, parent.entry) !== undefined) return giveUp(server)
+    parent = server.keep(entry)
+  }
+}
+
+/** What waited for an entry goes on, or asks for the next one that it lacks. */
+export function wake(server: Server): void {
+  attach(server)
+  if (server.fetching !== undefined) return
+  const { certified, waiting, tree } = server
+  for (const phase of ['append', 'commit'] as const) {
+    const certificate = certified[phase]
+    if (certificate === undefined) continue
+    delete certified[phase]
+    onCertificate(server, certificate, certificate.signatures.find(({ signer }) => signer !== server.me)!.signer)
+  }
+  const { anchor } = server
+  if (server.isLeader && anchor !== undefined && !tree.has(anchor))
+    beginFetch(server, anchor, server.proof!.lock!.signatures[0]!.signer)
+  if (waiting === undefined || server.fetching !== undefined) return
+  server.waiting = undefined
+  server.receive(waiting.from, waiting.message)
+}
+
+function request(server: Server, { next, peer }: Fetching): void {
+  const above = server.committed.entry.header.index
+  server.send(server.members.list[peer]!.id, { type: 'fetch', hash: next, above })
+}
+
+function giveUp(server: Server): void {
+  server.fetching = undefined
+  server.waiting = undefined
+}

@@ -1,0 +1,176 @@
+import type { NodeId, Term } from '@raftkit/contract'
+import {
+  assemble,
+  certificateChecks,
+  flawOfCertificate,
+  flawOfTermCertificate,
+  highestLock,
+  type TermCertificate,
+  termCertificateChecks,
+  termVoteCheck,
+} from './certificate.ts'
+import { fetchElsewhere } from './fetching.ts'
+import type { Message } from './messages.ts'
+import { askForTerm, enterTerm } from './rules.ts'
+import type { Server } from './server.ts'
+import { type Check, compareRank } from './statement.ts'
+import { onCertificate } from './voting.ts'
+
+type PreVote = Extract<Message, { type: 'preVote' }>
+type RequestVote = Extract<Message, { type: 'requestVote' }>
+
+/** Doubles with each term that commits nothing: after enough of them it is longer than the messages take. */
+function timeoutOf({ settings, ballot, lastCommitTerm }: Server): number {
+  const failed = Math.min(16, Math.max(0, ballot.term - lastCommitTerm))
+  return Math.min(settings.longestTimeout, settings.timeout * 2 ** failed)
+}
+
+/** Undefined: nothing waits, so nothing is due. */
+export function nextDeadline(server: Server): number | undefined {
+  const { isBusy, isUnsettled, fetching, resendAt, since } = server
+  if (!isBusy && !isUnsettled && fetching === undefined) return undefined
+  return isBusy && !suspects(server) ? Math.min(resendAt, since + timeoutOf(server)) : resendAt
+}
+
+const suspects = (server: Server): boolean => wanted(server, server.me) > server.ballot.term
+
+export function onTime(server: Server): void {
+  const { now, settings, me, ballot } = server
+  // Only commits stop it: a leader that beats and does nothing is suspected like a silent one.
+  if (server.isBusy && now >= server.since + timeoutOf(server) && !suspects(server)) {
+    server.suspicions.set(me, ballot.term + 1)
+    server.broadcast({ type: 'preVote', epoch: server.members.epoch, term: ballot.term + 1 })
+    weigh(server)
+  }
+  if (now < server.resendAt) return
+  server.resendAt = now + settings.resend
+  if (server.isBusy || server.isUnsettled) sayAgain(server)
+  fetchElsewhere(server)
+}
+
+/** Messages get lost; what was promised is said until it is of no use any more. */
+function sayAgain(server: Server): void {
+  const { said, members, ballot, tree, committed, promised, proof } = server
+  const suspicion = server.suspicions.get(server.me) ?? 0
+  if (suspicion > ballot.term) server.broadcast({ type: 'preVote', epoch: members.epoch, term: suspicion })
+  if (said.term !== undefined && proof === undefined) server.broadcast(said.term, promised)
+  if (said.commit !== undefined) server.broadcast(said.commit, promised)
+  const { append } = said
+  if (append?.type === 'vote') server.broadcast(append, promised)
+  if (append?.type === 'appendEntries') {
+    const last = append.entries.at(-1)!
+    const open = tree.between(committed.hash, server.hashOf(last))?.map(({ entry }) => entry) ?? []
+    server.broadcast({ ...append, entries: open.length > 0 ? open : append.entries }, promised)
+  }
+}
+
+/** To a peer that shows that it is behind: once in a while, since in good times the last votes always come late. */
+export function catchUp(server: Server, peer: NodeId, term: Term): void {
+  const { now, settings, commit, newest, helped } = server
+  if (now < (helped.get(peer) ?? 0)) return
+  helped.set(peer, now + settings.resend)
+  if (commit !== undefined) server.send(peer, { type: 'certified', certificate: commit })
+  if (newest !== undefined && newest.term > term) server.send(peer, { type: 'termCertified', certificate: newest })
+}
+
+/** A suspicion promises nothing: whoever has it goes on voting in its term. */
+export function onPreVote(server: Server, sender: number, from: NodeId, { epoch, term }: PreVote): void {
+  if (epoch !== server.members.epoch) return
+  if (term <= server.ballot.term) return catchUp(server, from, term - 1)
+  if (term > (server.suspicions.get(sender) ?? 0)) server.suspicions.set(sender, term)
+  weigh(server)
+}
+
+/** Who has moved on to a term wants it, whether or not its suspicion was heard. */
+function wanted(server: Server, signer: number): Term {
+  return Math.max(server.suspicions.get(signer) ?? 0, server.demands.get(signer)?.term ?? 0)
+}
+
+/** f + 1 suspicions hold an honest one: join it. A quorum of them ends the term. */
+function weigh(server: Server): void {
+  const { members, me, ballot } = server
+  const ranked = (): Term[] => members.list.map((_, signer) => wanted(server, signer)).sort((a, b) => b - a)
+  const joined = ranked()[members.faults]!
+  if (joined > ballot.term && joined > wanted(server, me)) {
+    server.suspicions.set(me, joined)
+    server.broadcast({ type: 'preVote', epoch: members.epoch, term: joined })
+  }
+  const ended = ranked()[members.quorum - 1]!
+  if (ended > ballot.term) ask(server, ended)
+}
+
+/** RequestVote: from here on nothing older gets a vote (S1). */
+function ask(server: Server, term: Term): void {
+  server.adopt(askForTerm(server.ballot, term))
+  server.stated = server.lock
+  server.owe({ type: 'term', term, lock: server.lock })
+}
+
+export function admitRequestVote(
+  server: Server,
+  sender: number,
+  from: NodeId,
+  message: RequestVote,
+): Check[] | undefined {
+  const { members, ballot, demands } = server
+  const { epoch, term, vote, lock } = message
+  if (epoch !== members.epoch || vote.signer !== sender) return undefined
+  if (term < ballot.term || (term === ballot.term && server.proof !== undefined)) catchUp(server, from, term - 1)
+  if (term < ballot.term || term <= (demands.get(sender)?.term ?? 0)) return undefined
+  // A claim comes with its proof, and is older than the term: S5 sees to that where members are honest.
+  if ((lock === undefined) !== (vote.lock === undefined)) return undefined
+  if (lock !== undefined) {
+    if (lock.phase !== 'append' || lock.place.term >= term || flawOfCertificate(members, lock)) return undefined
+    if (compareRank(lock.place, vote.lock) !== 0 || lock.place.hash !== vote.lock?.hash) return undefined
+  }
+  const check = termVoteCheck(members, term, vote)
+  return lock === undefined ? [check] : [check, ...certificateChecks(members, lock)]
+}
+
+export function onRequestVote(
+  server: Server,
+  sender: number,
+  { term, vote, lock }: Pick<RequestVote, 'term' | 'vote' | 'lock'>,
+): void {
+  const { members, demands } = server
+  if (term <= (demands.get(sender)?.term ?? 0)) return
+  demands.set(sender, { term, vote, lock })
+  if (lock !== undefined && sender !== server.me && compareRank(lock.place, server.ballot.lock) > 0)
+    onCertificate(server, lock, sender)
+  // f members alone make nobody move (cesmi joined at f).
+  const ahead = [...demands.values()].map((demand) => demand.term).sort((a, b) => b - a)
+  const joined = ahead[members.faults] ?? 0
+  if (joined > server.ballot.term) ask(server, joined)
+  weigh(server)
+  const same = [...demands.values()].filter((demand) => demand.term === term)
+  const votes = assemble(
+    members,
+    same.map((demand) => demand.vote),
+  )
+  if (votes === undefined) return
+  const highest = highestLock(votes)
+  const held = same.find(
+    (demand) =>
+      highest !== undefined &&
+      demand.lock?.place.hash === highest.hash &&
+      compareRank(demand.lock.place, highest) === 0,
+  )
+  onTermCertificate(server, { epoch: members.epoch, term, votes, lock: held?.lock })
+}
+
+export function admitTermCertificate(server: Server, certificate: TermCertificate): Check[] | undefined {
+  const { members, ballot, newest } = server
+  if (certificate.term < ballot.term || certificate.term <= (newest?.term ?? 0)) return undefined
+  return flawOfTermCertificate(members, certificate) === undefined
+    ? termCertificateChecks(members, certificate)
+    : undefined
+}
+
+/** Enters the term. It binds whoever leads it and nobody else: followers judge by what their leader shows (decision 0030, 1). */
+export function onTermCertificate(server: Server, certificate: TermCertificate): void {
+  const { term } = certificate
+  if (term < server.ballot.term) return
+  server.adopt(enterTerm(server.ballot, term))
+  if (term > (server.newest?.term ?? 0)) server.newest = certificate
+  if (server.isLeader && server.proof === undefined) server.proof = certificate
+}

@@ -1,0 +1,85 @@
+import type { NodeId } from '@raftkit/contract'
+import { RaftkitError } from '@raftkit/contract'
+import { assemble, type Certificate, certificateChecks, flawOfCertificate } from './certificate.ts'
+import { beginFetch } from './fetching.ts'
+import type { Message } from './messages.ts'
+import { lockOn, mayCommit } from './rules.ts'
+import type { Server } from './server.ts'
+import { type Check, compareRank, type Phase, type Place, voteStatement } from './statement.ts'
+import { catchUp } from './terms.ts'
+
+type Vote = Extract<Message, { type: 'vote' }>
+
+/** How far beyond what is committed anything is looked at: bounds what a liar can make a member keep. */
+export const windowAhead = (server: Server): number => 4 * server.settings.window
+
+export function onVote(server: Server, sender: number, from: NodeId, { epoch, phase, place, signature }: Vote): void {
+  if (epoch !== server.members.epoch) return
+  const ahead = place.index - server.committed.entry.header.index
+  if (ahead <= 0) return catchUp(server, from, place.term)
+  if (ahead > windowAhead(server)) return
+  server.tally.record({ signer: sender, phase, place, signature, isVerified: false })
+  count(server, phase, place)
+}
+
+/** Signatures are looked at once a quorum is there, and no more of them than it takes. */
+export function count(server: Server, phase: Phase, place: Place): void {
+  const { members, ballot, committed } = server
+  const isOld = phase === 'commit' ? place.index <= committed.entry.header.index : compareRank(ballot.lock, place) >= 0
+  const votes = server.tally.for(phase, place)
+  if (isOld || votes.length < members.quorum) return
+  const verified = votes.filter(({ isVerified }) => isVerified)
+  const signatures = assemble(members, verified)
+  if (signatures !== undefined) {
+    const bare = signatures.map(({ signer, signature }) => ({ signer, signature }))
+    return onCertificate(server, { phase, epoch: members.epoch, place, signatures: bare }, signatures[0]!.signer)
+  }
+  if (server.isVerifying(phase, place)) return
+  const open = votes.filter(({ isVerified }) => !isVerified).slice(0, members.quorum - verified.length)
+  const bytes = voteStatement(members.domain, phase, place)
+  const checks = open.map(({ signer, signature }) => ({ key: members.list[signer]!.key, bytes, signature }))
+  server.verify(checks, { type: 'tally', votes: open })
+}
+
+export function admitCertificate(server: Server, certificate: Certificate): Check[] | undefined {
+  const { members, tree, committed, ballot } = server
+  const { phase, place } = certificate
+  const isNews = phase === 'commit' ? !tree.holds(place.hash, committed.hash) : compareRank(place, ballot.lock) > 0
+  if (!isNews || flawOfCertificate(members, certificate) !== undefined) return undefined
+  return certificateChecks(members, certificate)
+}
+
+/** Verified, from wherever it came: certificates alone move what a member is locked on and what is committed (S4, S5). */
+export function onCertificate(server: Server, certificate: Certificate, sender: number): void {
+  const { phase, place } = certificate
+  const { tree } = server
+  if (!tree.has(place.hash)) {
+    if (phase === 'commit' && place.index <= server.committed.entry.header.index) throw diverged(place)
+    if (compareRank(place, server.certified[phase]?.place) > 0) server.certified[phase] = certificate
+    return beginFetch(server, place.hash, sender)
+  }
+  tree.validate(place.hash)
+  if (phase === 'commit') return advance(server, certificate)
+  const higher = compareRank(place, server.ballot.lock) > 0
+  server.adopt(lockOn(server.ballot, place))
+  if (higher) server.lock = certificate
+  if (!mayCommit(server.ballot, place) || compareRank(place, server.committing) <= 0) return
+  if (place.index <= server.committed.entry.header.index) return
+  server.committing = place
+  server.owe({ type: 'vote', phase: 'commit', place })
+}
+
+function advance(server: Server, certificate: Certificate): void {
+  const { tree, committed } = server
+  const { place } = certificate
+  if (tree.holds(place.hash, committed.hash)) return
+  const nodes = tree.between(committed.hash, place.hash)
+  if (nodes === undefined) throw diverged(place)
+  server.advance(certificate, nodes)
+}
+
+const diverged = ({ term, index }: Place): RaftkitError =>
+  new RaftkitError(
+    'DIVERGED',
+    `term ${term} certifies at ${index} what contradicts a committed entry: more than a third of the members are faulty`,
+  )
