@@ -105,10 +105,8 @@ export class Credentials {
     // It would be believed for what was verified then, by rules that may have changed.
     if (end.isSessionReused())
       throw new Refusal('refused', 'it resumes a TLS session: each connection proves itself anew')
-    // A server of the app may believe others than we do.
-    if (!isSignedBy(this.#now.authorities, x509))
-      throw new Refusal('refused', 'its certificate is not signed by a CA of this node')
-    // OpenSSL held it against the authorities of when the handshake began; there may have been a reload since.
+    // OpenSSL held it against the authorities of when the handshake began, or against those of an app's server; there may have been a
+    // reload since, and the app may believe others than we do.
     if (!isSignedBy(this.#now.authorities, x509)) throw unverifiedBecause('CERT_UNTRUSTED', x509)
     const certificate = new Verified(x509, this.#now)
     if (isDenied(certificate, this.#now)) throw denied()

@@ -10,7 +10,6 @@ import { build } from 'esbuild'
 import { createNode, defineMachine } from 'raftkit'
 import { afterEach, describe, expect, test } from 'vitest'
 import { Chromium, chromiumPath } from './chromium.ts'
-import { until } from './node.ts'
 
 const here = fileURLToPath(new URL('.', import.meta.url))
 const secret = 'nobody but us knows these words of mine'
@@ -101,9 +100,6 @@ describe('a page in a browser', { timeout: 120_000 }, () => {
     const browser = await Chromium.start(path)
     ends.push(() => browser.close())
     const evaluate = await browser.page(`${origin}/`)
-    await until(() => true)
-    let loaded = false
-    while (!loaded) loaded = (await evaluate(`document.readyState === 'complete' && 'observe' in globalThis`)) === true
     await evaluate(`observe(${JSON.stringify(members)}, ${JSON.stringify(secret)})`)
     await nodes[0]!.members.addLearner('page')
     const member = nodes[0]!.members.list().find(({ id }) => id === 'page')

@@ -38,6 +38,7 @@ export class Chromium {
   readonly #socket: WebSocket
   readonly #waiting = new Map<number, (answer: Answer) => void>()
   #calls = 0
+  #loaded: () => void = () => {}
 
   private constructor(process: ChildProcess, folder: string, socket: WebSocket) {
     this.#process = process
@@ -69,11 +70,17 @@ export class Chromium {
     return new Chromium(child, folder, socket)
   }
 
-  /** Opens a page, and gives what evaluates in it: an expression, awaited if it is a promise. */
+  /** Opens a page, waits until it is loaded, and gives what evaluates in it: an expression, awaited if it is a promise. */
   async page(url: string): Promise<(expression: string) => Promise<unknown>> {
-    const { targetId } = await this.#call('Target.createTarget', { url })
+    const { targetId } = await this.#call('Target.createTarget', { url: 'about:blank' })
     const { sessionId } = await this.#call('Target.attachToTarget', { targetId, flatten: true })
     await this.#call('Runtime.enable', {}, sessionId)
+    await this.#call('Page.enable', {}, sessionId)
+    const loaded = new Promise<void>((resolve) => {
+      this.#loaded = resolve
+    })
+    await this.#call('Page.navigate', { url }, sessionId)
+    await loaded
     return async (expression) => {
       const params = { expression, awaitPromise: true, returnByValue: true }
       const { result, exceptionDetails } = await this.#call('Runtime.evaluate', params, sessionId)
@@ -96,7 +103,8 @@ export class Chromium {
     if (answer.id !== undefined) {
       this.#waiting.get(answer.id)?.(answer)
       this.#waiting.delete(answer.id)
-    } else if (answer.method === 'Runtime.exceptionThrown') this.said.push(JSON.stringify(answer.params))
+    } else if (answer.method === 'Page.loadEventFired') this.#loaded()
+    else if (answer.method === 'Runtime.exceptionThrown') this.said.push(JSON.stringify(answer.params))
     else if (answer.method === 'Runtime.consoleAPICalled')
       this.said.push((answer.params?.args ?? []).map(({ value }) => String(value)).join(' '))
   }
