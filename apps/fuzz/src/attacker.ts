@@ -11,6 +11,8 @@ const under = Object.entries(plan).map(
 const timer = setInterval(() => {
   process.send?.(
     Object.fromEntries(under.map(([name, { strength }]) => [name, strength])) satisfies Record<string, Strength>,
+    // Whoever asked may be gone.
+    () => {},
   )
 }, 500)
 process.on('disconnect', () => {
