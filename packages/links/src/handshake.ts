@@ -72,6 +72,11 @@ export class Handshake {
 
   /** Who it is. After all else: the receiver learns from a hello. Throws a `Refusal`. */
   admit(hello: Hello, certificate: Certificate | undefined): Caller {
+    if (hello.maxFrameBytes !== this.#maxFrameBytes)
+      throw new Refusal(
+        'limits',
+        `maxFrameBytes is ${this.#maxFrameBytes} here and ${hello.maxFrameBytes} there: set the same on all nodes`,
+      )
     let peer: NodeId
     try {
       peer = this.#receiver.admit(hello.hello, certificate?.names)
@@ -79,11 +84,6 @@ export class Handshake {
       throw new Refusal('refused', reasonOf(error))
     }
     if (peer === this.#self) throw new Refusal('refused', `${peer} is the name of this node itself`)
-    if (hello.maxFrameBytes !== this.#maxFrameBytes)
-      throw new Refusal(
-        'limits',
-        `maxFrameBytes is ${this.#maxFrameBytes} here and ${hello.maxFrameBytes} there: set the same on all nodes`,
-      )
     return { peer, life: hello.life, ...(certificate ? { certificate } : {}) }
   }
 
