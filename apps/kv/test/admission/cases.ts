@@ -78,6 +78,13 @@ export const cases: readonly Case[] = [
     why: /n9 of cluster shop is refused: it belongs to another founding/,
   },
   {
+    name: 'unknown node',
+    where: everywhere,
+    hello: (trio) => helloOf(trio, { genesis: new Uint8Array(16) }),
+    why: /n9 of cluster shop is refused: no configuration lists it/,
+    onlyDials: true,
+  },
+  {
     name: 'hello of another version',
     where: everywhere,
     hello: (trio) => helloOf(trio, { format: 99 }),

@@ -36,7 +36,7 @@ export class Trio {
   readonly heard: string[] = []
   /** Bytes that only the stranger's frames hold. */
   readonly mark: Buffer
-  #hello: Uint8Array | undefined
+  #n2: Receiver | undefined
   #added = 0
 
   private constructor(nodes: readonly Node<typeof sums>[], members: Readonly<Record<string, string>>, mark: Buffer) {
@@ -74,12 +74,14 @@ export class Trio {
     )
     nodes.push(...started)
     await Promise.all(nodes.map((node) => node.ready()))
+    // Until a node knows it, it might have to believe others.
+    while (!nodes.every((node) => node.status().configCommitted)) await new Promise((resolve) => setTimeout(resolve, 5))
     return trio
   }
 
   /** The hello of n2, as it says it now. */
   get hello(): Uint8Array {
-    return this.#hello!.slice()
+    return this.#n2!.hello().slice()
   }
 
   get terms(): number[] {
@@ -108,13 +110,9 @@ export class Trio {
       contract: transport.contract,
       maxFrameBytes: transport.maxFrameBytes,
       start: (self, receiver) => {
-        if (id === 'n2') this.#hello = receiver.hello()
+        if (id === 'n2') this.#n2 = receiver
         const watching: Receiver = {
-          hello: () => {
-            const hello = receiver.hello()
-            if (id === 'n2') this.#hello = hello
-            return hello
-          },
+          hello: () => receiver.hello(),
           admit: (hello, proven) => receiver.admit(hello, proven),
           frame: (from, frame) => {
             if (from === strangerId || Buffer.from(frame.buffer, frame.byteOffset, frame.length).includes(this.mark))
