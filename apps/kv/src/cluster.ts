@@ -3,17 +3,24 @@ import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { parseArgs } from 'node:util'
 import type { MemberView } from './client/cluster-commands.ts'
-import { exchange } from './client/exchange.ts'
 import { table } from './client/table.ts'
-import { adapterFlags, adapterOptions } from './local/adapter-flags.ts'
+import { adapterFlags, adapterOptions, adapterUsage } from './local/adapter-flags.ts'
+import { development } from './local/development.ts'
 import { isFree, MemberProcess } from './local/member-process.ts'
 
 // A cluster to play with: three members as processes on this machine, kept until Ctrl-C.
 
-const usage = `usage: cluster [--base-port 8000] [--data ./data/local] [--storage wal|level] [--transport tcp|grpc]
+const usage = `usage: cluster [--base-port 8000] [--data ./data/local] ${adapterUsage}
 HTTP is served on the three ports after the base port, Raft on those a hundred above.`
 
-function readArguments(): { basePort: number; data: string; flags: readonly string[] } {
+interface Arguments {
+  readonly basePort: number
+  readonly data: string
+  readonly tls: boolean
+  readonly flags: readonly string[]
+}
+
+function readArguments(): Arguments {
   try {
     const { values } = parseArgs({
       options: {
@@ -24,21 +31,16 @@ function readArguments(): { basePort: number; data: string; flags: readonly stri
     })
     const basePort = Number(values['base-port'])
     if (!Number.isInteger(basePort) || basePort < 1 || basePort > 65_000) throw new Error('--base-port is 1 to 65000')
-    return { basePort, data: values.data, flags: adapterFlags(values) }
+    return { basePort, data: values.data, tls: values.tls, flags: adapterFlags(values) }
   } catch (error) {
     console.error(`${(error as Error).message}\n${usage}`)
     process.exit(2)
   }
 }
 
-const { basePort, data, flags } = readArguments()
+const { basePort, data, tls, flags } = readArguments()
 const ids = ['n1', 'n2', 'n3']
-const founders = Object.fromEntries(ids.map((id, at) => [id, `127.0.0.1:${basePort + 101 + at}`]))
-const members = ids.map((id, at) => {
-  const [address, httpPort] = [founders[id]!, basePort + 1 + at]
-  return new MemberProcess({ id, address, httpPort, directory: join(data, id), founders, flags })
-})
-
+// Not while another cluster may be using what is there.
 for (const at of ids.keys()) {
   for (const port of [basePort + 1 + at, basePort + 101 + at]) {
     if (await isFree(port)) continue
@@ -46,6 +48,13 @@ for (const at of ids.keys()) {
     process.exit(1)
   }
 }
+const secured = tls ? await development(join(data, 'tls'), 'kv', ids) : undefined
+const founders = Object.fromEntries(ids.map((id, at) => [id, `127.0.0.1:${basePort + 101 + at}`]))
+const members = ids.map((id, at) => {
+  const [address, httpPort] = [founders[id]!, basePort + 1 + at]
+  const own = { flags: [...flags, ...(secured?.flags(id) ?? [])], ...(secured && { dialer: secured.dialer }) }
+  return new MemberProcess({ id, address, httpPort, directory: join(data, id), founders, ...own })
+})
 
 // Ctrl-C comes twice when npm passes it on; whatever comes after the first changes nothing.
 let leaving = false
@@ -61,12 +70,12 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 const views = new Map<string, MemberView>()
 async function look(): Promise<void> {
   await Promise.all(
-    members.map(async ({ id, endpoint, running }) => {
-      const answer = running
-        ? await exchange(endpoint, { method: 'GET', path: '/v1/status' }, 1_000).catch(() => undefined)
+    members.map(async (member) => {
+      const answer = member.running
+        ? await member.ask({ method: 'GET', path: '/v1/status' }, 1_000).catch(() => undefined)
         : undefined
-      if (answer?.status === 200) views.set(id, answer.body as MemberView)
-      else views.delete(id)
+      if (answer?.status === 200) views.set(member.id, answer.body as MemberView)
+      else views.delete(member.id)
     }),
   )
 }
@@ -124,12 +133,15 @@ try {
   do await Promise.all([look(), pause(200)])
   while (!leaving && leader() === undefined)
   const command = `node ${relative('.', fileURLToPath(new URL('./raftkit-kv.js', import.meta.url)))}`
-  const endpoints = basePort === 8000 ? '' : ` --endpoints ${members.map(({ endpoint }) => endpoint).join(',')}`
+  const { ca, token } = secured?.client ?? {}
+  const shown = secured ? ` --ca ${ca} --token ${token}` : ''
+  const elsewhere = basePort !== 8000 || secured
+  const endpoints = elsewhere ? ` --endpoints ${members.map(({ endpoint }) => endpoint).join(',')}` : ''
   if (!leaving) {
     console.log(`
 Try, in another terminal:
-  ${command}${endpoints} put greeting hello
-  ${command}${endpoints} watch --from 1
+  ${command}${endpoints}${shown} put greeting hello
+  ${command}${endpoints}${shown} watch --from 1
   kill -9 ${members.find(({ id }) => id === leader()?.id)?.pid}    # the leader: another takes over, and this one comes back
 
 Ctrl-C ends it; started again, it finds its data.

@@ -1,12 +1,14 @@
 import { writeFile } from 'node:fs/promises'
 import { CallFailed, Client, keyPath } from './client/client.ts'
-import { hangUp } from './client/exchange.ts'
+import { credentials } from './client/credentials.ts'
+import { Dialer } from './client/exchange.ts'
 
 // A client process of the demo: appends unique items to shared keys until it is told to stop, then writes down what became of each.
 // An append whose fate is unknown is never sent again: it is written down as unknown.
 
-const [name, journal, endpointList, lanes, keys] = process.argv.slice(2) as [string, string, string, string, string]
+const [name = '', journal = '', endpointList = '', credentialFiles = '{}', lanes, keys] = process.argv.slice(2)
 const endpoints = endpointList.split(',')
+const dialer = new Dialer(credentials(JSON.parse(credentialFiles), {}))
 
 const acknowledged: string[] = []
 const unknown: string[] = []
@@ -17,7 +19,7 @@ let stopping = false
 async function lane(number: number): Promise<void> {
   // Each lane begins at another member: all of them serve writes.
   const order = endpoints.map((_, at) => endpoints[(at + number) % endpoints.length]!)
-  const client = new Client({ endpoints: order, timeout: 20_000 })
+  const client = new Client({ endpoints: order, timeout: 20_000, dialer })
   while (!stopping) {
     const item = `${name}-${next++}`
     const path = keyPath(`demo/${next % Number(keys)}`, 'append')
@@ -42,5 +44,5 @@ process.on('disconnect', stop)
 await Promise.all(Array.from({ length: Number(lanes) }, (_, number) => lane(number)))
 clearInterval(report)
 await writeFile(journal, JSON.stringify({ acknowledged, unknown, refused }))
-hangUp()
+dialer.hangUp()
 process.disconnect?.()

@@ -3,8 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { parseArgs } from 'node:util'
-import { Client } from './client/client.ts'
-import { adapterFlags, adapterOptions } from './local/adapter-flags.ts'
+import { adapterFlags, adapterOptions, adapterUsage } from './local/adapter-flags.ts'
 import { DemoCluster } from './local/demo-cluster.ts'
 import { Writers } from './local/demo-writers.ts'
 import type { MemberProcess } from './local/member-process.ts'
@@ -22,9 +21,9 @@ const limit = 90_000
 const started = performance.now()
 const say = (line: string) => console.log(`${((performance.now() - started) / 1000).toFixed(1).padStart(5)} s  ${line}`)
 
-const adapters = readAdapters()
+const chosen = readAdapters()
 const directory = await mkdtemp(join(tmpdir(), 'raftkit-demo-'))
-const cluster = await DemoCluster.plan(directory, ['n1', 'n2', 'n3', 'n4'], adapters)
+const cluster = await DemoCluster.plan(directory, ['n1', 'n2', 'n3', 'n4'], chosen)
 let writers: Writers | undefined
 let interrupted = false
 
@@ -71,13 +70,16 @@ async function killLeader(): Promise<void> {
 
 try {
   const [n1, n2, n3, n4] = cluster.members as [MemberProcess, MemberProcess, MemberProcess, MemberProcess]
-  say(`starting n1, n2, n3: processes of their own ${adapters.join(' ')}`.trimEnd())
+  say(
+    `starting n1, n2, n3: processes of their own ${[...chosen.adapters, ...(chosen.tls ? ['--tls'] : [])].join(' ')}`.trimEnd(),
+  )
   await Promise.all([n1, n2, n3].map((member) => member.start()))
   await cluster.leader()
   writers = new Writers(
     directory,
     cluster.members.map(({ endpoint }) => endpoint),
     load,
+    cluster.credentials,
   )
   say(
     `${load.writers} client processes append unique items to ${load.keys} shared keys, ${load.lanes} requests in flight each`,
@@ -130,7 +132,7 @@ try {
 
   const found = new Map<string, string[]>()
   for (const member of cluster.current) {
-    found.set(member.id, await readAll(member.endpoint))
+    found.set(member.id, await readAll(member))
     say(`${member.id} holds ${found.get(member.id)!.length} items by a linearizable read`)
   }
   const verdict = judge({ acknowledged: new Set(acknowledged), unknown: new Set(unknown), found })
@@ -180,18 +182,19 @@ try {
   }
 }
 
-function readAdapters(): string[] {
+function readAdapters(): { adapters: string[]; tls: boolean } {
   try {
-    return adapterFlags(parseArgs({ options: adapterOptions }).values)
+    const { values } = parseArgs({ options: adapterOptions })
+    return { adapters: adapterFlags(values), tls: values.tls }
   } catch (error) {
-    console.error(`${(error as Error).message}\nusage: demo [--storage wal|level] [--transport tcp|grpc]`)
+    console.error(`${(error as Error).message}\nusage: demo ${adapterUsage}`)
     process.exit(2)
   }
 }
 
 /** Every item on one member, by linearizable reads through it. */
-async function readAll(endpoint: string): Promise<string[]> {
-  const client = new Client({ endpoints: [endpoint], timeout: 20_000 })
+async function readAll({ endpoint }: MemberProcess): Promise<string[]> {
+  const client = cluster.client([endpoint], 20_000)
   const items: string[] = []
   let after: string | null = null
   do {

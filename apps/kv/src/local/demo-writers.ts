@@ -4,6 +4,8 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 
+import type { CredentialFlags } from '../client/credentials.ts'
+
 interface Journal {
   acknowledged: string[]
   unknown: string[]
@@ -31,10 +33,16 @@ const program = fileURLToPath(new URL('./demo-writer.js', import.meta.url))
 export class Writers {
   readonly #writers: Writer[]
 
-  constructor(directory: string, endpoints: readonly string[], { writers, lanes, keys }: Load) {
+  constructor(
+    directory: string,
+    endpoints: readonly string[],
+    { writers, lanes, keys }: Load,
+    credentials: CredentialFlags,
+  ) {
     this.#writers = Array.from({ length: writers }, (_, at) => {
       const journal = join(directory, `writer-${at}.json`)
-      const child = fork(program, [`w${at}`, journal, endpoints.join(','), String(lanes), String(keys)])
+      const [where, shown] = [endpoints.join(','), JSON.stringify(credentials)]
+      const child = fork(program, [`w${at}`, journal, where, shown, String(lanes), String(keys)])
       const writer: Writer = { child, ended: once(child, 'exit'), journal, acknowledged: 0 }
       child.on('message', (report: { acknowledged: number }) => {
         writer.acknowledged = report.acknowledged

@@ -6,7 +6,7 @@ import { createServer } from 'node:net'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
-import { exchange } from '../client/exchange.ts'
+import { type Call, type Dialer, type Exchange, exchange } from '../client/exchange.ts'
 
 export interface MemberPlan {
   readonly id: string
@@ -19,6 +19,8 @@ export interface MemberPlan {
   readonly founders?: Readonly<Record<string, string>>
   /** Further flags of `serve`. */
   readonly flags?: readonly string[]
+  /** It serves HTTPS, and is reached by this. */
+  readonly dialer?: Dialer
   /** A command that runs the program given behind it, as the same process; asked for at each start. */
   readonly under?: () => readonly string[]
 }
@@ -37,7 +39,7 @@ export class MemberProcess {
 
   constructor(plan: MemberPlan) {
     this.plan = plan
-    this.endpoint = `http://127.0.0.1:${plan.httpPort}`
+    this.endpoint = `${plan.dialer ? 'https' : 'http'}://127.0.0.1:${plan.httpPort}`
   }
 
   get id(): string {
@@ -55,6 +57,11 @@ export class MemberProcess {
   /** Settles once it has ended, however that came, with its exit code and signal. */
   get ended(): Promise<unknown> {
     return this.#ended
+  }
+
+  /** Rejects with `ConnectionLost`, also when `milliseconds` have passed. */
+  ask(call: Call, milliseconds: number): Promise<Exchange> {
+    return exchange(this.endpoint, call, milliseconds, this.plan.dialer)
   }
 
   get store(): string {
@@ -106,7 +113,7 @@ export class MemberProcess {
         const last = readFileSync(this.log, 'utf8').trimEnd().split('\n').at(-1)
         throw new Error(`${id} ended with ${child.exitCode ?? child.signalCode}: see ${this.log}\n${last}`)
       }
-      const alive = await exchange(this.endpoint, { method: 'GET', path: '/livez' }, 1_000).catch(() => undefined)
+      const alive = await this.ask({ method: 'GET', path: '/livez' }, 1_000).catch(() => undefined)
       if (alive?.status === 200) return
       await pause(50)
     }
