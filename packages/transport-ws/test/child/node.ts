@@ -2,7 +2,7 @@
 import { wsTransport } from '@raftkit/transport-ws'
 
 const [id, address, peer, peerAddress] = process.argv.slice(2) as [string, string, string, string]
-const transport = wsTransport()
+const transport = wsTransport(JSON.parse(process.env.RAFTKIT_TEST_SECURITY ?? '{}'))
 await transport.start(
   { id, address },
   {
