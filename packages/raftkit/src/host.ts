@@ -16,6 +16,7 @@ import { failure } from './failure.ts'
 import { decodeFrame } from './frame.ts'
 import { Frames } from './frames.ts'
 import { admit, encodeHello, type Hello } from './hello.ts'
+import { Hellos } from './hellos.ts'
 import type { Replica, ReplicaHost } from './replica.ts'
 
 export interface HostParts {
@@ -43,8 +44,7 @@ const graceTurns = 2
  */
 export class Host implements ReplicaHost, Receiver {
   readonly replicas: Map<GroupId, Replica> = new Map()
-  /** Peers that introduced themselves; of those whose link went down, what they last said. */
-  readonly hellos: Map<NodeId, Hello> = new Map()
+  readonly hellos: Hellos = new Hellos()
   readonly links: Map<NodeId, LinkState> = new Map()
   /** Of frames handed over, by peer. */
   readonly sentBytes: Map<NodeId, number> = new Map()
@@ -92,7 +92,7 @@ export class Host implements ReplicaHost, Receiver {
     try {
       const hello = admit(bytes, this.#hello(), proven, (node) => this.#expects(node))
       const { node, incarnation, machineVersion } = hello
-      this.hellos.set(node, hello)
+      this.hellos.remember(hello, (id) => this.links.has(id) || this.#wanted.has(id))
       this.#tell({ type: 'hello', peer: node, incarnation, machineVersion })
       for (const greet of [...this.#greeters]) greet(hello)
       return node
