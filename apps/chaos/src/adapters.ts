@@ -1,4 +1,5 @@
 import type { Storage, Transport } from '@raftkit/contract'
+import type { TcpTransportOptions } from '@raftkit/transport-tcp'
 
 /** What the members of a run can keep their data in; loaded where one is made. */
 export const storages = {
@@ -9,14 +10,19 @@ export const storages = {
 
 /** What they talk by. */
 export const transports = {
-  grpc: async (): Promise<Transport> => (await import('@raftkit/transport-grpc')).grpcTransport(),
-  tcp: async (): Promise<Transport> => (await import('@raftkit/transport-tcp')).tcpTransport(),
-  ws: async (): Promise<Transport> => (await import('@raftkit/transport-ws')).wsTransport(),
+  grpc: async (told: TcpTransportOptions): Promise<Transport> =>
+    (await import('@raftkit/transport-grpc')).grpcTransport(told),
+  tcp: async (told: TcpTransportOptions): Promise<Transport> =>
+    (await import('@raftkit/transport-tcp')).tcpTransport(told),
+  ws: async (told: TcpTransportOptions): Promise<Transport> =>
+    (await import('@raftkit/transport-ws')).wsTransport(told),
 }
 
 export interface Adapters {
   readonly storage: keyof typeof storages
   readonly transport: keyof typeof transports
+  /** Mutual TLS between members. */
+  readonly tls: boolean
 }
 
 export const isStorage = (name: string): name is Adapters['storage'] => Object.hasOwn(storages, name)

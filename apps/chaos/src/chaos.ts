@@ -14,8 +14,8 @@ import { type Storm, storm } from './storm.ts'
 import { judgePowerCuts } from './verdict/power-cuts.ts'
 import { judgeStorms } from './verdict/storms.ts'
 
-const usage = `usage: chaos [--seconds 60] [--seed N] [--members 3|5] [--storage wal|level] [--transport tcp|grpc|ws] [--keep]
-       chaos --power-cuts N [--seed N] [--members 3|5] [--storage wal|level] [--transport tcp|grpc|ws] [--keep]
+const usage = `usage: chaos [--seconds 60] [--seed N] [--members 3|5] [--storage wal|level] [--transport tcp|grpc|ws] [--tls] [--keep]
+       chaos --power-cuts N [--seed N] [--members 3|5] [--storage wal|level] [--transport tcp|grpc|ws] [--tls] [--keep]
 Clusters of real processes under clients and faults. Without --members, half of the time is for each size.
 --power-cuts: instead, all members lose power at one moment, N times (3 members unless told).
 --keep leaves history and logs in .tmp/chaos/<seed> although nothing is wrong.`
@@ -39,10 +39,11 @@ function readArguments(): Arguments {
         members: { type: 'string' },
         storage: { type: 'string', default: 'wal' },
         transport: { type: 'string', default: 'tcp' },
+        tls: { type: 'boolean', default: false },
         keep: { type: 'boolean', default: false },
       },
     })
-    const { seed, members, storage, transport, keep } = values
+    const { seed, members, storage, transport, tls, keep } = values
     if (values.seconds !== undefined && values['power-cuts'] !== undefined)
       throw new Error('--power-cuts is a run of its own: no --seconds')
     const seconds = Number(values.seconds ?? 60)
@@ -55,7 +56,7 @@ function readArguments(): Arguments {
     if (!isStorage(storage)) throw new Error(`--storage is ${Object.keys(storages).join(' or ')}`)
     if (!isTransport(transport)) throw new Error(`--transport is ${Object.keys(transports).join(' or ')}`)
     const size = members === undefined ? undefined : members === '3' ? 3 : 5
-    return { seconds, cuts, seed, size, adapters: { storage, transport }, keep }
+    return { seconds, cuts, seed, size, adapters: { storage, transport, tls }, keep }
   } catch (error) {
     console.error(`${(error as Error).message}\n${usage}`)
     process.exit(2)
@@ -136,7 +137,7 @@ async function run(): Promise<void> {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(signal, leave)
   if (isInside()) process.on('disconnect', leave).on('message', leave)
 
-  say(`seed ${seed}, ${adapters.storage} and ${adapters.transport}`)
+  say(`seed ${seed}, ${adapters.storage} and ${adapters.transport}${adapters.tls ? ' over TLS' : ''}`)
   const history = new History(join(directory, 'history.ndjson'))
   const running = { ...given, directory, history, say }
   const { result, wrong } = await (cuts === undefined ? runStorms(running) : runPowerCuts(running, cuts)).catch(

@@ -1,4 +1,5 @@
 import type { Settings } from '@raftkit/app-kv'
+import { readTls } from '@raftkit/certificates'
 import { type Adapters, storages, transports } from './adapters.ts'
 import { routed } from './network/routed.ts'
 import { Disk, type DiskFault } from './storage/disk.ts'
@@ -8,9 +9,11 @@ import { faulty } from './storage/faulty.ts'
 
 /** What the driver tells a member over its IPC channel. `use` comes first. */
 export interface Told {
-  readonly use?: Adapters & {
+  readonly use?: Omit<Adapters, 'tls'> & {
     /** Where to dial peers that are not dialled where they listen: the proxies. */
     readonly routes: Readonly<Record<string, string>>
+    /** With its certificate, if it is to have one. */
+    readonly folder: string | undefined
   }
   readonly disk?: DiskFault
 }
@@ -19,7 +22,7 @@ const disk = new Disk()
 
 export default async ({ data }: Settings): Promise<Settings> => {
   if (data === undefined) throw new Error('chaos gives every member a directory by --data')
-  const { storage, transport, routes } = await new Promise<NonNullable<Told['use']>>((resolve) => {
+  const { storage, transport, routes, folder } = await new Promise<NonNullable<Told['use']>>((resolve) => {
     process.on('message', ({ use, disk: fault }: Told) => {
       if (use !== undefined) resolve(use)
       if (fault !== undefined) {
@@ -32,6 +35,6 @@ export default async ({ data }: Settings): Promise<Settings> => {
   process.channel?.unref()
   return {
     storage: faulty(await storages[storage](data), disk),
-    transport: routed(await transports[transport](), routes),
+    transport: routed(await transports[transport](folder === undefined ? {} : { tls: () => readTls(folder) }), routes),
   }
 }

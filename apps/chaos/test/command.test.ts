@@ -62,21 +62,28 @@ test.each([
 })
 
 describe.skipIf(straceMissing() !== undefined)('a run', () => {
-  test('that found nothing leaves a line of figures, and no process and no file', async () => {
-    const seed = `clean-${process.pid}`
-    const running = chaos('--power-cuts', '1', '--seed', seed)
-    expect(await running.ended, running.talk).toBe(0)
-    expect(JSON.parse(running.output)).toMatchObject({
-      powerCuts: 1,
-      storage: 'wal',
-      transport: 'tcp',
-      lost: 0,
-      illegal: 0,
-      crashes: 0,
-    })
-    expect(await kept()).toEqual([])
-    expect(members(seed)).toEqual([])
-  }, 120_000)
+  test.each([
+    [{ transport: 'tcp', tls: false }, []],
+    [{ transport: 'ws', tls: true }, ['--transport', 'ws', '--tls']],
+  ])(
+    'that found nothing leaves a line of figures, and no process and no file: %o',
+    async (adapters, flags) => {
+      const seed = `clean-${process.pid}`
+      const running = chaos('--power-cuts', '1', '--seed', seed, ...flags)
+      expect(await running.ended, running.talk).toBe(0)
+      expect(JSON.parse(running.output)).toMatchObject({
+        powerCuts: 1,
+        storage: 'wal',
+        ...adapters,
+        lost: 0,
+        illegal: 0,
+        crashes: 0,
+      })
+      expect(await kept()).toEqual([])
+      expect(members(seed)).toEqual([])
+    },
+    120_000,
+  )
 
   test('that is interrupted, twice, leaves no process and no file', async () => {
     const seed = `interrupted-${process.pid}`

@@ -99,6 +99,20 @@ test('the local cluster runs on LevelDB and gRPC if told, and what those wrote i
   expect(await second.ended).toBe(0)
 }, 90_000)
 
+test('the local cluster with --tls serves who shows its token over HTTPS, and nobody else', async () => {
+  const running = await clusterUp('--transport', 'ws', '--tls')
+  const [, printed] = /raftkit-kv\.js (--endpoints .*) put greeting hello/.exec(running.output)!
+  const put = start('raftkit-kv.js', ...printed!.split(' '), 'put', 'greeting', 'hello')
+  expect(await put.ended, put.output).toBe(0)
+  const [endpoints, ca] = [/--endpoints \S+/, /--ca \S+/].map((flag) => flag.exec(printed!)![0].split(' '))
+  const stranger = start('raftkit-kv.js', ...endpoints!, ...ca!, 'get', 'greeting')
+  expect(await stranger.ended).toBe(1)
+  expect(stranger.output).toContain('UNAUTHENTICATED')
+  expect((await kv('--timeout', '1000', 'get', 'greeting')).code).not.toBe(0)
+  running.child.kill('SIGTERM')
+  expect(await running.ended).toBe(0)
+}, 90_000)
+
 test('members do not outlive a launcher that was killed', async () => {
   const running = await clusterUp()
   running.child.kill('SIGKILL')

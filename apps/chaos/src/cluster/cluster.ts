@@ -1,7 +1,15 @@
 import { mkdirSync, readFileSync, realpathSync } from 'node:fs'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
-import { type Call, type Exchange, exchange, freePorts, type MemberView } from '@raftkit/app-kv'
+import {
+  type Call,
+  certifyMembers,
+  type Exchange,
+  exchange,
+  folderOf,
+  freePorts,
+  type MemberView,
+} from '@raftkit/app-kv'
 import type { Adapters } from '../adapters.ts'
 import { Network } from '../network/network.ts'
 import { Power } from '../power/power.ts'
@@ -13,15 +21,17 @@ import { SmallDisk } from './small-disk.ts'
 const electionTimeout = 600
 const serverTimeout = 4_000
 
+const name = 'chaos'
+
 /** Small, so that members compact their logs often, and one that was away is sent a snapshot. */
 const flags = [
-  ...['--cluster', 'chaos', '--snapshot-entries', '3000', '--trailing-entries', '500'],
+  ...['--cluster', name, '--snapshot-entries', '3000', '--trailing-entries', '500'],
   ...['--election-timeout', String(electionTimeout), '--timeout', String(serverTimeout)],
 ]
 
 /** Smaller still: every few power cuts, a snapshot is being taken or a log cut short. */
 const flagsOfPowered = [
-  ...['--cluster', 'chaos', '--snapshot-entries', '500', '--trailing-entries', '100'],
+  ...['--cluster', name, '--snapshot-entries', '500', '--trailing-entries', '100'],
   ...['--election-timeout', '300', '--timeout', String(serverTimeout)],
 ]
 
@@ -72,6 +82,7 @@ export class Cluster {
     const ports = await freePorts(ids.length * 2)
     const addresses = new Map(ids.map((id, at) => [id, `127.0.0.1:${ports[at]}`]))
     const founders = Object.fromEntries([...addresses].slice(0, size))
+    const folder = await certified(directory, ids, adapters)
     const network = new Network(addresses, random.split('network'))
     await network.open()
     const disks = new Map<Member, SmallDisk>()
@@ -81,7 +92,7 @@ export class Cluster {
       mkdirSync(store, { recursive: true })
       const small = at < smallDisks ? SmallDisk.mount(store) : undefined
       const plan = { id, address: addresses.get(id)!, httpPort: ports[ids.length + at]!, directory: place, flags }
-      const use = { ...adapters, routes: network.routes(id) }
+      const use = { ...adapters, routes: network.routes(id), folder: folder(id) }
       const member = new Member(id in founders ? { ...plan, founders } : plan, use)
       if (small) disks.set(member, small)
       return member
@@ -94,12 +105,14 @@ export class Cluster {
     const ids = Array.from({ length: size }, (_, at) => `n${at + 1}`)
     const ports = await freePorts(ids.length * 2)
     const founders = Object.fromEntries(ids.map((id, at) => [id, `127.0.0.1:${ports[at]}`]))
+    const folder = await certified(realpathSync(directory), ids, adapters)
     const powers = new Map<Member, Power>()
     const members = ids.map((id, at) => {
       const place = join(realpathSync(directory), id)
       const power = new Power(join(place, 'store'), join(place, 'trace'), random.split(`power of ${id}`))
       const plan = { id, address: founders[id]!, httpPort: ports[size + at]!, directory: place, founders }
-      const member = new Member({ ...plan, flags: flagsOfPowered, under: power.under }, { ...adapters, routes: {} })
+      const use = { ...adapters, routes: {}, folder: folder(id) }
+      const member = new Member({ ...plan, flags: flagsOfPowered, under: power.under }, use)
       powers.set(member, power)
       return member
     })
@@ -190,6 +203,18 @@ export class Cluster {
       disk.unmount()
     }
   }
+}
+
+/** Where each member's certificate is, if they are to have one. */
+async function certified(
+  directory: string,
+  ids: readonly string[],
+  { tls }: Adapters,
+): Promise<(id: string) => string | undefined> {
+  if (!tls) return () => undefined
+  const place = resolve(directory, 'tls')
+  await certifyMembers(place, name, ids)
+  return (id) => folderOf(place, id)
 }
 
 function readLog(path: string): string {

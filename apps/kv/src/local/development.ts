@@ -14,10 +14,13 @@ export interface Development {
   readonly dialer: Dialer
 }
 
-/** A folder per member in `directory/nodes`, for `--peer-tls`. What was there is replaced. The key of their authority is kept nowhere. */
+/** Of one member, for `--peer-tls`. */
+export const folderOf = (directory: string, id: string): string => join(directory, 'nodes', id)
+
+/** A folder per member. What was there is replaced. The key of their authority is kept nowhere. */
 export async function certifyMembers(directory: string, cluster: string, ids: readonly string[]): Promise<Authority> {
   const authority = await createAuthority({ cluster })
-  for (const id of ids) writeFolder(join(directory, 'nodes', id), await issue(authority, { node: id }), { force: true })
+  for (const id of ids) writeFolder(folderOf(directory, id), await issue(authority, { node: id }), { force: true })
   return authority
 }
 
@@ -25,14 +28,19 @@ export async function certifyMembers(directory: string, cluster: string, ids: re
 export async function development(directory: string, cluster: string, ids: readonly string[]): Promise<Development> {
   rmSync(directory, { recursive: true, force: true })
   const { cert } = await certifyMembers(directory, cluster, ids)
-  const file = (...names: string[]) => join(directory, ...names)
+  const file = (name: string) => join(directory, name)
   writeFileSync(file('ca.pem'), cert)
   writeFileSync(file('token'), addToken(file('access.json'), 'developer', 'admin'), { mode: 0o600 })
   const client = { ca: file('ca.pem'), token: file('token') }
   return {
     flags: (id) => [
-      ...['--peer-tls', file('nodes', id), '--access', file('access.json')],
-      ...['--http-cert', file('nodes', id, 'cert.pem'), '--http-key', file('nodes', id, 'key.pem')],
+      ...['--peer-tls', folderOf(directory, id), '--access', file('access.json')],
+      ...[
+        '--http-cert',
+        join(folderOf(directory, id), 'cert.pem'),
+        '--http-key',
+        join(folderOf(directory, id), 'key.pem'),
+      ],
     ],
     client,
     dialer: new Dialer(credentials(client, {})),
