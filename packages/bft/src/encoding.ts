@@ -129,7 +129,7 @@ export function writeCertificate(writer: Writer, { phase, epoch, place, signatur
   for (const one of signatures) writeSignature(writer, one)
 }
 
-function readCertificate(reader: Reader): Certificate {
+export function readCertificate(reader: Reader): Certificate {
   const phase = readPhase(reader)
   const epoch = reader.u64()
   const place = readPlace(reader)
@@ -142,7 +142,7 @@ export function writeTermCertificate(writer: Writer, { epoch, term, votes, lock 
   optional(writer, lock, writeCertificate)
 }
 
-function readTermCertificate(reader: Reader): TermCertificate {
+export function readTermCertificate(reader: Reader): TermCertificate {
   const epoch = reader.u64()
   const term = reader.u64()
   const votes = Array.from({ length: reader.count(6) }, () => readTermVote(reader))
@@ -171,7 +171,7 @@ export function writePlace(writer: Writer, { term, index, hash }: Place): Writer
   return writer.u64(term).u64(index).raw(rawHash(hash))
 }
 
-const readPlace = (reader: Reader): Place => ({
+export const readPlace = (reader: Reader): Place => ({
   term: reader.u64(),
   index: reader.u64(),
   hash: readHash(reader),
@@ -196,7 +196,7 @@ export function optional<T>(writer: Writer, value: T | undefined, write: (writer
   if (value !== undefined) write(writer, value)
 }
 
-function maybe<T>(reader: Reader, read: (reader: Reader) => T): T | undefined {
+export function maybe<T>(reader: Reader, read: (reader: Reader) => T): T | undefined {
   const flag = reader.u8()
   if (flag > 1) throw new RaftkitError('MALFORMED', `${flag} where 0 or 1 is due`)
   return flag === 0 ? undefined : read(reader)

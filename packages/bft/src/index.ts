@@ -18,6 +18,7 @@ export type { Digest, Hash } from './hash.ts'
 export { faults, Members, quorum, type Voter } from './members.ts'
 export { merklePath, merkleRoot, provesItem } from './merkle.ts'
 export type { Message } from './messages.ts'
+export { open } from './opening.ts'
 export { decodeRequest, encodeRequest, mostOperations, type Request, requestCheck } from './request.ts'
 export {
   append,

@@ -1,5 +1,5 @@
-import { encodeRecords, recordKind, Writer } from '@raftkit/bytes'
-import { type LogWrite, type NodeId, RaftkitError, type Term } from '@raftkit/contract'
+import { checksumSeed, encodeRecords, recordKind, Writer } from '@raftkit/bytes'
+import { type GroupId, type LogWrite, type NodeId, RaftkitError, type Term } from '@raftkit/contract'
 import { type AppendEntries, admitAppend, onAppendEntries } from './appending.ts'
 import { Branches, type Node } from './branches.ts'
 import type { Certificate, TermCertificate, TermVote } from './certificate.ts'
@@ -9,8 +9,8 @@ import { type Digest, type Hash, hashOf } from './hash.ts'
 import type { Members } from './members.ts'
 import type { Message } from './messages.ts'
 import { admitRequest, onRequests, type Pooled, propose } from './proposing.ts'
-import { type Ballot, firstBallot } from './rules.ts'
-import { encodeState } from './state.ts'
+import { type Ballot, firstBallot, mayCommit } from './rules.ts'
+import { encodeState, type State } from './state.ts'
 import { type Check, type Phase, type Place, termVoteStatement, voteStatement } from './statement.ts'
 import { type Tallied, Tally } from './tally.ts'
 import {
@@ -30,6 +30,7 @@ export interface Settings {
   readonly self: NodeId
   readonly members: Members
   readonly founding: Entry
+  readonly group: GroupId
   /** Milliseconds without progress after which a member suspects the leader of a term; doubles with each term that commits nothing. */
   readonly timeout: number
   readonly longestTimeout: number
@@ -167,6 +168,47 @@ export class Server {
     const root = this.tree.get(this.genesis)
     if (root === undefined) throw new RaftkitError('INVALID_OPTION', 'the epoch does not begin with this founding')
     this.committed = root
+  }
+
+  /** Goes on from what the disk holds: the journal's entries in order, and the promises. Says again what may not have been heard. */
+  resume(state: State, entries: readonly Entry[]): void {
+    for (const entry of entries) {
+      if (!this.tree.has(entry.header.parent)) throw damaged('an entry of the journal has no parent')
+      this.tree.add(entry)
+    }
+    this.#nextLine += entries.length
+    const { ballot, lock, stated, proof, commit } = state
+    const needed = [ballot.tip, commit?.place.hash]
+    if (needed.some((hash) => hash !== undefined && !this.tree.has(hash)))
+      throw damaged('the journal lacks an entry that the state names')
+    this.ballot = ballot
+    this.lock = lock
+    this.stated = stated
+    this.proof = proof
+    this.newest = proof
+    // What it voted for it had checked.
+    if (ballot.tip !== undefined) this.tree.validate(ballot.tip)
+    if (commit !== undefined) {
+      this.tree.validate(commit.place.hash)
+      this.advance(commit, this.tree.between(this.committed.hash, commit.place.hash) ?? [])
+    }
+    if (lock !== undefined && this.tree.has(lock.place.hash)) this.tree.validate(lock.place.hash)
+    this.#repeat()
+  }
+
+  /** The votes of the last life, word for word: whoever has them already sees nothing new. */
+  #repeat(): void {
+    const { term, tip, stated } = this.ballot
+    if (stated !== undefined && this.proof === undefined) this.owe({ type: 'term', term, lock: this.stated })
+    const open = tip === undefined ? undefined : this.tree.between(this.committed.hash, tip)
+    const last = open?.at(-1)
+    if (open === undefined || last === undefined) return
+    const place = { term, index: last.entry.header.index, hash: last.hash }
+    if (this.isLeader) this.owe({ type: 'lead', place, entries: open.map(({ entry }) => entry) })
+    else this.owe({ type: 'vote', phase: 'append', place })
+    if (this.lock === undefined || !mayCommit(this.ballot, this.lock.place)) return
+    this.committing = this.lock.place
+    this.owe({ type: 'vote', phase: 'commit', place: this.lock.place })
   }
 
   step(event: ServerEvent, now: number): void {
@@ -480,7 +522,13 @@ export class Server {
     this.#lines = []
     this.#dirty = false
     const state = encodeState(this)
-    const tail = { at, run: { count: records.length, bytes: encodeRecords(records, 0) } }
+    const tail = {
+      at,
+      run: { count: records.length, bytes: encodeRecords(records, checksumSeed(this.genesis, this.settings.group)) },
+    }
     return { id: ++this.#issued, change: records.length > 0 ? { tail, state } : { state } }
   }
 }
+
+const damaged = (what: string): RaftkitError =>
+  new RaftkitError('DAMAGED', `${what}: a member that lost votes must not vote under its key again; give it a new one`)

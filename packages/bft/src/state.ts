@@ -1,7 +1,17 @@
-import { Writer } from '@raftkit/bytes'
+import { Reader, Writer } from '@raftkit/bytes'
+import { RaftkitError } from '@raftkit/contract'
 import type { Certificate, TermCertificate } from './certificate.ts'
-import { optional, writeCertificate, writePlace, writeTermCertificate } from './encoding.ts'
-import { rawHash } from './hash.ts'
+import {
+  maybe,
+  optional,
+  readCertificate,
+  readPlace,
+  readTermCertificate,
+  writeCertificate,
+  writePlace,
+  writeTermCertificate,
+} from './encoding.ts'
+import { rawHash, readHash } from './hash.ts'
 import type { Ballot } from './rules.ts'
 
 /** The state blob of the LogStore: everything a member has promised, and what proves it. */
@@ -25,4 +35,25 @@ export function encodeState({ ballot, lock, stated, proof, commit }: State): Uin
   optional(writer, proof, writeTermCertificate)
   optional(writer, commit, writeCertificate)
   return writer.finish()
+}
+
+export function decodeState(bytes: Uint8Array): State {
+  const reader = new Reader(bytes)
+  const format = reader.u8()
+  if (format !== stateFormat)
+    throw new RaftkitError(
+      'UNKNOWN_FORMAT',
+      `state format ${format}; this version reads ${stateFormat}: use the version that wrote it`,
+    )
+  const term = reader.u64()
+  const tip = maybe(reader, readHash)
+  const kind = reader.u8()
+  if (kind > 2) throw new RaftkitError('MALFORMED', `${kind} says nothing about a term vote`)
+  const claim = kind === 0 ? undefined : kind === 1 ? 'none' : readPlace(reader)
+  const lock = maybe(reader, readCertificate)
+  const stated = maybe(reader, readCertificate)
+  const proof = maybe(reader, readTermCertificate)
+  const commit = maybe(reader, readCertificate)
+  reader.end()
+  return { ballot: { term, tip, lock: lock?.place, stated: claim }, lock, stated, proof, commit }
 }

@@ -1,4 +1,5 @@
-import { describe, expect, test } from 'vitest'
+import { afterAll, describe, expect, test } from 'vitest'
+import { open } from '../src/index.ts'
 import { fair, World } from './world.ts'
 
 function founded(n: number, seed: number, byzantine: Parameters<World['start']>[1][] = []): World {
@@ -33,7 +34,7 @@ describe('four honest members', () => {
   })
 })
 
-const seeds = Array.from({ length: 20 }, (_, n) => n + 1)
+const seeds = Array.from({ length: 12 }, (_, n) => n + 1)
 
 describe('a member that fails', () => {
   test('and leads: its silence ends its term, and the next leader goes on (F25)', () => {
@@ -104,6 +105,56 @@ describe('a network that loses, repeats, delays and cuts, and heals', { timeout:
   })
 })
 
+describe('members that crash and come back with what their disks hold', { timeout: 60_000 }, () => {
+  test.each(seeds)(
+    'seed %i: take nothing back, and everything is executed in the end (Tangaroa, D9; D18; F44)',
+    (seed) => {
+      const world = founded(4, seed)
+      world.weather = { drop: 0.05, twice: 0.05, delay: 40, cut: () => false }
+      const words: string[] = []
+      for (let round = 0; round < 6; round++) {
+        words.push(...submitted(world, 1 + round * 3, 3))
+        world.run(world.now + 10 + world.random() * 250)
+        const victims = round === 3 ? [0, 1, 2, 3] : [Math.floor(world.random() * 4), Math.floor(world.random() * 4)]
+        for (const victim of victims) world.crash(world.machines[victim]!, 20 + world.random() * 200)
+      }
+      world.run(world.now + 500)
+      world.weather = fair
+      // Clients say again what was not answered: a crash forgets what was only in memory.
+      for (const word of words) {
+        const [client, seq] = word.split(' ') as [string, string]
+        world.submit(world.request(client, Number(seq)))
+      }
+      world.run(world.now + 60_000)
+      world.check()
+      const all = words.sort()
+      expect(logs(world)).toEqual([all, all, all, all])
+    },
+  )
+
+  test('a disk that lost or altered anything is not used', () => {
+    const world = founded(4, 7)
+    submitted(world, 1, 5)
+    world.run(1000)
+    const { disk, server } = world.machines[1]!
+    const journal = { bytes: disk.lines, count: disk.count }
+    const { settings } = server
+    expect(open(settings, disk.state, journal, 0).committed.hash).toBe(server.committed.hash)
+    expect(() => open(settings, undefined, journal, 0)).toThrow('DAMAGED')
+    expect(() => open(settings, disk.state, { bytes: new Uint8Array(0), count: 0 }, 0)).toThrow('DAMAGED')
+    expect(() => open(settings, disk.state, { ...journal, count: journal.count + 1 }, 0)).toThrow('DAMAGED')
+    expect(() => open({ ...settings, group: 'other' }, disk.state, journal, 0)).toThrow('DAMAGED')
+    for (let cut = 0; cut < disk.state!.length; cut++)
+      expect(() => open(settings, disk.state!.subarray(0, cut), journal, 0)).toThrow('DAMAGED')
+    const altered = disk.lines.slice()
+    altered[60]! ^= 1
+    expect(() => open(settings, disk.state, { ...journal, bytes: altered }, 0)).toThrow('DAMAGED')
+  })
+})
+
+let lies = 0
+afterAll(() => expect(lies).toBeGreaterThan(10))
+
 describe('a member with two lives under one key (Twins), the first leader among them', { timeout: 60_000 }, () => {
   test.each(seeds)(
     'seed %i: it says one thing to some and another to others, and the honest agree (F1, F3, F4, F43)',
@@ -131,6 +182,7 @@ describe('a member with two lives under one key (Twins), the first leader among 
       world.run(60_000)
       world.check()
       expect(logs(world)).toEqual([words, words, words])
+      lies += world.lies
     },
   )
 })

@@ -8,6 +8,7 @@ import {
   headerHash,
   Members,
   type Message,
+  open,
   type Request,
   requestCheck,
   Server,
@@ -35,11 +36,16 @@ export type Fault = (message: Message, to: string, world: World) => Message | un
 
 interface Machine {
   readonly id: string
-  readonly server: Server
+  server: Server
+  /** Rises with every crash: what an earlier life began comes to nothing. */
+  life: number
+  readonly disk: { state: Uint8Array | undefined; lines: Uint8Array; count: number }
   readonly isHonest: boolean
   readonly fault: Fault
-  readonly log: Entry[]
+  log: Entry[]
   durable: number
+  /** When the last write issued will be durable: writes end in order. */
+  flushed: number
   held: { to: string; message: Message; after: number }[]
   alarm: number | undefined
 }
@@ -47,7 +53,7 @@ interface Machine {
 interface Happening {
   readonly at: number
   readonly order: number
-  readonly run: () => void
+  readonly run: () => unknown
 }
 
 /** What the network does to a message until it heals. */
@@ -68,6 +74,11 @@ export class World {
   readonly random: () => number
   weather: Weather = fair
   now = 0
+  /** Places for which a Byzantine member was seen to vote for different entries. */
+  lies = 0
+  readonly #agreed: string[] = []
+  readonly #votes: Map<string, string> = new Map()
+  readonly #left: Map<string, number> = new Map()
   #order = 0
   #queue: Happening[] = []
 
@@ -79,22 +90,50 @@ export class World {
 
   /** `fault`: what a Byzantine one does to each message that it would send; an id may be started twice (Twins). */
   start(id: string, fault?: Fault): void {
-    const settings = {
-      ...{ digest: sha256, self: id, members: this.members, founding, timeout: 200, longestTimeout: 5000 },
-      ...{ resend: 60, window: 4, batchBytes: 2000 },
-    }
-    const server = new Server(settings, this.now)
+    const server = new Server(this.#settings(id), this.now)
     const isHonest = fault === undefined
     this.machines.push({
       id,
       server,
+      life: 0,
+      disk: { state: undefined, lines: new Uint8Array(0), count: 0 },
       isHonest,
       fault: fault ?? ((m) => m),
       log: [],
       durable: 0,
+      flushed: 0,
       held: [],
       alarm: undefined,
     })
+  }
+
+  /** Everything that is not on the disk is lost; it comes back after a while. */
+  crash(machine: Machine, pause: number): void {
+    if (machine.life % 2 === 1) return
+    machine.life++
+    machine.held = []
+    machine.log = []
+    machine.alarm = undefined
+    const { life } = machine
+    this.#queue.push({
+      at: this.now + pause,
+      order: this.#order++,
+      run: () => {
+        if (machine.life !== life) return
+        const { state, lines, count } = machine.disk
+        machine.durable = 0
+        machine.server = open(this.#settings(machine.id), state, { bytes: lines, count }, this.now)
+        machine.life++
+        this.#step(machine, { type: 'time' })
+      },
+    })
+  }
+
+  #settings(id: string): ConstructorParameters<typeof Server>[0] {
+    return {
+      ...{ digest: sha256, self: id, members: this.members, founding, group: 'main' },
+      ...{ timeout: 200, longestTimeout: 5000, resend: 60, window: 4, batchBytes: 2000 },
+    }
   }
 
   get honest(): Machine[] {
@@ -111,7 +150,7 @@ export class World {
   submit(request: Uint8Array, to: (machine: Machine) => boolean = () => true): void {
     for (const machine of this.machines)
       if (to(machine))
-        this.#later(1 + this.random() * 5, () =>
+        this.#later(machine, 1 + this.random() * 5, () =>
           this.#step(machine, { type: 'request', request, time: Math.floor(this.now) }),
         )
   }
@@ -141,25 +180,22 @@ export class World {
       .map((operation) => new TextDecoder().decode(operation))
   }
 
-  /** Agreement, no gap, nothing twice, nothing forged: of all honest members, at any moment. */
+  /** Of all that honest members executed: nothing twice (I13), nothing that nobody signed (I15). */
   check(): void {
     for (const machine of this.honest) {
-      for (const [at, { header, items }] of machine.log.entries()) {
-        if (header.index !== at + 1) throw new Error(`${machine.id} applied ${header.index} at ${at + 1}`)
-        for (const other of this.honest)
-          if (other.log[at] && headerHash(sha256, other.log[at].header) !== headerHash(sha256, header))
-            throw new Error(`${machine.id} and ${other.id} differ at ${at + 1}`)
-        for (const item of items)
-          if (!isSealed(requestCheck(sha256, this.members.genesis.hash, decodeRequest(item))))
-            throw new Error(`${machine.id} executed what nobody signed`)
-      }
+      for (const item of machine.log.flatMap(({ items }) => items))
+        if (!isSealed(requestCheck(sha256, this.members.genesis.hash, decodeRequest(item))))
+          throw new Error(`${machine.id} executed what nobody signed`)
       const executed = this.executed(machine)
       if (new Set(executed).size < executed.length) throw new Error(`${machine.id} executed something twice`)
     }
   }
 
-  #later(delay: number, run: () => void): void {
-    this.#queue.push({ at: this.now + delay, order: this.#order++, run })
+  /** Comes to nothing if the machine crashes before, or is down. */
+  #later(machine: Machine, delay: number, run: () => void): void {
+    const { life } = machine
+    const alive = (): boolean => machine.life === life && life % 2 === 0
+    this.#queue.push({ at: this.now + delay, order: this.#order++, run: () => alive() && run() })
   }
 
   #step(machine: Machine, event: ServerEvent): void {
@@ -168,15 +204,25 @@ export class World {
     const { write, messages, asks, committed, deadline } = server.take(this.now)
     machine.log.push(...committed)
     machine.held.push(...messages)
-    if (write)
-      this.#later(1 + this.random() * 4, () => {
+    if (write) {
+      machine.flushed = Math.max(machine.flushed, this.now + 1 + this.random() * 4)
+      this.#later(machine, machine.flushed - this.now, () => {
+        const { disk } = machine
+        disk.state = write.change.state
+        const { run } = write.change.tail ?? {}
+        if (run) {
+          if (write.change.tail?.at !== disk.count + 1) throw new Error(`${machine.id} leaves a gap in its journal`)
+          disk.lines = new Uint8Array([...disk.lines, ...run.bytes])
+          disk.count += run.count
+        }
         machine.durable = Math.max(machine.durable, write.id)
         this.#release(machine)
         this.#step(machine, { type: 'durable', write: write.id })
       })
+    }
     this.#release(machine)
     for (const ask of asks)
-      this.#later(this.random(), () => {
+      this.#later(machine, this.random(), () => {
         if (ask.type === 'verify')
           this.#step(machine, { type: 'verified', ask: ask.id, valid: ask.checks.map(isSealed) })
         else this.#step(machine, { type: 'signed', ask: ask.id, signature: seal(keyOf(machine.id), ask.bytes) })
@@ -184,12 +230,12 @@ export class World {
     const isSet = machine.alarm === deadline
     machine.alarm = deadline
     if (deadline !== undefined && !isSet)
-      this.#later(Math.max(0, deadline - this.now), () => {
+      this.#later(machine, Math.max(0, deadline - this.now), () => {
         if (machine.alarm !== deadline) return
         machine.alarm = undefined
         this.#step(machine, { type: 'time' })
       })
-    if (machine.isHonest && committed.length > 0) this.check()
+    if (machine.isHonest) this.#agree(machine, committed)
   }
 
   #release(machine: Machine): void {
@@ -197,8 +243,39 @@ export class World {
     machine.held = machine.held.filter(({ after }) => after > machine.durable)
     for (const { to, message } of ready) {
       const said = machine.fault(message, to, this)
+      if (said !== undefined) this.#judge(machine, said)
       if (said !== undefined) this.#carry(machine, to, encodeMessage(said))
     }
+  }
+
+  /** I9, I10: whoever is first decides what the others must apply there. */
+  #agree({ id, log }: Machine, committed: readonly Entry[]): void {
+    for (const [at, { header }] of committed.entries()) {
+      const index = log.length - committed.length + at + 1
+      if (header.index !== index) throw new Error(`${id} applied ${header.index} at ${index}`)
+      const hash = headerHash(sha256, header)
+      this.#agreed[index] ??= hash
+      if (this.#agreed[index] !== hash) throw new Error(`${id} differs at ${index}`)
+    }
+  }
+
+  /** I1, I6: what is signed twice says the same, and nothing for a term that was given up. */
+  #judge({ id, isHonest }: Machine, message: Message): void {
+    if (message.type === 'requestVote') this.#left.set(id, Math.max(message.term, this.#left.get(id) ?? 0))
+    const tip = message.type === 'appendEntries' ? message.entries.at(-1)!.header : undefined
+    const vote =
+      message.type === 'vote'
+        ? { phase: message.phase, ...message.place }
+        : tip && message.type === 'appendEntries'
+          ? { phase: 'append', term: message.term, index: tip.index, hash: headerHash(sha256, tip) }
+          : undefined
+    if (vote === undefined) return
+    const key = `${id} ${vote.phase} ${vote.term} ${vote.index}`
+    const isDouble = (this.#votes.get(key) ?? vote.hash) !== vote.hash
+    this.#votes.set(key, vote.hash)
+    if (isDouble && isHonest) throw new Error(`${id} votes for two entries in ${key}`)
+    if (isDouble) this.lies++
+    if (isHonest && vote.term < (this.#left.get(id) ?? 0)) throw new Error(`${id} votes in ${key}, which it gave up`)
   }
 
   #carry(from: Machine, to: string, bytes: Uint8Array): void {
@@ -208,7 +285,7 @@ export class World {
     for (let copy = 0; copy < copies; copy++)
       for (const machine of this.machines)
         if (machine.id === to && machine !== from)
-          this.#later(1 + this.random() * delay, () =>
+          this.#later(machine, 1 + this.random() * delay, () =>
             this.#step(machine, { type: 'message', from: from.id, message: decodeMessage(bytes) }),
           )
   }
