@@ -1,5 +1,5 @@
-/** Frames gather into one batch up to this size: large enough that the cost per batch vanishes, small enough to flow. */
-const batchBytes = 256 * 1024
+/** Frames gather into one batch up to this size, a batch of one frame excepted: large enough that the cost per batch vanishes, small enough to flow. */
+export const batchBytes: number = 256 * 1024
 
 /** What a frame costs beyond its bytes, waiting or written: an empty one is not free. */
 const bookkeeping = 64

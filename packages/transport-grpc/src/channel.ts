@@ -1,5 +1,6 @@
 import type { ChannelOptions, ServiceDefinition } from '@grpc/grpc-js'
 import type { Lane } from '@raftkit/contract'
+import { batchBytes } from '@raftkit/links'
 import { frameOverhead } from './wire.ts'
 
 /** The service of transport.proto. Messages go through as the bytes they are. */
@@ -30,7 +31,8 @@ const keepalive: ChannelOptions = {
 
 /** For both ends of a connection. */
 function channelOptions(maxFrameBytes: number): ChannelOptions {
-  const maxMessageBytes = maxFrameBytes + frameOverhead
+  // A message is a batch: of several frames up to a size, or of a single one.
+  const maxMessageBytes = Math.max(maxFrameBytes + frameOverhead, batchBytes)
   return {
     ...keepalive,
     'grpc.max_send_message_length': maxMessageBytes,

@@ -121,3 +121,19 @@ async function held(): Promise<number> {
   }
   return process.memoryUsage().arrayBuffers
 }
+
+describe('small frames that wait together', () => {
+  afterEach(closeAll)
+
+  test('arrive in one message, also where that is larger than a frame may be', async () => {
+    const small: World = { ...world, transport: () => grpcTransport({ maxFrameBytes: 65_536 }) }
+    const [a, b] = [await TestNode.start(small, 'a'), await TestNode.start(small, 'b')]
+    a.transport.setPeers([b.peer])
+    await up(a, b)
+    for (let turn = 0; turn < 20; turn++) {
+      for (let n = 0; n < 4; n++) a.transport.send('b', [new Uint8Array(60_000)], 'bulk')
+      await until(() => b.heard.length === 4 * (turn + 1))
+    }
+    expect(a.links).toEqual(['b up'])
+  })
+})
