@@ -1,7 +1,7 @@
 import type { CaseContext } from '../harness/case.ts'
 import type { Sample } from '../harness/part.ts'
 import { rates, timed } from '../harness/timed.ts'
-import { type Kind, wires } from './wires.ts'
+import { type Kind, type Place, wires } from './wires.ts'
 
 export interface Echo {
   readonly kind: Kind
@@ -15,12 +15,12 @@ export interface Echo {
  */
 export async function echo({ kind, batch }: Echo, context: CaseContext): Promise<Sample> {
   const far = context.start('answer', { kind })
-  const address = (await far.next()) as string
+  const place = (await far.next()) as Place
   let heard = 0
   let back = 0
   let enough = Number.POSITIVE_INFINITY
   let reached = () => {}
-  const wire = await wires[kind].dial(address, (count) => {
+  const wire = await wires[kind].dial(place, (count) => {
     heard += count
     back += count
     for (; back >= batch; back -= batch) wire.send(batch)
@@ -40,7 +40,7 @@ export async function echo({ kind, batch }: Echo, context: CaseContext): Promise
     })
   }
   // By work, not by time alone: where much else runs, time does not teach the compiler enough.
-  await more(Math.min(300_000, 2000 * batch))
+  await more(Math.min(context.quick ? 30_000 : 300_000, 2000 * batch))
   const found = await timed(
     context,
     // Large enough that the promise costs nothing beside it.
@@ -54,7 +54,7 @@ export async function echo({ kind, batch }: Echo, context: CaseContext): Promise
   return { perSecond, cpuUs: cpuUs + (cpuMicroseconds ?? Number.NaN) / found.operations }
 }
 
-/** The far end. It tells where it is, counts its processor time between two words, and is ended by the other. */
+/** The far end. It tells where it is, and what is to be shown there, counts its processor time between two words, and is ended by the other. */
 export async function answer({ kind }: { kind: Kind }, context: CaseContext): Promise<Sample> {
   context.tell(await wires[kind].answer())
   await context.next()

@@ -1,8 +1,11 @@
 import { once } from 'node:events'
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
-import type { NodeId, Receiver, Transport } from '@raftkit/contract'
+import { connect as connectByTls, createServer as createTlsServer } from 'node:tls'
+import { createAuthority, issue } from '@raftkit/certificates'
+import type { NodeId, Receiver } from '@raftkit/contract'
 import { grpcTransport } from '@raftkit/transport-grpc'
-import { tcpTransport } from '@raftkit/transport-tcp'
+import { type TcpTransport, type TcpTransportOptions, type Tls, tcpTransport } from '@raftkit/transport-tcp'
+import { wsTransport } from '@raftkit/transport-ws'
 
 const messageBytes = 256
 
@@ -13,16 +16,23 @@ export interface Wire {
   close(): Promise<void>
 }
 
+/** Where the far end is reached, and what the near end shows it, if by TLS. */
+export interface Place {
+  readonly address: string
+  readonly tls?: Tls
+}
+
 export interface WireKind {
-  /** The far end: sends every message back. Resolves to where it is reached. */
-  answer(): Promise<string>
+  /** The far end: sends every message back. */
+  answer(): Promise<Place>
   /** The near end. `heard`: so many messages came back. */
-  dial(address: string, heard: (count: number) => void): Promise<Wire>
+  dial(place: Place, heard: (count: number) => void): Promise<Wire>
 }
 
 const adapters = {
-  'transport-tcp': () => tcpTransport(),
-  'transport-grpc': () => grpcTransport(),
+  'transport-tcp': tcpTransport,
+  'transport-grpc': grpcTransport,
+  'transport-ws': wsTransport,
 } as const
 
 export type Adapter = keyof typeof adapters
@@ -32,8 +42,8 @@ export const wires = {
   /** Bytes, and no messages: what comes in one read is written back in one write. Nothing over TCP can be cheaper in Node. */
   'raw socket': {
     answer: () => listen((socket) => socket.on('data', (bytes) => socket.write(bytes))),
-    dial: async (address, heard) => {
-      const socket = await dialled(address)
+    dial: async (place, heard) => {
+      const socket = await dialled(place)
       const count = counter()
       const many = Buffer.alloc(4096 * messageBytes, 7)
       socket.on('data', (bytes) => heard(count(bytes)))
@@ -44,14 +54,28 @@ export const wires = {
     },
   },
   /** The same bytes as messages: each is cut out, and written by a call of its own; `cork` makes one system call of a turn's. */
-  'raw socket, by message': {
+  'raw socket, by message': byMessage(false),
+  'raw TLS socket, by message': byMessage(true),
+  'transport-tcp': adapter('transport-tcp', false),
+  'transport-tcp+tls': adapter('transport-tcp', true),
+  'transport-grpc': adapter('transport-grpc', false),
+  'transport-grpc+tls': adapter('transport-grpc', true),
+  'transport-ws': adapter('transport-ws', false),
+  'transport-ws+tls': adapter('transport-ws', true),
+} as const satisfies Readonly<Record<string, WireKind>>
+
+export type Kind = keyof typeof wires
+export const kinds = Object.keys(wires) as Kind[]
+
+function byMessage(secure: boolean): WireKind {
+  return {
     answer: () =>
       listen((socket) => {
         const cut = cutter()
         socket.on('data', (bytes) => corked(socket, () => cut(bytes, (message) => void socket.write(message))))
-      }),
-    dial: async (address, heard) => {
-      const socket = await dialled(address)
+      }, secure),
+    dial: async (place, heard) => {
+      const socket = await dialled(place)
       const cut = cutter()
       const message = Buffer.alloc(messageBytes, 7)
       socket.on('data', (bytes) => corked(socket, () => cut(bytes, () => heard(1))))
@@ -62,27 +86,33 @@ export const wires = {
         close: async () => void socket.destroy(),
       }
     },
-  },
-  'transport-tcp': adapter('transport-tcp'),
-  'transport-grpc': adapter('transport-grpc'),
-} as const satisfies Readonly<Record<string, WireKind>>
+  }
+}
 
-export type Kind = keyof typeof wires
-export const kinds = Object.keys(wires) as Kind[]
+/** Of two ends, by one authority. */
+async function certificates(): Promise<{ readonly far: Tls; readonly near: Tls }> {
+  const authority = await createAuthority({ cluster: 'bench' })
+  return { far: await issue(authority, { node: 'far' }), near: await issue(authority, { node: 'near' }) }
+}
 
 /** Both ways on the bulk lane, as records and their acknowledgements would go. */
-function adapter(name: Adapter): WireKind {
+function adapter(name: Adapter, secure: boolean): WireKind {
+  const make = (tls: Tls | undefined): TcpTransport => {
+    const told: TcpTransportOptions = tls ? { tls } : {}
+    return adapters[name](told)
+  }
   return {
     answer: async () => {
-      const transport = adapters[name]()
+      const tls = secure ? await certificates() : undefined
+      const transport = make(tls?.far)
       await transport.start(
         { id: 'far', address: '127.0.0.1:0' },
         host('far', (from, frame) => transport.send(from, [frame], 'bulk')),
       )
-      return transport.address!
+      return { address: transport.address!, ...(tls && { tls: tls.near }) }
     },
-    dial: async (address, heard) => {
-      const transport: Transport = adapters[name]()
+    dial: async ({ address, tls }, heard) => {
+      const transport = make(tls)
       const up = new Promise<void>((resolve) => {
         const receiver = host('near', () => heard(1), resolve)
         void transport.start({ id: 'near' }, receiver).then(() => transport.setPeers([{ id: 'far', address }]))
@@ -110,21 +140,26 @@ function host(id: NodeId, frame: Receiver['frame'], up: () => void = () => {}): 
   }
 }
 
-async function listen(visit: (socket: Socket) => void): Promise<string> {
-  const server = createServer({ noDelay: true }, (socket) => {
+async function listen(visit: (socket: Socket) => void, secure = false): Promise<Place> {
+  const tls = secure ? await certificates() : undefined
+  const welcome = (socket: Socket) => {
     // The near end cuts it when it has seen enough.
     socket.on('error', () => {})
     visit(socket)
-  })
+  }
+  const server = tls
+    ? createTlsServer({ ...tls.far, noDelay: true, minVersion: 'TLSv1.3', requestCert: true }, welcome)
+    : createServer({ noDelay: true }, welcome)
   server.listen(0, '127.0.0.1')
   await once(server, 'listening')
-  return `127.0.0.1:${(server.address() as AddressInfo).port}`
+  return { address: `127.0.0.1:${(server.address() as AddressInfo).port}`, ...(tls && { tls: tls.near }) }
 }
 
-async function dialled(address: string): Promise<Socket> {
+async function dialled({ address, tls }: Place): Promise<Socket> {
   const [host, port] = address.split(':')
-  const socket = connect({ host: host!, port: Number(port), noDelay: true })
-  await once(socket, 'connect')
+  const to = { host: host!, port: Number(port), noDelay: true }
+  const socket = tls ? connectByTls({ ...to, ...tls, minVersion: 'TLSv1.3' }) : connect(to)
+  await once(socket, tls ? 'secureConnect' : 'connect')
   // The far end is gone once it has given its result.
   socket.on('error', () => {})
   return socket
