@@ -65,7 +65,7 @@ export class Trio {
             id,
           ),
           // Nobody stands for election because the machine is busy: a term that changes is the stranger's doing.
-          timing: { electionTimeout: 20_000, heartbeatInterval: 200 },
+          timing: { electionTimeout: 5000, heartbeatInterval: 200 },
           observer: (event) => {
             if (event.type === 'refused') trio.heard.push(event.reason)
           },
