@@ -1,6 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest'
-import { open } from '../src/index.ts'
-import { fair, World } from './world.ts'
+import { encodeRequest, headerHash, merkleRoot, open, termVoteStatement, voteStatement } from '../src/index.ts'
+import { sha256 } from './keys.ts'
+import { fair, sealAs, World } from './world.ts'
 
 function founded(n: number, seed: number, byzantine: Parameters<World['start']>[1][] = []): World {
   const world = new World(n, seed)
@@ -72,15 +73,45 @@ describe('a member that fails', () => {
     for (const { server } of world.honest) expect(server.ballot.term).toBe(0)
   })
 
-  test('and asks for terms without end moves nobody (cesmi, D16; F32, F33)', () => {
-    const world = founded(4, 6, [
-      ...[undefined, undefined, undefined],
-      (message) => (message.type === 'vote' ? { type: 'preVote', epoch: 0, term: 2 ** 50 } : message),
+  test.each(['preVote', 'requestVote'] as const)(
+    'and asks for terms without end by %s moves nobody (cesmi, D16; F32, F33)',
+    (type) => {
+      const term = 2 ** 50
+      const world = founded(4, 6, [
+        ...[undefined, undefined, undefined],
+        (message, _, { members }) => {
+          if (message.type !== 'vote') return message
+          if (type === 'preVote') return { type, epoch: 0, term }
+          const signature = sealAs('m3', termVoteStatement(members.domain, term, undefined))
+          return { type, epoch: 0, term, vote: { signer: 3, lock: undefined, signature }, lock: undefined }
+        },
+      ])
+      const words = submitted(world, 1, 20).sort()
+      world.run(3000)
+      expect(logs(world)).toEqual([words, words, words])
+      for (const { server } of world.honest) expect(server.ballot.term).toBe(0)
+    },
+  )
+
+  test('and leads with what no client signed gets no vote for it, and loses its term (Tangaroa, D7; F15)', () => {
+    const world = founded(4, 8, [
+      (message, _, { members }) => {
+        if (message.type !== 'appendEntries') return message
+        const entries = message.entries.map(({ header }) => {
+          const request = { client: new Uint8Array(32), session: 1, seq: 1, operations: [new Uint8Array([6])] }
+          const items = [encodeRequest({ ...request, signature: new Uint8Array(32) })]
+          return { header: { ...header, root: merkleRoot(sha256, items) }, items }
+        })
+        const { header } = entries.at(-1)!
+        const place = { term: message.term, index: header.index, hash: headerHash(sha256, header) }
+        return { ...message, entries, signature: sealAs('m0', voteStatement(members.domain, 'append', place)) }
+      },
     ])
-    const words = submitted(world, 1, 20).sort()
-    world.run(3000)
+    const words = submitted(world, 1, 5).sort()
+    world.run(5000)
+    world.check()
     expect(logs(world)).toEqual([words, words, words])
-    for (const { server } of world.honest) expect(server.ballot.term).toBe(0)
+    for (const { server } of world.honest) expect(server.ballot.term).toBe(1)
   })
 })
 
@@ -102,6 +133,41 @@ describe('a network that loses, repeats, delays and cuts, and heals', { timeout:
     world.check()
     const all = words.sort()
     expect(logs(world)).toEqual([all, all, all, all])
+  })
+})
+
+describe('votes that reach one member alone, which is then cut off (Cachin & Vukolić on Tangaroa; D1, D13, F31)', () => {
+  test.each(['append', 'commit'] as const)('%s votes: what it holds for committed nobody replaces', (phase) => {
+    const world = founded(4, 11)
+    world.weather = {
+      ...{ drop: 0, twice: 0, delay: 5 },
+      cut: (from, to, now, message) => {
+        if (now >= 100 && (from === 'm1' || to === 'm1')) return true
+        // Of term 0, append votes reach m1 alone for ever: the others can only give it up.
+        if (phase === 'append' && message.type === 'vote') return to !== 'm1' && message.place.term === 0
+        return (
+          now < 100 &&
+          to !== 'm1' &&
+          (message.type === 'certified' || (message.type === 'vote' && message.phase === phase))
+        )
+      },
+    }
+    world.submit(world.request('alice', 1), ({ id }) => id === 'm0')
+    world.submit(world.request('bob', 1), ({ id }) => id === 'm2' || id === 'm3')
+    world.run(100)
+    expect(world.machines.map((machine) => machine.log.length)).toEqual(
+      phase === 'commit' ? [0, 1, 0, 0] : [0, 0, 0, 0],
+    )
+    const lock = world.machines.map(({ server }) => server.ballot.lock?.index)
+    expect(lock).toEqual(phase === 'commit' ? [1, 1, 1, 1] : [undefined, 1, undefined, undefined])
+    world.run(5000)
+    // The others went on without it, in a term that began with what their votes had stated.
+    for (const at of [0, 2, 3]) expect(world.machines[at]!.log.length).toBeGreaterThan(0)
+    expect(world.executed(world.machines[2]!)[0]).toBe(phase === 'commit' ? 'alice 1' : 'bob 1')
+    world.weather = fair
+    for (const client of ['alice', 'bob']) world.submit(world.request(client, 1))
+    world.run(20_000)
+    for (const log of logs(world)) expect(log).toEqual(['alice 1', 'bob 1'])
   })
 })
 
@@ -132,6 +198,16 @@ describe('members that crash and come back with what their disks hold', { timeou
     },
   )
 
+  test('count their own word only when it is durable (F44)', () => {
+    const world = founded(4, 12, [undefined, undefined, undefined, () => undefined])
+    world.machines[1]!.isStuck = true
+    submitted(world, 1, 5)
+    world.run(150)
+    // Two votes arrived and its own is on no disk: no quorum, here or anywhere.
+    for (const { server, log } of world.honest) expect([server.lock, log]).toEqual([undefined, []])
+    expect(world.machines[1]!.server.ballot.tip).toBeDefined()
+  })
+
   test('a disk that lost or altered anything is not used', () => {
     const world = founded(4, 7)
     submitted(world, 1, 5)
@@ -152,10 +228,10 @@ describe('members that crash and come back with what their disks hold', { timeou
   })
 })
 
-let lies = 0
-afterAll(() => expect(lies).toBeGreaterThan(10))
-
 describe('a member with two lives under one key (Twins), the first leader among them', { timeout: 60_000 }, () => {
+  let lies = 0
+  afterAll(() => expect(lies).toBeGreaterThan(10))
+
   test.each(seeds)(
     'seed %i: it says one thing to some and another to others, and the honest agree (F1, F3, F4, F43)',
     (seed) => {

@@ -28,6 +28,8 @@ export function mulberry(seed: number): () => number {
 
 /** A stand-in for signatures that costs little: whoever holds a key could forge with it, and nobody here does. */
 const seal = (key: Uint8Array, bytes: Uint8Array): Uint8Array => sha256(new Uint8Array([...key, ...bytes]))
+/** As a member that lies would sign. */
+export const sealAs = (id: string, bytes: Uint8Array): Uint8Array => seal(keyOf(id), bytes)
 const isSealed = ({ key, bytes, signature }: Check): boolean => Buffer.compare(seal(key, bytes), signature) === 0
 
 const keyOf = (name: string): Uint8Array => sha256(new TextEncoder().encode(name))
@@ -44,6 +46,8 @@ interface Machine {
   readonly fault: Fault
   log: Entry[]
   durable: number
+  /** Its disk takes writes and never ends them. */
+  isStuck: boolean
   /** When the last write issued will be durable: writes end in order. */
   flushed: number
   held: { to: string; message: Message; after: number }[]
@@ -62,7 +66,7 @@ export interface Weather {
   readonly twice: number
   readonly delay: number
   /** Pairs that hear nothing of each other. */
-  readonly cut: (from: string, to: string, now: number) => boolean
+  readonly cut: (from: string, to: string, now: number, message: Message) => boolean
 }
 
 export const fair: Weather = { drop: 0, twice: 0, delay: 5, cut: () => false }
@@ -101,6 +105,7 @@ export class World {
       fault: fault ?? ((m) => m),
       log: [],
       durable: 0,
+      isStuck: false,
       flushed: 0,
       held: [],
       alarm: undefined,
@@ -204,7 +209,7 @@ export class World {
     const { write, messages, asks, committed, deadline } = server.take(this.now)
     machine.log.push(...committed)
     machine.held.push(...messages)
-    if (write) {
+    if (write && !machine.isStuck) {
       machine.flushed = Math.max(machine.flushed, this.now + 1 + this.random() * 4)
       this.#later(machine, machine.flushed - this.now, () => {
         const { disk } = machine
@@ -244,7 +249,7 @@ export class World {
     for (const { to, message } of ready) {
       const said = machine.fault(message, to, this)
       if (said !== undefined) this.#judge(machine, said)
-      if (said !== undefined) this.#carry(machine, to, encodeMessage(said))
+      if (said !== undefined) this.#carry(machine, to, said)
     }
   }
 
@@ -278,9 +283,10 @@ export class World {
     if (isHonest && vote.term < (this.#left.get(id) ?? 0)) throw new Error(`${id} votes in ${key}, which it gave up`)
   }
 
-  #carry(from: Machine, to: string, bytes: Uint8Array): void {
+  #carry(from: Machine, to: string, message: Message): void {
+    const bytes = encodeMessage(message)
     const { drop, twice, delay, cut } = this.weather
-    if (cut(from.id, to, this.now) || this.random() < drop) return
+    if (cut(from.id, to, this.now, message) || this.random() < drop) return
     const copies = this.random() < twice ? 2 : 1
     for (let copy = 0; copy < copies; copy++)
       for (const machine of this.machines)
