@@ -1,4 +1,4 @@
-import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Readable } from 'node:stream'
@@ -182,6 +182,25 @@ describe('the page', () => {
     expect(await readFile(join(directory, 'performance.md'), 'utf8')).toContain('# Performance')
     expect(await readFile(join(directory, 'performance', 'speed.svg'), 'utf8')).toContain('<svg')
     expect(() => report([storage], join(directory, 'nowhere'), results)).toThrow('run it in the root')
+  })
+
+  it('puts the tables into the guide that has a place for them, as often as it is written', async () => {
+    const results = join(directory, 'results')
+    writeResult(join(results, 'storage-1.json'), result())
+    const storage = { name: 'storage', answers: 'how fast?', seconds: 1, cases: {}, run: async () => findings }
+    await mkdir(join(directory, 'guides'))
+    const guide = join(directory, 'guides', 'choose-a-storage.md')
+    const marks = ['<!-- measured: storage -->', '<!-- end of measured: storage -->']
+    await writeFile(guide, `Before.\n\n${marks.join('\n\n')}\n\nAfter.\n`)
+    expect(report([storage], directory, results)).toContain(guide)
+    const once = await readFile(guide, 'utf8')
+    expect(once).toContain('| 5,120 ±12% |')
+    expect(once.startsWith(`Before.\n\n${marks[0]}\n\n**`)).toBe(true)
+    expect(once.endsWith(`|\n\n${marks[1]}\n\nAfter.\n`)).toBe(true)
+    report([storage], directory, results)
+    expect(await readFile(guide, 'utf8')).toBe(once)
+    await writeFile(guide, 'No marks.')
+    expect(() => report([storage], directory, results)).toThrow('has no place for the tables')
   })
 })
 
