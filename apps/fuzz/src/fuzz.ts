@@ -238,7 +238,13 @@ function finish(
       targets: Object.fromEntries([...seen].map(([name, { tally }]) => [name, tally.inputs])),
     }),
   )
-  process.exit(wrong ? 1 : 0)
+  end(wrong || Crew.stuck > 0 ? 1 : 0)
+}
+
+/** A thread that cannot be ended would keep `exit` waiting for it. */
+function end(code: number): never {
+  if (Crew.stuck > 0) process.kill(process.pid, 'SIGKILL')
+  process.exit(code)
 }
 
 interface Written {

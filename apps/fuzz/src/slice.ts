@@ -7,6 +7,7 @@ import { fieldsOf, guessFields } from './mutation/fields.ts'
 import { mutateText } from './mutation/json.ts'
 import { Random } from './mutation/random.ts'
 import type { Subject, Target } from './targets/target.ts'
+import type { Window } from './watched.ts'
 
 /** What a worker has seen of a target in one go. */
 export interface Tally {
@@ -28,13 +29,6 @@ export interface Found extends Finding {
   /** The name that the random numbers of the slice came from, and the input's number in it. */
   readonly round: string
   readonly number: number
-}
-
-/** Where the parent looks what a worker is at. */
-export interface Window {
-  /** Told before every input, and of its end. */
-  begin(input: Uint8Array): void
-  end(): void
 }
 
 const recentInputs = 400
@@ -59,19 +53,30 @@ export class Range {
   /** Learns the fields of the seeds: those that are kept, or else what the encoders make. */
   async prepare(kept: readonly Kept[] = readCorpus(this.#target.name)): Promise<void> {
     const target = this.#target
+    this.#window.enter('learning')
     const seeds = kept.length > 0 ? kept.map(({ bytes }) => bytes) : await target.seeds()
+    let subject: Subject | undefined
     for (const given of seeds) {
+      this.#window.enter('learning')
       const bytes = given.slice()
-      if (target.text) this.#texts.push(new TextDecoder().decode(bytes))
-      const subject = await target.open()
-      const fields = target.text
-        ? []
-        : target.fields
-          ? target.fields(bytes)
-          : await fieldsOf(bytes, (bytes) => subject.take(bytes))
-      await subject.close?.()
-      this.#seeds.push({ bytes, fields: fields.length > 0 || target.text ? fields : guessFields(bytes) })
+      if (target.text) {
+        this.#texts.push(new TextDecoder().decode(bytes))
+        this.#seeds.push({ bytes, fields: [] })
+        continue
+      }
+      let fields = target.fields?.(bytes)
+      if (!fields) {
+        subject ??= await target.open()
+        const learner = subject
+        fields = await fieldsOf(bytes, (bytes) => learner.take(bytes))
+        if (subject.spent) {
+          await subject.close?.()
+          subject = undefined
+        }
+      }
+      this.#seeds.push({ bytes, fields: fields.length > 0 ? fields : guessFields(bytes) })
     }
+    await subject?.close?.()
   }
 
   get seeds(): readonly Uint8Array[] {
@@ -94,11 +99,14 @@ export class Range {
   async give(input: Uint8Array): Promise<Finding | 'taken' | 'refused'> {
     const { lasts = Number.POSITIVE_INFINITY } = this.#target
     if (this.#subject && (this.#count >= lasts || this.#subject.spent)) await this.close()
-    this.#subject ??= await this.#target.open()
+    if (!this.#subject) {
+      this.#window.enter('opening')
+      this.#subject = await this.#target.open()
+    }
     this.#count++
-    this.#window.begin(input)
+    this.#window.enter('taking', input)
     const verdict = await this.judge.judge(this.#subject, input)
-    this.#window.end()
+    this.#window.enter('making')
     if (this.#target.lasts !== undefined) {
       if (this.#given.length >= recentInputs) this.#given.splice(0, recentInputs / 2)
       this.#given.push(input)
@@ -116,7 +124,10 @@ export class Range {
     this.#subject = undefined
     this.#count = 0
     this.#given = []
-    await subject?.close?.()
+    if (!subject?.close) return
+    this.#window.enter('closing')
+    await subject.close()
+    this.#window.enter('making')
   }
 
   /** Inputs until `end` (of `performance.now`), or so many. */

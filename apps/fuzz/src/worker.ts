@@ -5,46 +5,13 @@ import { parentPort, workerData } from 'node:worker_threads'
 import { readCorpus, writeCorpus } from './corpus.ts'
 import { watchAllocations } from './judging/allocations.ts'
 import { crash, type Finding } from './judging/judge.ts'
-import { type Found, Range, type Tally } from './slice.ts'
+import { type Found, Range } from './slice.ts'
 import type { Target } from './targets/target.ts'
-
-/** What a worker is told to do. */
-export type Order =
-  | {
-      readonly type: 'slice'
-      readonly target: string
-      readonly round: string
-      readonly milliseconds: number
-      readonly most?: number
-    }
-  | { readonly type: 'replay'; readonly target: string; readonly inputs: readonly Uint8Array[] }
-  | { readonly type: 'seeds'; readonly target: string }
-  | { readonly type: 'grow'; readonly target: string; readonly round: string; readonly milliseconds: number }
-  | { readonly type: 'coverage' }
-
-export type Report =
-  | { readonly type: 'found'; readonly found: Found }
-  | {
-      readonly type: 'done'
-      readonly tally?: Tally
-      readonly heap?: number
-      readonly parsers?: Target['parsers']
-      readonly coverage?: unknown
-      readonly seeds?: number
-    }
-  | { readonly type: 'failed'; readonly error: string }
-
-export interface WorkerInput {
-  /** i32 inputs begun · i32 1 while one is being taken · i32 its length · its bytes */
-  readonly shared: SharedArrayBuffer
-  /** A module that exports `targets`. */
-  readonly targets: string
-  readonly coverage: boolean
-}
+import { headBytes, type Order, phases, type Report, type Window, type WorkerInput } from './watched.ts'
 
 const { shared, targets: targetsModule, coverage } = workerData as WorkerInput
-const state = new Int32Array(shared, 0, 3)
-const bytes = new Uint8Array(shared, 12)
+const state = new Int32Array(shared, 0, headBytes / 4)
+const bytes = new Uint8Array(shared, headBytes)
 const port = parentPort!
 
 // Most inputs end in an error, and half of its price is the stack.
@@ -71,15 +38,15 @@ const { targets } = (await import(targetsModule)) as { targets: Readonly<Record<
 const allocations = watchAllocations()
 const ranges = new Map<string, Range>()
 
-const window = {
-  begin(input: Uint8Array): void {
-    state[2] = Math.min(input.length, bytes.length)
-    bytes.set(input.length > bytes.length ? input.subarray(0, bytes.length) : input)
+const window: Window = {
+  enter(phase, input) {
+    if (input) {
+      state[2] = Math.min(input.length, bytes.length)
+      bytes.set(input.length > bytes.length ? input.subarray(0, bytes.length) : input)
+      state[3]!++
+    }
+    Atomics.store(state, 1, phases.indexOf(phase))
     Atomics.add(state, 0, 1)
-    Atomics.store(state, 1, 1)
-  },
-  end(): void {
-    Atomics.store(state, 1, 0)
   },
 }
 
@@ -96,6 +63,7 @@ process.on('uncaughtException', uncaught)
 process.on('unhandledRejection', uncaught)
 
 async function rangeOf(name: string): Promise<{ target: Target; range: Range; fresh: boolean }> {
+  window.enter('loading')
   const target = await targets[name]!()
   const known = ranges.get(name)
   if (known) return { target, range: known, fresh: false }
@@ -119,6 +87,7 @@ async function slice(order: Extract<Order, { type: 'slice' }>): Promise<Report> 
     }
   await range.close()
   const tally = await range.run(order.round, end, order.most ?? Number.POSITIVE_INFINITY, report)
+  window.enter('collecting')
   collect()
   const { heapUsed, arrayBuffers } = process.memoryUsage()
   return {
@@ -141,6 +110,7 @@ async function replay({ target: name, inputs }: Extract<Order, { type: 'replay' 
 }
 
 async function makeSeeds({ target: name }: Extract<Order, { type: 'seeds' }>): Promise<Report> {
+  window.enter('loading')
   const target = await targets[name]!()
   const made = (await target.seeds()).map((bytes) => ({ origin: 'encoder' as const, bytes }))
   const kept = readCorpus(name).filter(({ origin }) => origin !== 'encoder')
@@ -158,6 +128,7 @@ interface V8Coverage {
 const ours = /\/(packages|apps)\/[^/]+\/dist\//
 
 async function taken(): Promise<V8Coverage[]> {
+  window.enter('counting')
   const { result } = await profiler('Profiler.takePreciseCoverage')
   return (result as V8Coverage[]).filter(({ url }) => ours.test(url) && !url.includes('/apps/fuzz/'))
 }

@@ -73,6 +73,18 @@ describe('of planted mistakes', { timeout: 60_000 }, () => {
     expect(found[0]!.input.length).toBeGreaterThan(0)
   })
 
+  test.each([
+    ['neverOpens', 'hang', /no end after 1500 ms of opening/],
+    ['neverCloses', 'hang', /no end after 1500 ms of closing/],
+    ['failsToOpen', 'crash', /in opening: Error: no port is left/],
+  ] as const)('%s ends, and is told as a %s', async (target, kind, what) => {
+    const { found, inputs } = await attack(target, 600, 500)
+    expect(found).toHaveLength(1)
+    expect(found[0]).toMatchObject({ kind, target })
+    expect(found[0]!.what).toMatch(what)
+    expect(inputs).toBeUndefined()
+  })
+
   test('the same round finds the same', async () => {
     const first = await attack('crash')
     const second = await attack('crash')
@@ -83,6 +95,6 @@ describe('of planted mistakes', { timeout: 60_000 }, () => {
   })
 
   test('every planted parser stands here', () => {
-    expect(Object.keys(targets)).toHaveLength(10)
+    expect(Object.keys(targets)).toHaveLength(13)
   })
 })

@@ -1,6 +1,6 @@
 import { Reader } from '@raftkit/bytes'
 import { RaftkitError } from '@raftkit/contract'
-import { roundTrip, type Target } from '../src/targets/target.ts'
+import { roundTrip, type Subject, type Target } from '../src/targets/target.ts'
 
 /** A parser with one mistake each, for the oracle that must find it. All begin with a tag, so that most inputs are refused. */
 function planted(name: string, mistake: (reader: Reader, bytes: Uint8Array) => unknown): () => Promise<Target> {
@@ -18,6 +18,11 @@ function planted(name: string, mistake: (reader: Reader, bytes: Uint8Array) => u
       },
     }),
   })
+}
+
+/** What is wrong around the parser is no input's doing, and is seen as well. */
+function around(name: string, open: () => Promise<Subject>): () => Promise<Target> {
+  return async () => ({ name, weight: 1, parsers: {}, fields: () => [], seeds: async () => [Uint8Array.of(1)], open })
 }
 
 const kept: unknown[] = []
@@ -55,5 +60,10 @@ export const targets: Readonly<Record<string, () => Promise<Target>>> = {
       (bytes) => bytes.length,
       (length) => new Uint8Array(length + 1),
     )
+  }),
+  neverOpens: around('neverOpens', () => new Promise(() => {})),
+  neverCloses: around('neverCloses', async () => ({ take: () => {}, close: () => new Promise(() => {}) })),
+  failsToOpen: around('failsToOpen', async () => {
+    throw new Error('no port is left')
   }),
 }

@@ -1,4 +1,4 @@
-import { httpServer } from '@raftkit/app-kv'
+import { httpServer, type Serving } from '@raftkit/app-kv'
 import { memoryStorage } from '@raftkit/storage-memory'
 import { Cluster, type KvNode } from './cluster.ts'
 import { Disagreement, type Target } from './target.ts'
@@ -81,14 +81,15 @@ export const http: Target = {
     const node: KvNode = await world.add('n1', ['n1'], memoryStorage())
     await world.until(node.ready())
     const said: string[] = []
-    const app = await httpServer({
+    const serving: Serving = {
+      cluster: 'fuzz',
       node,
       timeout: 50,
       // A watch that is let in would never end by itself.
       leaving: AbortSignal.abort(),
-      loopback: true,
       say: (line: string) => said.push(line),
-    } as never)
+    }
+    const app = await httpServer(serving)
     return {
       async take(input) {
         const { method, url, headers, body } = requestOf(input)
