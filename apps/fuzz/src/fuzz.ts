@@ -124,7 +124,16 @@ interface Target {
   tally: Tally & { seconds: number }
 }
 
-/** Every worker takes the targets in turn, each for its share of a minute or of the whole. */
+/** Inputs a second, of all workers: five million in ten minutes. */
+const pace = 9000
+/** Milliseconds of a fast target at once, while inputs are to catch up. */
+const burst = 3000
+
+/**
+ * Every worker takes the targets in turn, each for its share of half a minute or of the whole. Behind each such lap, the parsers that are quick by
+ * themselves make up for what is missing to the pace, all of them for the same time, and for no longer than the lap: half of the time at least is
+ * shared by weight.
+ */
 async function campaign(): Promise<void> {
   const { minutes, workers, seed, names } = given
   const weights = new Map<string, number>()
@@ -132,7 +141,7 @@ async function campaign(): Promise<void> {
   const sum = [...weights.values()].reduce((one, other) => one + other, 0)
   const started = performance.now()
   const end = started + minutes * 60_000
-  const lap = Math.min(minutes * 60_000 * 0.92, 60_000)
+  const lap = Math.min(minutes * 60_000 * 0.92, 30_000)
   const seen = new Map<string, Target>()
   const parsers = new Map<string, RegExp>()
   const covered: unknown[] = []
@@ -142,35 +151,49 @@ async function campaign(): Promise<void> {
     const own = crew()
     // Each begins elsewhere, so that a short run has had them all.
     const order = names.map((_, i) => names[(i + Math.floor((number * names.length) / workers)) % names.length]!)
-    for (let turn = 0; performance.now() < end; turn++)
-      for (const name of order) {
-        const left = end - performance.now()
-        if (left <= 0 && turn > 0) break
-        const milliseconds = Math.max(50, Math.min(left, (lap * weights.get(name)!) / sum))
-        const began = performance.now()
-        const done = await own.obey({
-          type: 'slice',
-          target: name,
-          round: `${seed}/${number}/${turn}/${name}`,
-          milliseconds,
-        })
-        for (const [file, functions] of Object.entries(done?.parsers ?? {})) parsers.set(file, functions)
-        heap = Math.max(heap, done?.heap ?? 0)
-        if (!done?.tally) continue
-        const { tally } = done
-        const before = seen.get(name)?.tally
-        seen.set(name, {
-          tally: {
-            inputs: tally.inputs + (before?.inputs ?? 0),
-            sealed: tally.sealed + (before?.sealed ?? 0),
-            taken: tally.taken + (before?.taken ?? 0),
-            slowest: Math.max(tally.slowest, before?.slowest ?? 0),
-            largest: Math.max(tally.largest, before?.largest ?? 0),
-            grown: Math.max(tally.grown, before?.grown ?? 0),
-            seconds: (performance.now() - began) / 1000 + (before?.seconds ?? 0),
-          },
-        })
-      }
+    const give = async (name: string, round: string, share: number): Promise<void> => {
+      const milliseconds = Math.max(50, Math.min(end - performance.now(), share))
+      const began = performance.now()
+      const done = await own.obey({
+        type: 'slice',
+        target: name,
+        round: `${seed}/${number}/${round}/${name}`,
+        milliseconds,
+      })
+      for (const [file, functions] of Object.entries(done?.parsers ?? {})) parsers.set(file, functions)
+      heap = Math.max(heap, done?.heap ?? 0)
+      if (!done?.tally) return
+      const { tally } = done
+      const before = seen.get(name)?.tally
+      seen.set(name, {
+        tally: {
+          inputs: tally.inputs + (before?.inputs ?? 0),
+          sealed: tally.sealed + (before?.sealed ?? 0),
+          taken: tally.taken + (before?.taken ?? 0),
+          slowest: Math.max(tally.slowest, before?.slowest ?? 0),
+          largest: Math.max(tally.largest, before?.largest ?? 0),
+          grown: Math.max(tally.grown, before?.grown ?? 0),
+          seconds: (performance.now() - began) / 1000 + (before?.seconds ?? 0),
+        },
+      })
+    }
+    const missing = (): number =>
+      (pace * (performance.now() - started)) / 1000 -
+      [...seen.values()].reduce((sum, { tally }) => sum + tally.inputs, 0)
+    const isFast = (name: string): boolean => {
+      const { inputs = 0, seconds = 1 } = seen.get(name)?.tally ?? {}
+      return weights.get(name)! >= 1 && inputs / seconds > pace / (2 * workers)
+    }
+    for (let turn = 0; performance.now() < end; turn++) {
+      const began = performance.now()
+      for (const name of order)
+        if (turn === 0 || performance.now() < end) await give(name, `${turn}`, (lap * weights.get(name)!) / sum)
+      const most = Math.min(end, 2 * performance.now() - began)
+      const fast = order.filter(isFast)
+      for (let more = 0; fast.length > 0 && performance.now() < most && missing() > 0; more++)
+        for (const name of fast)
+          if (performance.now() < most) await give(name, `${turn}+${more}`, Math.min(burst, most - performance.now()))
+    }
     if (given.coverage) covered.push((await own.obey({ type: 'coverage' }))?.coverage ?? [])
     await own.dismiss()
   }
@@ -190,10 +213,30 @@ function finish(
   const all = [...seen.values()].map(({ tally }) => tally)
   const total = (field: 'inputs' | 'sealed' | 'taken'): number => all.reduce((sum, tally) => sum + tally[field], 0)
   const round = (n: number, digits = 1): number => Number(n.toFixed(digits))
-  for (const [name, { tally }] of seen)
+  const columns = (cells: readonly (string | number)[]): string =>
+    cells.map((cell, i) => (i === 0 ? String(cell).padEnd(14) : String(cell).padStart(12))).join('')
+  console.error(
+    columns(['target', 'inputs', 'seconds', 'per second', 'sealed %', 'taken %', 'slowest ms', 'buffer', 'heap +']),
+  )
+  for (const name of Object.keys(targets)) {
+    const tally = seen.get(name)?.tally
+    if (!tally) continue
+    const { inputs, seconds, sealed, taken, slowest, largest, grown } = tally
+    const percent = (part: number): number => round((100 * part) / inputs)
     console.error(
-      `${name.padEnd(14)} ${String(tally.inputs).padStart(9)} inputs, ${Math.round(tally.inputs / tally.seconds)}/s, ${round((100 * tally.taken) / tally.inputs)} % taken, slowest ${round(tally.slowest)} ms, largest buffer ${tally.largest}, heap +${tally.grown}`,
+      columns([
+        name,
+        inputs,
+        round(seconds),
+        Math.round(inputs / seconds),
+        percent(sealed),
+        percent(taken),
+        round(slowest),
+        largest,
+        grown,
+      ]),
     )
+  }
   for (const { file, branches, covered, missed } of files)
     console.error(
       `${file}: ${covered} of ${branches} branches${missed.length > 0 ? `; not lines ${missed.join(', ')}` : ''}`,

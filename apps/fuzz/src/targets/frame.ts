@@ -113,6 +113,17 @@ export const frame: Target = {
   },
 }
 
+/** What a certificate proves beside what is said. */
+const certificates: readonly (readonly string[] | undefined)[] = [
+  undefined,
+  undefined,
+  undefined,
+  ['raft://fuzz/n2', 'urn:raftkit:role:peer'],
+  ['raft://fuzz/n2', 'urn:raftkit:role:client'],
+  ['raft://fuzz/n3', 'urn:raftkit:role:peer'],
+  [],
+]
+
 /** The first thing that any stranger says: judged before anything else is read of it. */
 export const hello: Target = {
   name: 'hello',
@@ -122,13 +133,34 @@ export const hello: Target = {
   },
   refusals: ['REFUSED'],
   lasts: 20_000,
-  seeds: async () => (await livedThrough()).hellos,
+  seeds: async () => {
+    const { hellos } = await livedThrough()
+    const [, of2] = hellos as readonly [Uint8Array, Uint8Array]
+    // u8 format · text cluster (4) · text node (2) · incarnation · genesis · text protocol · u32
+    const altered = (at: number, ...by: readonly number[]): Uint8Array => {
+      const bytes = of2.slice()
+      bytes.set(by, at)
+      return bytes
+    }
+    const zeros = new Array<number>(16).fill(0)
+    return [
+      ...hellos,
+      altered(0, 2),
+      altered(5, 0x67),
+      altered(14, 0x31),
+      altered(14, 0x39),
+      altered(15, ...zeros),
+      altered(31, 1, 2, 3),
+      altered(31, ...zeros),
+      altered(51, 0x78),
+    ]
+  },
   open: async () => {
     const { cluster } = await open()
     const receiver = cluster.receivers.get('n1')!
     return {
       take(input) {
-        const proven = input.length % 3 === 0 ? ['raft://fuzz/n2', 'urn:raftkit:role:peer'] : undefined
+        const proven = certificates[crc32(input) % certificates.length]
         const id = receiver.admit(input, proven)
         receiver.link(id, 'down')
         cluster.events.length = 0

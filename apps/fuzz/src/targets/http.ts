@@ -60,6 +60,27 @@ const requests: readonly Request[] = [
   { method: 'GET', url: '/livez', headers: { origin: 'http://evil.test' } },
   { method: 'GET', url: '/metrics' },
   { method: 'GET', url: '/nowhere' },
+  ...['', '.', '..', '\ud800', 'k'.repeat(1025)].map((key) => ({
+    method: 'POST',
+    url: '/v1/kv',
+    headers: json,
+    body: { puts: [{ key, value: 'x' }] },
+  })),
+  { method: 'GET', url: '/v1/kv?prefix=%ED%A0%80&limit=x' },
+  { method: 'GET', url: `/v1/kv?after=${'k'.repeat(1025)}` },
+  { method: 'POST', url: '/v1/kv/large/append', headers: json, body: { value: 'v'.repeat(40_000) } },
+  { method: 'POST', url: '/v1/kv/missing/append', headers: json, body: { value: 'v' } },
+  { method: 'POST', url: '/v1/kv/missing/cas', headers: json, body: { value: 'v', expect: { value: 'u' } } },
+  { method: 'GET', url: '/v1/status', headers: { host: '[::1]:8000', origin: 'https://pages.test' } },
+  { method: 'OPTIONS', url: '/v1/status', headers: { origin: 'https://pages.test' } },
+  { method: 'GET', url: '/v1/status', headers: { host: 'LOCALHOST:1', origin: 'http://LOCALHOST:1' } },
+  {
+    method: 'GET',
+    url: '/v1/status',
+    headers: Object.fromEntries(
+      Array.from({ length: 120 }, (_, i) => [`x-${String.fromCharCode(97 + (i % 26), 97 + Math.floor(i / 26))}`, '1']),
+    ),
+  },
 ]
 
 /** The requests of kv's clients, on its real handler and a node in memory. */
@@ -83,6 +104,7 @@ export const http: Target = {
     const said: string[] = []
     const serving: Serving = {
       cluster: 'fuzz',
+      allowOrigins: ['https://pages.test'],
       node,
       timeout: 50,
       // A watch that is let in would never end by itself.

@@ -18,6 +18,7 @@ export const targets: Readonly<Record<string, () => Promise<Target>>> = {
   snapshots: async () => (await import('./storage.ts')).snapshots,
   tcp: async () => (await import('./sockets.ts')).tcp,
   grpc: async () => (await import('./sockets.ts')).grpc,
+  ws: async () => (await import('./sockets.ts')).ws,
   http: async () => (await import('./http.ts')).http,
   history: async () => (await import('./text.ts')).history,
   trace: async () => (await import('./text.ts')).trace,

@@ -11,11 +11,19 @@ import { Disagreement, isEqual, setU32, type Target, u32At } from './target.ts'
 /** One that is there, since tools look for it before they look into the disk; nothing is written to it. */
 const folder = tmpdir()
 
-/** An input is a file of several: its number, then its bytes. */
+/**
+ * An input is a file of several: its number, then its bytes. In the number of a log's file: 16, 32 or 48, the file before it in its log is gone, cut
+ * to half or without its header; 64, the bytes are the beginning alone, and what stood behind them stays; 128, the mark is gone as well.
+ */
 const file = (number: number, bytes: Uint8Array): Uint8Array =>
   new Uint8Array(Buffer.concat([Uint8Array.of(number), bytes]))
 
+const beginning = 64
+const withoutMark = 128
+
 interface LogFile {
+  /** Which of the logs it belongs to. */
+  readonly log: number
   readonly all: MemoryDisk['files']
   readonly path: string
   readonly bytes: Uint8Array
@@ -30,12 +38,12 @@ const logsOnce = (): Promise<readonly LogFile[]> => {
 
 /** The files of a small log, and of one that has begun a second segment: by number, for an input to take the place of one. */
 async function writeLogs(): Promise<readonly LogFile[]> {
-  const logs = [await writeLog(40), await writeLog(12_000)]
-  return logs.flatMap(({ files }) =>
+  const logs = [await writeLog(40), await writeLog(12_000), await writeLog(30_000)]
+  return logs.flatMap(({ files }, log) =>
     [...files]
       .filter(([path]) => /\.wal$|mark/.test(path))
       .sort(([one], [other]) => (one < other ? -1 : 1))
-      .map(([path, bytes]) => ({ all: files, path, bytes })),
+      .map(([path, bytes]) => ({ log, all: files, path, bytes })),
   )
 }
 
@@ -84,10 +92,13 @@ export const wal: Target = {
   allowance: 16 << 20,
   heapAllowance: 16 << 20,
   seeds: async () =>
-    (await logsOnce()).flatMap(({ bytes }, at) => [
-      file(at, bytes.length < 8192 ? bytes : bytes.subarray(0, lastUsed(bytes))),
-      // The file is gone.
+    (await logsOnce()).flatMap(({ bytes, log }, at) => [
+      ...(log < 2 ? [file(at, bytes.length < 8192 ? bytes : bytes.subarray(0, lastUsed(bytes)))] : []),
+      ...[0, 16, 32, 48].map((before) => file(at | beginning | before, bytes.subarray(0, 400))),
+      file(at | beginning | withoutMark, bytes.subarray(0, 64)),
+      // The file is gone, and with it the mark.
       file(at, new Uint8Array(0)),
+      file(at | withoutMark, new Uint8Array(0)),
     ]),
   fields(bytes) {
     const fields: Field[] = [{ at: 0, size: 1, kind: 'number' }]
@@ -100,8 +111,8 @@ export const wal: Target = {
     }
     numbers(1, [8, 4, 4, 8, 8, 8, 8, 8, 4, 4])
     for (const head of framesOf(bytes, 1)) {
-      const end = head + u32At(bytes, head + 32)
-      fields.push({ at: head, size: Math.min(end, bytes.length) - head, kind: 'content' })
+      const end = Math.min(bytes.length, head + u32At(bytes, head + 32))
+      fields.push({ at: head, size: end - head, kind: 'content' })
       let at = numbers(head, [4, 4, 8, 8, 8, 4, 4])
       while (at < end && at + 26 < bytes.length) {
         const item = at
@@ -130,7 +141,8 @@ export const wal: Target = {
       const next = heads[i + 1] ?? bytes.length
       let headEnd = head + u32At(bytes, head + 32)
       // What was put in or taken out moves the end of the head, or of its body.
-      if (headEnd + u32At(bytes, head + 36) !== next && random.chance(0.7)) {
+      const reaches = i + 1 === heads.length && (bytes[0] & beginning) !== 0
+      if (!reaches && headEnd + u32At(bytes, head + 36) !== next && random.chance(0.7)) {
         if (headEnd > next || headEnd < head + 40) {
           headEnd = head + 40 + random.below(Math.max(1, next - head - 40))
           setU32(bytes, head + 32, headEnd - head)
@@ -150,13 +162,22 @@ export const wal: Target = {
     const files = await logsOnce()
     return {
       async take(input) {
-        const { all, path, bytes } = files[(input[0] ?? 0) % files.length]!
+        const number = input[0] ?? 0
+        const { all, path, bytes, log } = files[(number & 15) % files.length]!
         const disk = new MemoryDisk()
         for (const [path, bytes] of all) disk.files.set(path, bytes)
-        const harmed = new Uint8Array(bytes.length)
+        const before = files.find(
+          (one, i) => one.log === log && files[i + 1]?.path === path && files[i + 1]?.log === log,
+        )
+        if (before && (number & 48) === 16) disk.files.delete(before.path)
+        else if (before && (number & 48) === 32)
+          disk.files.set(before.path, before.bytes.slice(0, before.bytes.length >> 1))
+        else if (before && (number & 48) === 48) disk.files.set(before.path, before.bytes.slice().fill(0, 0, 64))
+        if (number & withoutMark) for (const path of all.keys()) if (path.includes('mark')) disk.files.delete(path)
+        const harmed = number & beginning ? bytes.slice() : new Uint8Array(bytes.length)
         harmed.set(input.subarray(1, 1 + harmed.length))
         if (input.length < 2) disk.files.delete(path)
-        else disk.files.set(path, input.length % 2 === 0 ? harmed : input.slice(1))
+        else disk.files.set(path, input.length % 2 === 0 || number & beginning ? harmed : input.slice(1))
         await inspectWal(folder, { disk }).catch((error: unknown) => {
           if (!isRaftkitError(error)) throw error
         })
@@ -168,8 +189,10 @@ export const wal: Target = {
   },
 }
 
-function* piecesOf(bytes: Uint8Array, head: number, end: number): Generator<{ crcAt: number; size: number }> {
-  for (let at = head + 40; at + 26 <= Math.min(end, bytes.length); ) {
+/** `headEnd` may lie far behind the bytes, and the pieces be as many as a number can say. */
+function* piecesOf(bytes: Uint8Array, head: number, headEnd: number): Generator<{ crcAt: number; size: number }> {
+  const end = Math.min(headEnd, bytes.length)
+  for (let at = head + 40; at + 26 <= end; ) {
     const withState = (bytes[at]! & 1) === 1
     at += 2 + bytes[at + 1]! + 16
     if (withState) at += 4 + u32At(bytes, at)
