@@ -25,12 +25,17 @@ export function identity(value: unknown): unknown {
   return typeof value === 'string' && value.startsWith('\0') ? `\0${JSON.stringify(value)}` : value
 }
 
-/** How deep a value of a stranger goes, judged without recursion; `canonical` recurses. */
-export function isShallow(value: unknown, depth = 64): boolean {
+/**
+ * What makes a stranger's value unfit, if anything, judged without recursion: `canonical` recurses. A number that a double cannot hold is read as
+ * infinite, and would be told as `null`, so that two values that differ would be the same.
+ */
+export function flawOf(value: unknown, depth = 64): string | undefined {
   let level: unknown[] = [value]
   for (let at = 0; level.length > 0; at++) {
-    if (at > depth) return false
+    if (at > depth) return `nests more than ${depth} levels deep`
+    if (level.some((item) => typeof item === 'number' && !Number.isFinite(item)))
+      return 'holds a number that is too large'
     level = level.flatMap((item) => (typeof item === 'object' && item !== null ? Object.values(item) : []))
   }
-  return true
+  return undefined
 }

@@ -1,4 +1,4 @@
-import { isShallow, type Json } from './canonical.ts'
+import { flawOf, type Json } from './canonical.ts'
 import { checkOperation } from './check.ts'
 import { HistoryError, type Operation, quote } from './history.ts'
 import { type Command, keyValue } from './key-value.ts'
@@ -98,7 +98,8 @@ function objectOf(text: string, line: number): Line {
   if (typeof value !== 'object' || value === null || Array.isArray(value)) {
     throw new HistoryError(`line ${line} is not a JSON object: ${quote(text)}`, line)
   }
-  if (!isShallow(value)) throw new HistoryError(`line ${line} nests more than 64 levels deep`, line)
+  const flaw = flawOf(value)
+  if (flaw) throw new HistoryError(`line ${line} ${flaw}`, line)
   // Own members only: `{}` has no client, whatever its prototype says.
   return Object.assign(Object.create(null), value) as Line
 }

@@ -77,6 +77,7 @@ describe('a line of a history file', () => {
     [put.replace('"call_ns":0', '"call_ns":9007199254740993'), /below 2\^53/],
     [put.replace('"put","input":1', '"cas","input":[1]'), /\[from, to\]/],
     [put.replace('"input":1', `"input":${'['.repeat(100_000)}${']'.repeat(100_000)}`), /64 levels/],
+    [put.replace('"input":1', '"input":{"a":[1e999]}'), /number that is too large/],
   ])('refuses %.60s', (line, message) => {
     expect(() => parseLine(line, 3)).toThrow(
       expect.objectContaining({ code: 'HISTORY_MALFORMED', line: 3, message: expect.stringMatching(message) }),

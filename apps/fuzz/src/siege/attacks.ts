@@ -32,7 +32,7 @@ function pour(socket: Socket, chunk: Buffer): () => void {
   }
 }
 
-export const attacks: Readonly<Record<string, Attack>> = {
+const attacks: Readonly<Record<string, Attack>> = {
   /** Connected, and silent. */
   silent: () => nothing,
   /** A byte each second of what would be a greeting or a request. */
