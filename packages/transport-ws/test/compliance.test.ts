@@ -8,14 +8,12 @@ vi.setConfig({ testTimeout: 60_000 })
 const program = await bundle('subject.ts')
 afterAll(() => program.remove())
 const { ca, cert, key } = await issue(await createAuthority({ cluster: 'c' }), { node: 'n1' })
-const tls = { ca, cert, key }
-const secret = 'nobody but us knows these words of mine'
+const security = { tls: { ca, cert, key }, secret: 'nobody but us knows these words of mine' }
 
 describe.each([
   ['at a port of its own', {}, ''],
-  ['with TLS', { tls }, ''],
-  ['with a secret', { secret }, ''],
-  ["beside an app's own server with TLS, and with a secret", { tls, secret }, 'attached'],
+  // What else goes together: attached.test.ts and trust.test.ts.
+  ["beside an app's own server with TLS, and with a secret", security, 'attached'],
 ])('WebSocket %s', (_, security, attached) => {
   beforeAll(() => {
     process.env.RAFTKIT_TEST_SECURITY = JSON.stringify(security)
