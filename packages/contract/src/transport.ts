@@ -39,8 +39,11 @@ export interface Receiver {
    * `proven`: the names in the peer's certificate, if the connection has one. One check serves every transport.
    */
   admit(hello: Uint8Array, proven?: readonly string[]): NodeId
-  /** A whole frame of an admitted peer; the receiver's to keep. */
-  frame(from: NodeId, frame: Uint8Array): void
+  /**
+   * A whole frame of an admitted peer; the receiver's to keep. False: it is none, so whatever else comes by that connection cannot be
+   * trusted either, and the transport closes it.
+   */
+  frame(from: NodeId, frame: Uint8Array): unknown
   /** A hint for probing and back-pressure, never for safety. */
   link(peer: NodeId, state: LinkState): void
 }

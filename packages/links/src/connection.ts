@@ -14,7 +14,8 @@ export interface Pipe {
 
 /** How an admitted connection is used by its lane. */
 export interface Listening {
-  frame(frame: Uint8Array): void
+  /** False: it cannot be read. */
+  frame(frame: Uint8Array): unknown
   malformed(reason: string): void
   /** Called once, however it ended. */
   over(): void
@@ -48,7 +49,7 @@ export class Connection {
 
   /** The adapter's: a whole frame has arrived, no larger than the limit. */
   frame(frame: Uint8Array): void {
-    if (!this.#over) this.#listening?.frame(frame)
+    if (!this.#over && this.#listening?.frame(frame) === false) this.malformed('a frame that this node cannot read')
   }
 
   /** The adapter's: what arrived is no frame. */

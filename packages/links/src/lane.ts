@@ -20,7 +20,7 @@ export interface Surroundings {
   readonly carrier: Carrier
   readonly handshake: Handshake
   readonly queueBytes: number
-  frame(from: NodeId, frame: Uint8Array): void
+  frame(from: NodeId, frame: Uint8Array): unknown
   report(kind: 'unreachable' | 'refused' | 'malformed', remote: string, reason: string, peer: NodeId): void
   /** Connections that are not over, in force or not. */
   readonly connections: Set<Connection>

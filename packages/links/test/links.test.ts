@@ -288,6 +288,24 @@ describe('what goes wrong', () => {
     expect([a.links.at(-1), b.links.at(-1)]).toEqual(['b up', 'a up'])
   })
 
+  test('a frame that the node cannot read is told of once; its connection is cut, with what came behind it, and dialled again', async () => {
+    const reports: TransportReport[] = []
+    const { a, b } = await linked({ onReport: (report: TransportReport) => reports.push(report) })
+    b.reading = false
+    for (const text of ['unreadable', 'behind it']) a.say(b, text)
+    await settle()
+    b.reading = true
+    expect(b.heard).toEqual(['a: unreadable'])
+    expect(b.links).toEqual(['a up', 'a down'])
+    await pass(1000)
+    expect([a.links.at(-1), b.links.at(-1)]).toEqual(['b up', 'a up'])
+    expect(reports.filter(({ kind }) => kind === 'malformed')).toMatchObject([{ peer: 'a' }])
+    expect(b.transport.counters.malformed).toBe(1)
+    a.say(b, 'readable')
+    await settle()
+    expect(b.heard).toEqual(['a: unreadable', 'a: readable'])
+  })
+
   test('strangers can make a node count, but not fill its log', async () => {
     const reports: TransportReport[] = []
     const a = await host('a', { onReport: (report: TransportReport) => reports.push(report) })

@@ -192,13 +192,17 @@ export class Host implements Receiver {
     return new TextEncoder().encode(this.id)
   }
 
+  /** Whether it can read what comes. */
+  reading = true
+
   admit(hello: Uint8Array): NodeId {
     if (!this.admitting) throw new RaftkitError('REFUSED', 'nobody')
     return new TextDecoder().decode(hello)
   }
 
-  frame(from: NodeId, frame: Uint8Array): void {
+  frame(from: NodeId, frame: Uint8Array): boolean {
     this.heard.push(frame.length < 100 ? `${from}: ${new TextDecoder().decode(frame)}` : `${from}: ${frame.length} B`)
+    return this.reading
   }
 
   link(peer: NodeId, state: LinkState): void {

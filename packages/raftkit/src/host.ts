@@ -103,13 +103,13 @@ export class Host implements ReplicaHost, Receiver {
     }
   }
 
-  frame(from: NodeId, bytes: Uint8Array): void {
-    if (this.#closing) return
+  frame(from: NodeId, bytes: Uint8Array): boolean {
+    if (this.#closing) return true
     try {
       const { lane, genesis, messages } = decodeFrame(bytes)
       if (lane === 'bulk' && this.#backlog + bytes.length > this.#parts.backlogBytes) {
         this.#tell({ type: 'dropped', what: 'frame', peer: from, reason: 'too many frames wait for a turn' })
-        return
+        return true
       }
       this.#backlog += bytes.length
       for (const message of messages) {
@@ -121,9 +121,11 @@ export class Host implements ReplicaHost, Receiver {
           throw new RaftkitError('REFUSED', 'a frame of another founding of a cluster of this name')
         else replica.receive(lane, { from: { id: from, incarnation: message.from }, genesis, bytes: message.bytes })
       }
+      return true
     } catch (error) {
       const { code, message: reason } = failure(error, 'MALFORMED', 'a frame could not be read')
       this.#tell({ type: 'refused', peer: from, code, reason })
+      return false
     }
   }
 

@@ -500,11 +500,12 @@ describe('frames that must not be believed', () => {
     const message = { group: 'main', from: 'e'.repeat(32), to: '', parts: echoParts('hello') }
     const frame = (genesis: string, difference: Partial<typeof message>): Uint8Array =>
       Uint8Array.from(Buffer.concat(encodeFrame('control', genesis, [{ ...message, ...difference }])))
-    receiver().frame('n2', new Uint8Array([1, 2, 3]))
-    receiver().frame('n2', frame('d'.repeat(32), {}))
-    receiver().frame('n2', frame(genesis, { to: 'f'.repeat(32) }))
-    receiver().frame('n2', frame(genesis, { group: 'other' }))
-    receiver().frame('n2', frame(genesis, { parts: [bytes('no message')] }))
+    // The connection by which such a frame came is closed.
+    expect(receiver().frame('n2', new Uint8Array([1, 2, 3]))).toBe(false)
+    expect(receiver().frame('n2', frame('d'.repeat(32), {}))).toBe(false)
+    expect(receiver().frame('n2', frame(genesis, { to: 'f'.repeat(32) }))).toBe(true)
+    expect(receiver().frame('n2', frame(genesis, { group: 'other' }))).toBe(true)
+    expect(receiver().frame('n2', frame(genesis, { parts: [bytes('no message')] }))).toBe(true)
     await node.propose(bytes('a'))
     expect(heard(events)).toEqual([])
     const refused = events.flatMap((event) => (event.type === 'refused' ? [event.code] : []))

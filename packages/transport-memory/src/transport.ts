@@ -123,7 +123,7 @@ export class MemoryTransport implements Transport {
   }
 
   receive(from: NodeId, frame: Uint8Array): void {
-    if (!this.#closed) this.#receiver?.frame(from, frame)
+    if (!this.#closed && this.#receiver?.frame(from, frame) === false) this.#links.get(from)?.break()
   }
 
   /** Never from within the caller's own call. */

@@ -84,6 +84,19 @@ describe('faults that can be switched', { timeout: 60_000 }, () => {
     expect(b.texts).toEqual([])
   })
 
+  test('a frame that its receiver cannot read breaks the link; both say hello again before anything passes', async () => {
+    const { time, a, b } = await cluster(2)
+    b.reading = false
+    a.send(b, 'unreadable')
+    a.send(b, 'behind it')
+    time.pass(10)
+    b.reading = true
+    time.pass(500)
+    expect(b.texts).toEqual(['unreadable'])
+    expect([a.admitted.length, b.admitted.length]).toEqual([2, 2])
+    expect([a.state(b), b.state(a)]).toEqual(['up', 'up'])
+  })
+
   test('while one way is cut, nobody can connect', async () => {
     const { time, network, a, b } = await cluster(2)
     network.isolate('b')

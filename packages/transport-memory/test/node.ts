@@ -28,14 +28,18 @@ export class TestNode implements Receiver {
     return new TextEncoder().encode(this.id)
   }
 
+  /** Whether it can read what comes. */
+  reading = true
+
   admit(hello: Uint8Array): NodeId {
     const id = new TextDecoder().decode(hello)
     this.admitted.push(id)
     return id
   }
 
-  frame(from: NodeId, frame: Uint8Array): void {
+  frame(from: NodeId, frame: Uint8Array): boolean {
     this.heard.push({ from, frame })
+    return this.reading
   }
 
   link(peer: NodeId, state: string): void {

@@ -27,6 +27,8 @@ export class TestNode implements Receiver {
   cluster: string
   admitting = true
   refusals = 0
+  /** Whether it can read what comes. */
+  reading = true
   #address: string | undefined
 
   private constructor(id: NodeId, transport: Transport, cluster: string) {
@@ -69,8 +71,9 @@ export class TestNode implements Receiver {
     return id
   }
 
-  frame(from: NodeId, frame: Uint8Array): void {
+  frame(from: NodeId, frame: Uint8Array): boolean {
     this.heard.push({ from, frame })
+    return this.reading
   }
 
   link(peer: NodeId, state: string): void {

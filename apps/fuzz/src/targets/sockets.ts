@@ -44,6 +44,7 @@ function receiver(own: string): Receiver & { frames: number; bytes: number } {
       seen.frames++
       seen.bytes += frame.length
       if (frame.length > maxFrameBytes) throw new Disagreement(`a frame of ${frame.length} bytes`)
+      return true
     },
     link() {},
   }

@@ -117,7 +117,7 @@ export class Trio {
           frame: (from, frame) => {
             if (from === strangerId || Buffer.from(frame.buffer, frame.byteOffset, frame.length).includes(this.mark))
               this.frames++
-            receiver.frame(from, frame)
+            return receiver.frame(from, frame)
           },
           link: (peer, state) => {
             if (peer === strangerId && state === 'up') this.links++

@@ -11,7 +11,7 @@ import { Buffer } from 'node:buffer'
  * @property {() => Uint8Array} hello
  * @property {(hello: Uint8Array) => NodeId} admit
  * @property {(connection: Connection) => void} opened both sides have admitted each other
- * @property {(connection: Connection, frame: Uint8Array) => void} frame
+ * @property {(connection: Connection, frame: Uint8Array) => unknown} frame
  * @property {() => void} changed it is full, or no longer
  * @property {(connection: Connection) => void} closed
  */
@@ -178,8 +178,10 @@ export class Connection {
     else if (kind === kinds.admitted && this.#admitted && !this.#admittedBy) {
       this.#admittedBy = true
       this.#opens()
-    } else if (kind === kinds.frame && this.open) this.owner.frame(this, body)
-    else if (kind !== kinds.alive || !this.open) throw new Error('out of turn')
+    } else if (kind === kinds.frame && this.open) {
+      const isRead = this.owner.frame(this, body)
+      if (isRead === false) throw new Error('no frame of a host')
+    } else if (kind !== kinds.alive || !this.open) throw new Error('out of turn')
   }
 
   /** Whatever is wrong with a connection ends that connection. @param {() => void} run */

@@ -34,14 +34,14 @@ export const brokenConnections: readonly Broken[] = [
       {
         file,
         find: 'this.owner.frame(this, body)',
-        replace: `{
+        replace: `(() => {
           if (!this.joined) queueMicrotask(() => {
             const all = this.joined
             this.joined = undefined
             this.owner.frame(this, Buffer.concat(all))
           })
           this.joined = [...(this.joined ?? []), body]
-        }`,
+        })()`,
       },
     ],
     promise: 'many small frames in one turn stay many frames',
