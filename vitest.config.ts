@@ -21,5 +21,7 @@ export default defineConfig({
       test: { name: folder.replace('packages/', ''), root: root + folder, include: ['test/**/*.test.ts'] },
     })),
     passWithNoTests: true,
+    // Most tests wait for disks, sockets and other processes: by itself vitest would leave one of two cores idle.
+    maxWorkers: 2,
   },
 })
