@@ -1,0 +1,91 @@
+import type { NodeId } from '@raftkit/contract'
+import { admitAppend, onAppendEntries } from './appending.ts'
+import { answerFetch, onFetched } from './fetching.ts'
+import type { Message } from './messages.ts'
+import { admitRequest, onRequests } from './proposing.ts'
+import type { Server } from './server.ts'
+import type { Check } from './statement.ts'
+import { admitRequestVote, admitTermCertificate, onPreVote, onRequestVote, onTermCertificate } from './terms.ts'
+import { admitCertificate, count, onCertificate, onVote } from './voting.ts'
+
+/** First what costs nothing, then the signatures, then the effect: an unproved message changes nothing. */
+export function receive(server: Server, from: NodeId, message: Message): void {
+  const sender = server.members.signer(from)
+  if (sender === undefined || sender === server.me) return
+  if (message.type === 'forward') return receiveRequests(server, message.requests)
+  const checks = admit(server, sender, from, message)
+  if (checks === undefined) return
+  if (checks.length === 0) return handle(server, sender, from, message)
+  server.verify(checks, { type: 'message', from, message })
+}
+
+export function receiveRequests(server: Server, requests: readonly Uint8Array[]): void {
+  const admitted = requests.flatMap((bytes) => admitRequest(server, bytes) ?? [])
+  if (admitted.length === 0) return
+  const checks = admitted.map(({ check }) => check)
+  server.verify(checks, { type: 'requests', requests: admitted.map(({ bytes }) => bytes) })
+}
+
+export function onVerified(server: Server, ask: number, valid: readonly boolean[]): void {
+  const purpose = server.asking.settle(ask)
+  switch (purpose?.type) {
+    case 'requests': {
+      const { requests } = purpose
+      return onRequests(
+        server,
+        requests.filter((_, at) => valid[at]),
+      )
+    }
+    case 'tally': {
+      const { votes } = purpose
+      for (const [at, vote] of votes.entries()) server.tally.judge(vote, valid[at] === true)
+      return votes[0] && count(server, votes[0].phase, votes[0].place)
+    }
+    case 'message': {
+      const { from, message } = purpose
+      const sender = server.members.signer(from)
+      if (!valid.every(Boolean) || sender === undefined) return
+      if (message.type === 'appendEntries')
+        for (const { items } of message.entries) for (const item of items) server.verified.add(server.itemHash(item))
+      // Time has passed: what was news may be none now.
+      if (admit(server, sender, from, message) !== undefined) handle(server, sender, from, message)
+    }
+  }
+}
+
+/** Undefined: not to be handled. Else what must be verified first. */
+function admit(server: Server, sender: number, from: NodeId, message: Message): Check[] | undefined {
+  switch (message.type) {
+    case 'appendEntries':
+      return admitAppend(server, from, message)
+    case 'requestVote':
+      return admitRequestVote(server, sender, from, message)
+    case 'certified':
+      return admitCertificate(server, message.certificate)
+    case 'termCertified':
+      return admitTermCertificate(server, message.certificate)
+    default:
+      return []
+  }
+}
+
+function handle(server: Server, sender: number, from: NodeId, message: Message): void {
+  switch (message.type) {
+    case 'appendEntries':
+      return onAppendEntries(server, from, message)
+    case 'vote':
+      return onVote(server, sender, from, message)
+    case 'preVote':
+      return onPreVote(server, sender, from, message)
+    case 'requestVote':
+      return onRequestVote(server, sender, message)
+    case 'certified':
+      return onCertificate(server, message.certificate, sender)
+    case 'termCertified':
+      return onTermCertificate(server, message.certificate)
+    case 'fetch':
+      return answerFetch(server, from, message)
+    case 'fetched':
+      return onFetched(server, sender, message)
+  }
+}
