@@ -34,13 +34,13 @@ export interface Entry {
 
 export const headerBytes: number = 8 * 5 + 1 + 32 * 2
 
-function writeHeader(writer: Writer, header: Header): Writer {
+export function writeHeader(writer: Writer, header: Header): Writer {
   const { epoch, index, term, kind, parent, root, position, time } = header
   writer.u64(epoch).u64(index).u64(term).u8(kinds.indexOf(kind)).raw(rawHash(parent)).raw(rawHash(root))
   return writer.u64(position).u64(time)
 }
 
-function readHeader(reader: Reader): Header {
+export function readHeader(reader: Reader): Header {
   const epoch = reader.u64()
   const index = reader.u64()
   const term = reader.u64()
@@ -81,6 +81,32 @@ export function span({ header, items }: Entry): number {
   return items.reduce((sum, item) => sum + decodeRequest(item).operations.length, 0)
 }
 
+/**
+ * What stands under the root: each item behind the number of operations before it, so that the path of one request proves the position
+ * of each of its operations. What is no request counts one; no entry of requests with such an item is valid.
+ */
+export function leavesOf(items: readonly Uint8Array[]): Uint8Array[] {
+  let before = 0
+  return items.map((item) => {
+    const leaf = leafOf(before, item)
+    before += operationsIn(item)
+    return leaf
+  })
+}
+
+export const leafOf = (before: number, item: Uint8Array): Uint8Array =>
+  new Writer(item.length + 4).u32(before).raw(item).finish()
+
+export const itemsRoot = (digest: Digest, items: readonly Uint8Array[]): Hash => merkleRoot(digest, leavesOf(items))
+
+function operationsIn(item: Uint8Array): number {
+  try {
+    return decodeRequest(item).operations.length
+  } catch {
+    return 1
+  }
+}
+
 /** The part of external validity (V) that needs the entry and its parent alone. What is wrong, or undefined. */
 export function flawOfEntry(digest: Digest, entry: Entry, parent: Entry): string | undefined {
   const { header, items } = entry
@@ -90,7 +116,7 @@ export function flawOfEntry(digest: Digest, entry: Entry, parent: Entry): string
   if (header.term < before.term && header.epoch === before.epoch) return 'it is of an older term than its parent'
   if (header.time < before.time) return 'it is older than its parent'
   if (header.position !== before.position + span(parent)) return 'its position does not follow'
-  if (header.root !== merkleRoot(digest, items)) return 'its items are not those of the header'
+  if (header.root !== itemsRoot(digest, items)) return 'its items are not those of the header'
   // S6: the epoch ends with its configuration entry, which is the genesis of the next one. The founding, at index 0, begins epoch 0.
   if (header.epoch !== before.epoch + (before.kind === 'config' && before.index > 0 ? 1 : 0))
     return 'it is of another epoch'

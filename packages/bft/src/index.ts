@@ -13,12 +13,22 @@ export {
   termVoteCheck,
 } from './certificate.ts'
 export { decodeMessage, encodeMessage } from './encoding.ts'
-export { type Entry, type EntryKind, flawOfEntry, type Header, headerHash, span } from './entry.ts'
+export { type Entry, type EntryKind, flawOfEntry, type Header, headerHash, itemsRoot, span } from './entry.ts'
 export type { Digest, Hash } from './hash.ts'
 export { faults, Members, quorum, type Voter } from './members.ts'
 export { merklePath, merkleRoot, provesItem } from './merkle.ts'
 export type { Message } from './messages.ts'
 export { open } from './opening.ts'
+export {
+  checkSignatures,
+  encodeReceipt,
+  type Proven,
+  type Receipt,
+  readReceipt,
+  receiptOf,
+  type Trust,
+  verifyReceipt,
+} from './receipt.ts'
 export { decodeRequest, encodeRequest, mostOperations, type Request, requestCheck } from './request.ts'
 export {
   append,

@@ -1,8 +1,7 @@
 import { isRaftkitError } from '@raftkit/contract'
 import { placeOf } from './appending.ts'
 import type { Node } from './branches.ts'
-import { type Entry, headerHash, span } from './entry.ts'
-import { merkleRoot } from './merkle.ts'
+import { type Entry, headerHash, itemsRoot, span } from './entry.ts'
 import { decodeRequest, type Request, requestCheck } from './request.ts'
 import { append, mayAppend } from './rules.ts'
 import type { Server } from './server.ts'
@@ -82,7 +81,7 @@ export function propose(server: Server): void {
         term: server.ballot.term,
         kind: 'data',
         parent: headerHash(settings.digest, header),
-        root: merkleRoot(settings.digest, items),
+        root: itemsRoot(settings.digest, items),
         position: header.position + span(tip.entry),
         time: Math.max(header.time, server.wall),
       },

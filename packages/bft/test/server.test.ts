@@ -1,5 +1,5 @@
 import { afterAll, describe, expect, test } from 'vitest'
-import { encodeRequest, headerHash, merkleRoot, open, termVoteStatement, voteStatement } from '../src/index.ts'
+import { encodeRequest, headerHash, itemsRoot, open, termVoteStatement, voteStatement } from '../src/index.ts'
 import { sha256 } from './keys.ts'
 import { fair, sealAs, World } from './world.ts'
 
@@ -108,7 +108,7 @@ describe('a member that fails', () => {
         const last = message.entries.at(-1)!
         if (last.items.includes(first)) return message
         const items = [replace(first)]
-        const header = { ...last.header, root: merkleRoot(sha256, items) }
+        const header = { ...last.header, root: itemsRoot(sha256, items) }
         const place = { term: message.term, index: header.index, hash: headerHash(sha256, header) }
         const signature = sealAs('m0', voteStatement(members.domain, 'append', place))
         return { ...message, entries: [...message.entries.slice(0, -1), { header, items }], signature }
