@@ -38,6 +38,7 @@ export const errorCodes = {
   // the replica has stopped
   MACHINE_MISMATCH: 'the log holds a command that this machine does not define, or a command threw',
   DIVERGED: 'a committed entry is contradicted',
+  SIGNING_FAILED: 'the signatures of this node could not be made, or none could be verified',
   INVARIANT: 'an invariant of the protocol is broken',
 } as const
 

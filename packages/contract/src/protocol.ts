@@ -1,4 +1,5 @@
 import type { Config, Membership } from './membership.ts'
+import type { SignatureCheck } from './signatures.ts'
 import type { Found, LogWrite } from './storage.ts'
 import type { Lane, LinkState, Peer } from './transport.ts'
 import type { GroupId, Index, NodeId, Run, Term } from './words.ts'
@@ -19,6 +20,8 @@ export interface Protocol<Message = unknown, Request = unknown> {
   decode(bytes: Uint8Array): Message
   /** What a trace says of a message. Absent: traces tell of no messages. */
   describe?(message: Message): MessageSummary
+  /** What convinces whoever knows the members' keys that the record at `index` was committed; undefined: it is not, or no longer known. */
+  receipt?(index: Index): Uint8Array | undefined
   status(): Status
   /** A cheap copy that shares no mutable state. */
   fork(): this
@@ -35,6 +38,8 @@ export interface MessageSummary {
 /** Makes a protocol for one replica; `raftkit` takes core's by default. */
 export interface ProtocolKind<Message = unknown, Request = unknown> {
   readonly name: string
+  /** Its members sign what they say: the runtime must have `Signatures`. */
+  readonly signs?: true
   /** Reads `init.found.state`. Throws `DAMAGED`, `UNKNOWN_FORMAT`, `REFUSED` (the data belongs to another node, cluster or group), `INVALID_OPTION`. */
   open(init: ProtocolInit<Request>): Opening<Message, Request>
 }
@@ -66,6 +71,10 @@ export interface ProtocolInit<Request = unknown> {
   readonly membership?: Membership<Request>
   readonly timing?: Timing
   readonly limits?: Limits
+  /** Public, of this node's signatures; present if the kind `signs`. */
+  readonly key?: Uint8Array
+  /** Milliseconds since the epoch as `open` is called, for a protocol whose entries are stamped by whoever proposes them. */
+  readonly time?: number
 }
 
 /** Milliseconds. */
@@ -119,6 +128,8 @@ export type ProtocolEvent<Message = unknown, Request = unknown> =
       readonly time: number
       readonly seed: number
     }
+  /** What a client outside signed, in the protocol's own encoding. */
+  | { readonly type: 'submit'; readonly id: number; readonly request: Uint8Array; readonly time: number }
   | { readonly type: 'change'; readonly id: number; readonly request: Request; readonly time: number }
   | { readonly type: 'read'; readonly id: number; readonly consistency: 'linearizable' | 'lease' }
   /** To the voter that is furthest, if `to` is absent. */
@@ -185,6 +196,9 @@ export type Ask =
   | { readonly type: 'restore'; readonly id: number; readonly snapshot: SnapshotPoint }
   /** All other blobs may go, except one that the runtime is writing itself. */
   | { readonly type: 'retain'; readonly id: number; readonly names: readonly string[] }
+  /** With the node's own key. */
+  | { readonly type: 'sign'; readonly id: number; readonly bytes: Uint8Array }
+  | { readonly type: 'verify'; readonly id: number; readonly checks: readonly SignatureCheck[] }
 
 export type Answer =
   | { readonly type: 'readLog'; readonly run: Run }
@@ -192,12 +206,21 @@ export type Answer =
   /** `held`: the bytes the blob holds by now. */
   | { readonly type: 'createSnapshot' | 'writeSnapshot'; readonly held: number }
   | { readonly type: 'commitSnapshot' | 'restore' }
+  | { readonly type: 'sign'; readonly signature: Uint8Array }
+  /** Whether each is a signature, in order. */
+  | { readonly type: 'verify'; readonly valid: readonly boolean[] }
   /** `code` of the error: `COMPACTED`, `MISSING` and `DAMAGED` are the protocol's to handle; the runtime stops the replica for all others. */
   | { readonly type: 'failed'; readonly code: string }
 
 export type Settled =
-  /** Committed at that place; emitted no later than the `apply` that holds it. */
-  | { readonly type: 'committed'; readonly id: number; readonly index: Index; readonly term: Term }
+  /** Committed at that place; emitted no later than the `apply` that holds it. `count`: of a submitted request, how many places it takes from there on. */
+  | {
+      readonly type: 'committed'
+      readonly id: number
+      readonly index: Index
+      readonly term: Term
+      readonly count?: number
+    }
   /** It certainly did not happen, and will not. */
   | {
       readonly type: 'refused'

@@ -22,6 +22,7 @@ import {
   type StateMachine,
   type Term,
 } from '@raftkit/contract'
+import type { Answers } from './answers.ts'
 import { failure } from './failure.ts'
 import type { Ending } from './pending.ts'
 
@@ -68,6 +69,8 @@ export class Applier {
   #index: Index
   #term: Term
   #idle: (() => void)[] = []
+  /** Kept for those who ask for a result again. */
+  answers: Answers | undefined
 
   constructor(
     machine: StateMachine,
@@ -98,7 +101,10 @@ export class Applier {
 
   /** The result of the proposal committed at `index`, once it is applied there. */
   expect(index: Index, ending: Ending<Applied>): void {
-    if (index <= this.#index) return ending.fail(resultLost(index))
+    if (index <= this.#index) {
+      const result = this.answers?.get(index)
+      return result ? ending.done({ index, result }) : ending.fail(resultLost(index))
+    }
     ending.index = index
     const expected = this.#expected
     let at = expected.length
@@ -280,6 +286,7 @@ export class Applier {
         )
       this.#index = last
       this.#term = term
+      if (this.answers) for (const [at, { index }] of commands.entries()) this.answers.add(index, results[at]!)
       let at = 0
       for (const ending of this.#expectedUpTo(last)) {
         while (at < commands.length && commands[at]!.index < ending.index) at++

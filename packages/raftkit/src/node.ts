@@ -33,6 +33,7 @@ import { Reads, sleep } from './reads.ts'
 import type { Replica } from './replica.ts'
 import { type ReplicatedMachine, replicate } from './replicate.ts'
 import type { NodeStatus } from './status.ts'
+import type { Submitted } from './submission.ts'
 import { type Trace, tracing } from './tracing.ts'
 import { upgradeMachine } from './upgrade.ts'
 
@@ -52,6 +53,15 @@ export interface Node<M extends AnyMachine | StateMachine = AnyMachine> extends 
    * try again after an unknown outcome is yours to decide. Rejects with `outcome`.
    */
   propose(data: Uint8Array, options?: CallOptions): Promise<Applied>
+  /**
+   * What a client outside signed, in the encoding of a protocol whose members sign: executed once, however often and by whomever it is
+   * submitted. Resolves with the place and the result of each operation. Rejects `REFUSED` (no request, or not signed), `TOO_LARGE`,
+   * `OVERLOADED`, `UNKNOWN_OUTCOME` (it, or another one under its numbers, was executed so long ago that its results are not kept any more);
+   * `INVALID_OPTION` on other protocols.
+   */
+  submit(request: Uint8Array, options?: CallOptions): Promise<Submitted>
+  /** What convinces whoever knows the members' keys that the entry at `index` was committed; undefined: it is not, or no longer known, or the protocol has no such thing. */
+  receipt(index: Index): Uint8Array | undefined
   /** `machine.query(question)` of a state machine of your own, once the consistency asked for is given. */
   query(question: unknown, options?: QueryOptions): Promise<unknown>
   /** Resolves when this node is a member and a linearizable read went through it. Waits for ever unless given a timeout or signal. */
@@ -217,6 +227,26 @@ class RunningNode implements Node {
     return this.#trace({ node: this.id, cluster: this.cluster, operation: 'propose' }, () =>
       this.#replica.propose(data, options),
     )
+  }
+
+  submit(request: Uint8Array, options?: CallOptions): Promise<Submitted> {
+    if (!(request instanceof Uint8Array))
+      return Promise.reject(new RaftkitError('INVALID_VALUE', 'submit takes a Uint8Array', { outcome: 'refused' }))
+    const { protocol } = this.#settings
+    if (!protocol.signs)
+      return Promise.reject(
+        new RaftkitError('INVALID_OPTION', `submit takes signed requests, and ${protocol.name} knows none`, {
+          outcome: 'refused',
+        }),
+      )
+    if (this.#closing) return Promise.reject(closed())
+    return this.#trace({ node: this.id, cluster: this.cluster, operation: 'submit' }, () =>
+      this.#replica.submit(request, options),
+    )
+  }
+
+  receipt(index: Index): Uint8Array | undefined {
+    return this.#replica.receipt(index)
   }
 
   query(question: unknown, options?: QueryOptions): Promise<unknown> {

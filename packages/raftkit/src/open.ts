@@ -37,6 +37,7 @@ export async function openReplica(
       limits: settings.limits,
       ...(settings.address === undefined ? {} : { address: settings.address }),
       ...(settings.founders ? { founders: settings.founders } : {}),
+      ...(settings.signatures ? { key: settings.signatures.key, time: Math.floor(environment.wall()) } : {}),
       ...(settings.membership ? { membership: settings.membership as Membership<never> } : {}),
     })
     const { snapshot } = opening
@@ -51,7 +52,10 @@ export async function openReplica(
     const pending = new Pending(environment, { calls, bytes }, timeout, () => replica.called())
     const applied = snapshot ?? { index: 0, term: 0 }
     const replica: Replica = new Replica(
-      { group, protocol, log, snapshots, machine, applied, environment, policy },
+      {
+        ...{ group, protocol, log, snapshots, machine, applied, environment, policy },
+        ...(settings.signatures ? { signatures: settings.signatures } : {}),
+      },
       pending,
       host,
     )

@@ -6,6 +6,7 @@ import {
   type Peer,
   type ProtocolKind,
   RaftkitError,
+  type Signatures,
   type StateMachine,
   type Storage,
   type Timing,
@@ -46,6 +47,8 @@ export interface NodeOptions<M extends AnyMachine | StateMachine> {
   readonly membership?: Membership<never>
   /** Default: Raft, by `@raftkit/core`. */
   readonly protocol?: ProtocolKind
+  /** This node's own key, and the rule by which members verify; for a protocol whose members sign, and for no other. */
+  readonly signatures?: Signatures
   readonly timing?: Omit<Timing, 'leaseDrift'>
   readonly limits?: NodeLimits
   /** When snapshots are taken. `false`: only by `snapshot()`. */
@@ -103,6 +106,7 @@ export interface Settings {
   readonly transport: Transport
   readonly membership: Membership<never> | undefined
   readonly protocol: ProtocolKind
+  readonly signatures: Signatures | undefined
   readonly timing: Timing
   readonly electionTimeout: number
   readonly limits: Limits
@@ -148,6 +152,15 @@ export function settings(options: NodeOptions<AnyMachine | StateMachine>): Setti
   const protocol = options.protocol ?? (raft as ProtocolKind)
   checkMethods('protocol', protocol, ['open'])
   if (!isName(protocol.name)) throw invalid('protocol.name', `must be ${nameRule}`)
+  const { signatures } = options
+  if (signatures !== undefined) checkMethods('signatures', signatures, ['sign', 'verify'])
+  if (protocol.signs && !(signatures?.key instanceof Uint8Array))
+    throw invalid('signatures', `is missing: members of ${protocol.name} sign; give the node its key`)
+  if (signatures !== undefined && !protocol.signs)
+    throw invalid(
+      'signatures',
+      `is of no use: ${protocol.name} signs nothing; leave it out, or choose another protocol`,
+    )
   if (leases !== undefined && !(leases.drift >= 0 && leases.drift <= 0.5))
     throw invalid('leases.drift', 'must be a share between 0 and 0.5')
   const snapshots = options.snapshots ?? {}
@@ -166,6 +179,7 @@ export function settings(options: NodeOptions<AnyMachine | StateMachine>): Setti
     transport,
     membership,
     protocol,
+    signatures,
     timing: leases ? { ...options.timing, leaseDrift: leases.drift } : { ...options.timing },
     electionTimeout,
     limits:

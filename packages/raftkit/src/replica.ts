@@ -17,12 +17,14 @@ import type {
   ProtocolEvent,
   RaftkitError,
   Sender,
+  Signatures,
   SnapshotPoint,
   SnapshotStore,
   StateMachine,
   Status,
   Term,
 } from '@raftkit/contract'
+import { Answers } from './answers.ts'
 import { type Applied, Applier, type ApplierEvents } from './applier.ts'
 import type { Placement } from './attempts.ts'
 import { answered, Blobs, storageFailure } from './blobs.ts'
@@ -33,8 +35,10 @@ import { failure } from './failure.ts'
 import { Outbox } from './outbox.ts'
 import type { Caller, Pending } from './pending.ts'
 import { Proposal, type Proposing } from './proposal.ts'
+import { carryOut } from './signing.ts'
 import { check, unsealed } from './snapshot-file.ts'
 import { type SnapshotPolicy, Snapshots } from './snapshots.ts'
+import { Submission, type Submitted } from './submission.ts'
 
 export interface ReplicaParts {
   readonly group: GroupId
@@ -46,6 +50,7 @@ export interface ReplicaParts {
   readonly applied: { readonly index: Index; readonly term: Term }
   readonly environment: Environment
   readonly policy: SnapshotPolicy
+  readonly signatures?: Signatures
 }
 
 /** What a replica needs of its host. */
@@ -120,6 +125,7 @@ export class Replica implements Proposing {
       failed: (error) => this.fail(error),
     }
     this.applier = new Applier(machine, log, environment, applied, events, () => checksumSeed(this.genesis, group))
+    if (parts.signatures) this.applier.answers = new Answers()
     const identity = `${incarnation.slice(0, 8)}-${boot}`
     this.snapshots = new Snapshots(machine, parts.snapshots, environment, policy, identity, {
       between: (freeze, fail) => this.applier.between(0, () => freeze(this.applier), fail),
@@ -205,6 +211,16 @@ export class Replica implements Proposing {
   /** Places `data` in the log once, and resolves with what the machine made of it. */
   propose(data: Uint8Array, options?: CallOptions): Promise<Applied> {
     return this.pending.call(new Proposal(data, this), options)
+  }
+
+  /** What a client outside signed: executed once, however often it is submitted. */
+  submit(request: Uint8Array, options?: CallOptions): Promise<Submitted> {
+    return this.pending.call(new Submission(request, this), options)
+  }
+
+  /** What convinces others that the record at `index` was committed. */
+  receipt(index: Index): Uint8Array | undefined {
+    return this.#protocol.receipt?.(index)
   }
 
   /** As `propose`, for a caller that is no promise and gives up by itself. Throws what refuses it at once. */
@@ -356,6 +372,15 @@ export class Replica implements Proposing {
         })
         break
       }
+      case 'sign':
+      case 'verify':
+        carryOut(
+          ask,
+          this.#parts.signatures,
+          (answer) => this.#answer(ask.id, answer),
+          (error) => this.fail(error),
+        )
+        break
       case 'retain':
         this.#blobs.retain(ask.names).catch((error) => this.fail(storageFailure(error)))
         break

@@ -2,7 +2,7 @@
 export interface TracedCall {
   readonly node: string
   readonly cluster: string
-  readonly operation: 'command' | 'query' | 'propose' | 'change' | 'transfer' | 'snapshot'
+  readonly operation: 'command' | 'query' | 'propose' | 'submit' | 'change' | 'transfer' | 'snapshot'
   /** Of the command or query. */
   readonly name?: string
 }

@@ -221,6 +221,9 @@ export class Turn {
         for (const blobs of [this.#blobs, this.#partial])
           for (const name of blobs.keys()) if (!ask.names.includes(name)) blobs.delete(name)
         return undefined
+      case 'sign':
+      case 'verify':
+        throw new Error('Raft signs nothing')
     }
   }
 }
