@@ -25,6 +25,7 @@ const house = {
   links: ['contract'],
   'transport-*': ['links', 'bytes', 'contract'],
   certificates: ['contract'],
+  ed25519: ['contract'],
   compliance: ['contract'],
   simulator: [
     ...['linearizability', 'multi', 'raftkit', 'membership', 'bft', 'core'],
