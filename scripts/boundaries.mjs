@@ -18,6 +18,7 @@ const house = {
   core: ['bytes', 'contract'],
   membership: ['contract'],
   bft: ['bytes', 'contract'],
+  'bft-client': ['bft', 'bytes', 'contract'],
   raftkit: ['core', 'bytes', 'contract'],
   multi: ['raftkit', 'core', 'bytes', 'contract'],
   files: ['contract'],
@@ -36,7 +37,7 @@ const house = {
 }
 
 /** Run anywhere: no dependency from outside the workspace, and no static import of a platform's module. */
-const anywhere = new Set(['contract', 'bytes', 'core', 'membership', 'bft', 'raftkit'])
+const anywhere = new Set(['contract', 'bytes', 'core', 'membership', 'bft', 'bft-client', 'raftkit'])
 
 /** Same inputs, same outputs, at once. */
 const pure = new Set(['contract', 'bytes', 'core', 'membership', 'bft'])

@@ -1,0 +1,195 @@
+import type { Digest } from '@raftkit/bft'
+import { isRaftkitError, type NodeId, type Outcome, RaftkitError } from '@raftkit/contract'
+import { Agreement } from './agreement.ts'
+import { type Addressed, type Answer, type Ask, decodeAnswer, encodeAsk } from './envelope.ts'
+
+/** How an app reaches its members: HTTP, gRPC, a socket. It should know by its channel that it speaks with that member. */
+export interface Wire {
+  /** Resolves with the bytes the member answered, which `answering` made; rejects if none come. `signal`: nobody waits any more. */
+  send(member: NodeId, ask: Uint8Array, signal: AbortSignal): Promise<Uint8Array>
+}
+
+/** A member that is not as it should be. Nothing has to be done about it: a call goes on as long as enough others answer. */
+export type Report =
+  /** It answered otherwise than f + 1 members did: it lies, or its machine is not deterministic. */
+  | { readonly type: 'mismatch'; readonly member: NodeId }
+  /** Its receipt does not prove what it should. */
+  | { readonly type: 'invalidReceipt'; readonly member: NodeId; readonly reason: string }
+  /** Its answer is none. */
+  | { readonly type: 'malformed'; readonly member: NodeId; readonly reason: string }
+  /** No answer came. */
+  | { readonly type: 'unreachable'; readonly member: NodeId; readonly reason: string }
+
+export interface CallOptions {
+  /** Aborting rejects with `ABORTED`. What was sent may happen nevertheless: `outcome` says so. */
+  readonly signal?: AbortSignal
+  /** Milliseconds for the whole call. */
+  readonly timeout?: number
+}
+
+export interface Asking {
+  readonly digest: Digest
+  readonly wire: Wire
+  readonly report: (report: Report) => void
+  /** Milliseconds until all members are asked. */
+  readonly patience: number
+  readonly timeout: number
+}
+
+/** Milliseconds between asking a member again. */
+const [firstPause, longestPause] = [50, 1_000]
+
+/** Asks members, the one that leads first, and again, until enough was said. */
+export class Members {
+  readonly #ids: readonly NodeId[]
+  readonly #asking: Asking
+  #leader: NodeId | undefined
+
+  constructor(ids: readonly NodeId[], asking: Asking) {
+    this.#ids = ids
+    this.#asking = asking
+  }
+
+  /**
+   * What f + 1 members answer alike. First only f + 1 are asked; all of them after the patience, and as soon as they differ or one fails.
+   * Rejects with what f + 1 refuse it for, else `TIMEOUT` or `ABORTED`.
+   */
+  async agree(ask: Ask, options: CallOptions): Promise<{ readonly answer: Answer; readonly by: readonly NodeId[] }> {
+    const agreement = new Agreement(this.#ids.length, this.#asking.digest)
+    const heard = await this.#until(ask, options, agreement.needed, {
+      hear: (member, answer) => {
+        agreement.hear(member, answer)
+        const { agreed } = agreement
+        if (agreed) return agreed
+        // What was executed is executed: that member has said its last word. A read may catch up with the others.
+        return ask.type === 'submit' || answer.type === 'failed' ? 'final' : 'again'
+      },
+      progress: () => `${agreement.most} of ${agreement.needed} members answered alike, ${agreement.heard} at all`,
+    })
+    for (const member of heard.against) this.#asking.report({ type: 'mismatch', member })
+    const { answer } = heard
+    if (answer.type === 'failed')
+      throw new RaftkitError(answer.code, answer.reason, { outcome: answer.outcome, retryable: false })
+    return heard
+  }
+
+  /** The first answer that `accept` takes; it may refuse one by throwing. */
+  async first<T>(ask: Ask, options: CallOptions, accept: (answer: Answer, member: NodeId) => Promise<T>): Promise<T> {
+    let why = 'none answered'
+    return this.#until(ask, options, 1, {
+      hear: async (member, answer) => {
+        try {
+          return { value: await accept(answer, member) }
+        } catch (error) {
+          why = (error as Error).message
+          return 'again'
+        }
+      },
+      progress: () => why,
+    }).then(({ value }) => value)
+  }
+
+  async #until<T extends object>(
+    ask: Ask,
+    { signal, timeout = this.#asking.timeout }: CallOptions,
+    atFirst: number,
+    {
+      hear,
+      progress,
+    }: {
+      readonly hear: (member: NodeId, answer: Answer) => T | 'final' | 'again' | Promise<T | 'final' | 'again'>
+      readonly progress: () => string
+    },
+  ): Promise<T> {
+    const outcome: Outcome = ask.type === 'submit' ? 'unknown' : 'refused'
+    if (signal?.aborted)
+      throw new RaftkitError('ABORTED', 'the call was aborted before it began', { outcome: 'refused' })
+    const bytes = encodeAsk(ask)
+    const done = new AbortController()
+    const open = this.#order()
+    const answered = new Set<NodeId>()
+    const told = new Set<string>()
+    const report = (one: Report): void => {
+      const name = `${one.type} ${one.member}`
+      if (!told.has(name)) this.#asking.report(one)
+      told.add(name)
+    }
+    return new Promise<T>((resolve, reject) => {
+      const end = (settle: () => void): void => {
+        if (done.signal.aborted) return
+        done.abort()
+        clearTimeout(patience)
+        clearTimeout(deadline)
+        signal?.removeEventListener('abort', onAbort)
+        settle()
+      }
+      const fail = (code: 'ABORTED' | 'TIMEOUT', what: string): void =>
+        end(() => reject(new RaftkitError(code, `${what}: ${progress()}`, { outcome, retryable: true })))
+      const onAbort = (): void => fail('ABORTED', 'the caller gave up')
+      const all = (): void => {
+        for (const member of open.splice(0)) void talk(member)
+      }
+      const patience = setTimeout(all, this.#asking.patience)
+      const deadline = setTimeout(() => fail('TIMEOUT', `after ${timeout} ms`), timeout)
+      signal?.addEventListener('abort', onAbort)
+
+      const talk = async (member: NodeId): Promise<void> => {
+        for (let pause = firstPause; !done.signal.aborted; pause = Math.min(longestPause, pause * 2)) {
+          const said = await this.#ask(member, bytes, done.signal, report)
+          if (done.signal.aborted) return
+          if (said && !(said.type === 'failed' && said.retryable)) {
+            const heard = await hear(member, said)
+            if (typeof heard === 'object') return end(() => resolve(heard))
+            answered.add(member)
+            // Those who were asked differ.
+            if (answered.size >= atFirst) all()
+            if (heard === 'final') return
+          } else all()
+          await wait(pause, done.signal)
+        }
+      }
+      for (const member of open.splice(0, atFirst)) void talk(member)
+    })
+  }
+
+  /** Undefined: no answer, or none that can be read. */
+  async #ask(
+    member: NodeId,
+    bytes: Uint8Array,
+    signal: AbortSignal,
+    report: (report: Report) => void,
+  ): Promise<Answer | undefined> {
+    const { wire } = this.#asking
+    let said: Addressed
+    try {
+      said = decodeAnswer(await wire.send(member, bytes, signal))
+    } catch (error) {
+      if (!signal.aborted) {
+        const unreadable = isRaftkitError(error, 'MALFORMED') || isRaftkitError(error, 'UNKNOWN_FORMAT')
+        report({ type: unreadable ? 'malformed' : 'unreachable', member, reason: (error as Error).message })
+      }
+      return undefined
+    }
+    if (said.leader !== undefined && this.#ids.includes(said.leader)) this.#leader = said.leader
+    return said.answer
+  }
+
+  /** Who is taken for the leader first: a hint, which a liar may give too, and which costs no more than the patience. */
+  #order(): NodeId[] {
+    const at = Math.max(0, this.#leader === undefined ? 0 : this.#ids.indexOf(this.#leader))
+    return [...this.#ids.slice(at), ...this.#ids.slice(0, at)]
+  }
+}
+
+/** Ends early, without an error, when `signal` aborts. */
+function wait(milliseconds: number, signal: AbortSignal): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', end)
+      resolve()
+    }
+    const timer = setTimeout(end, milliseconds)
+    signal.addEventListener('abort', end)
+  })
+}
