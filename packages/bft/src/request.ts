@@ -1,5 +1,5 @@
 import { Reader, Writer } from '@raftkit/bytes'
-import { RaftkitError } from '@raftkit/contract'
+import { isRaftkitError, RaftkitError } from '@raftkit/contract'
 import { type Digest, type Hash, hashOf } from './hash.ts'
 import type { Check } from './statement.ts'
 
@@ -42,6 +42,39 @@ export function decodeRequest(bytes: Uint8Array): Request {
   const signature = reader.bytes(signatureLimit)
   reader.end()
   return { client, session, seq, operations, signature }
+}
+
+const decoded: WeakMap<Uint8Array, Request | 'none'> = new WeakMap()
+
+/** What an item of an entry says: decoded once, since an item is never altered. Undefined: it is no request. */
+export function requestIn(item: Uint8Array): Request | undefined {
+  let request = decoded.get(item)
+  if (request === undefined) {
+    request = tryDecode(item) ?? 'none'
+    decoded.set(item, request)
+  }
+  return request === 'none' ? undefined : request
+}
+
+function tryDecode(item: Uint8Array): Request | undefined {
+  try {
+    return decodeRequest(item)
+  } catch (error) {
+    if (isRaftkitError(error)) return undefined
+    throw error
+  }
+}
+
+const hashes: WeakMap<Uint8Array, Hash> = new WeakMap()
+
+/** What a request is known by among those that wait; worked out once. */
+export function itemHash(digest: Digest, item: Uint8Array): Hash {
+  let hash = hashes.get(item)
+  if (hash === undefined) {
+    hash = hashOf(digest, 'raftkit item 1', item)
+    hashes.set(item, hash)
+  }
+  return hash
 }
 
 /** Over a hash, so that the signed bytes are short and of one width. */

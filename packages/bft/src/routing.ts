@@ -2,7 +2,7 @@ import type { NodeId } from '@raftkit/contract'
 import { admitAppend, onAppendEntries } from './appending.ts'
 import { answerFetch, onFetched } from './fetching.ts'
 import type { Message } from './messages.ts'
-import { admitRequest, onRequests } from './proposing.ts'
+import { admitRequest, onRequests } from './requests.ts'
 import type { Server } from './server.ts'
 import type { Check } from './statement.ts'
 import { admitRequestVote, admitTermCertificate, onPreVote, onRequestVote, onTermCertificate } from './terms.ts'
@@ -46,7 +46,7 @@ export function onVerified(server: Server, ask: number, valid: readonly boolean[
       const sender = server.members.signer(from)
       if (!valid.every(Boolean) || sender === undefined) return
       if (message.type === 'appendEntries')
-        for (const { items } of message.entries) for (const item of items) server.verified.add(server.itemHash(item))
+        for (const { items } of message.entries) for (const item of items) server.isSigned(item)
       // Time has passed: what was news may be none now.
       if (admit(server, sender, from, message) !== undefined) handle(server, sender, from, message)
     }

@@ -1,17 +1,19 @@
 import { checksumSeed } from '@raftkit/bytes'
-import { type GroupId, type LogWrite, type NodeId, RaftkitError, type Term } from '@raftkit/contract'
+import { type GroupId, type Index, type LogWrite, type NodeId, RaftkitError, type Term } from '@raftkit/contract'
 import type { AppendEntries } from './appending.ts'
 import { Asking, type Purpose } from './asking.ts'
 import { Branches, type Node } from './branches.ts'
 import type { Certificate, TermCertificate, TermVote } from './certificate.ts'
 import type { Entry } from './entry.ts'
 import { type Fetching, wake } from './fetching.ts'
-import { type Digest, type Hash, hashOf } from './hash.ts'
+import type { Digest, Hash } from './hash.ts'
 import { Journal } from './journal.ts'
 import type { Members } from './members.ts'
 import type { Message } from './messages.ts'
+import { Pool } from './pool.ts'
 import { type Promised, Promises, repeat, statementOf } from './promises.ts'
-import { type Pooled, propose } from './proposing.ts'
+import { propose } from './proposing.ts'
+import { itemHash, requestIn } from './request.ts'
 import { onVerified, receive, receiveRequests } from './routing.ts'
 import { type Ballot, firstBallot } from './rules.ts'
 import type { State } from './state.ts'
@@ -34,6 +36,8 @@ export interface Settings {
   /** Entries that the leader proposes beyond what is committed. */
   readonly window: number
   readonly batchBytes: number
+  /** Whether whoever has that key may be a client; the same on all members, whose votes rest on it. Absent: whoever comes. */
+  readonly admits?: (client: Uint8Array) => boolean
 }
 
 export type ServerEvent =
@@ -58,6 +62,8 @@ export interface ServerEffects {
   readonly committed: readonly Entry[]
   readonly deadline: number | undefined
 }
+
+const mostVerified = 65_536
 
 /**
  * One member: its state, and where each event goes. What it may vote for, `rules` says; the files named for the parts of the protocol decide
@@ -86,6 +92,8 @@ export class Server {
   tree: Branches
   committed: Node
   used: Used = new Used()
+  /** Behind each entry that is not committed yet, as far as anybody asked. */
+  #usedAt: Map<Hash, { readonly index: Index; readonly used: Used }> = new Map()
   tally: Tally = new Tally()
   /** The newest term vote of each member, verified. */
   demands: Map<number, { readonly term: Term; readonly vote: TermVote; readonly lock: Certificate | undefined }> =
@@ -94,8 +102,8 @@ export class Server {
   suspicions: Map<number, Term> = new Map()
   /** The newest proof that a term was entered, for whoever is behind. */
   newest: TermCertificate | undefined
-  /** Requests of clients, verified, by the hash of their bytes; the oldest first. */
-  pool: Map<Hash, Pooled> = new Map()
+  /** What clients asked for and is not executed. */
+  pool: Pool = new Pool()
   /** Hashes of requests whose signature was verified. */
   verified: Set<Hash> = new Set()
   /** What was said last, to be said again. */
@@ -169,10 +177,11 @@ export class Server {
     Object.assign(copy, this)
     copy.tree = this.tree.fork()
     copy.used = this.used.fork()
+    copy.#usedAt = new Map()
     copy.tally = this.tally.fork()
     copy.demands = new Map(this.demands)
     copy.suspicions = new Map(this.suspicions)
-    copy.pool = new Map(this.pool)
+    copy.pool = this.pool.fork()
     copy.verified = new Set(this.verified)
     copy.helped = new Map(this.helped)
     copy.said = { ...this.said }
@@ -242,6 +251,13 @@ export class Server {
     this.journal.touch()
   }
 
+  /** The signature of that request was verified. */
+  isSigned(item: Uint8Array): void {
+    this.verified.add(itemHash(this.settings.digest, item))
+    // Entries that come to nothing leave theirs behind: the oldest go, and would be verified once more.
+    if (this.verified.size > mostVerified) for (const oldest of this.verified) return void this.verified.delete(oldest)
+  }
+
   adopt(ballot: Ballot): void {
     if (ballot === this.ballot) return
     if (ballot.term !== this.ballot.term) {
@@ -250,6 +266,7 @@ export class Server {
       this.committing = undefined
       this.said = {}
       this.promises.clear()
+      this.pool.restock()
       this.since = this.now
     }
     this.ballot = ballot
@@ -268,17 +285,36 @@ export class Server {
     return this.tree.hashOf(entry)
   }
 
+  /** Which numbers are used behind that entry, itself included; undefined: it uses one twice, or does not follow from what is committed. */
+  usedAt(hash: Hash): Used | undefined {
+    if (hash === this.committed.hash) return this.used
+    const known = this.#usedAt.get(hash)
+    if (known) return known.used
+    const node = this.tree.get(hash)
+    if (node === undefined || node.entry.header.index <= this.committed.entry.header.index) return undefined
+    const used = this.usedAt(node.entry.header.parent)?.behind()
+    if (!used?.take(node.entry)) return undefined
+    this.#usedAt.set(hash, { index: node.entry.header.index, used })
+    return used
+  }
+
   advance(certificate: Certificate, nodes: readonly Node[]): void {
     for (const node of nodes) {
-      this.used.useAll(node.entry)
+      const used = this.usedAt(node.hash)
+      if (used === undefined)
+        throw new RaftkitError('INVARIANT', `${node.entry.header.index} was committed, and is not valid`)
+      this.used.absorb(used)
       for (const item of node.entry.items) {
-        const hash = this.itemHash(item)
-        this.pool.delete(hash)
+        const hash = itemHash(this.settings.digest, item)
+        const request = requestIn(item)
+        if (request !== undefined) this.pool.executed(hash, request, this.used)
         this.verified.delete(hash)
       }
       this.#committed.push(node.entry)
       this.committed = node
     }
+    const { index } = this.committed.entry.header
+    for (const [hash, ahead] of this.#usedAt) if (ahead.index <= index) this.#usedAt.delete(hash)
     this.commit = certificate
     this.lastCommitTerm = Math.max(this.lastCommitTerm, certificate.place.term)
     this.since = this.now
@@ -325,10 +361,6 @@ export class Server {
   get isUnsettled(): boolean {
     const { term, stated } = this.ballot
     return (this.suspicions.get(this.me) ?? 0) > term || (stated !== undefined && this.newest?.term !== term)
-  }
-
-  itemHash(item: Uint8Array): Hash {
-    return hashOf(this.settings.digest, 'raftkit item 1', item)
   }
 }
 
