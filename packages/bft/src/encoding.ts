@@ -2,7 +2,7 @@ import { Reader, Writer } from '@raftkit/bytes'
 import { RaftkitError } from '@raftkit/contract'
 import type { Certificate, Signature, TermCertificate, TermVote } from './certificate.ts'
 import { type Entry, headerBytes, readEntry, writeEntry } from './entry.ts'
-import { rawHash, readHash } from './hash.ts'
+import { type Digest, type Hash, hashOf, rawHash, readHash } from './hash.ts'
 import type { Message } from './messages.ts'
 import { signatureLimit } from './request.ts'
 import type { Phase, Place } from './statement.ts'
@@ -147,6 +147,13 @@ export function readTermCertificate(reader: Reader): TermCertificate {
   const term = reader.u64()
   const votes = Array.from({ length: reader.count(6) }, () => readTermVote(reader))
   return { epoch, term, votes, lock: maybe(reader, readCertificate) }
+}
+
+/** What a leader signs of the certificate that it leads under. */
+export function termCertificateHash(digest: Digest, certificate: TermCertificate): Hash {
+  const writer = new Writer(1024)
+  writeTermCertificate(writer, certificate)
+  return hashOf(digest, 'raftkit term certificate 1', writer.finish())
 }
 
 function writeTermVote(writer: Writer, vote: TermVote): void {

@@ -107,19 +107,26 @@ function operationsIn(item: Uint8Array): number {
   }
 }
 
-/** The part of external validity (V) that needs the entry and its parent alone. What is wrong, or undefined. */
-export function flawOfEntry(digest: Digest, entry: Entry, parent: Entry): string | undefined {
-  const { header, items } = entry
-  const before = parent.header
+/** What the headers alone show to be wrong, or undefined: whoever has them can prove it to anyone. */
+export function flawOfHeader(digest: Digest, header: Header, before: Header): string | undefined {
   if (header.index !== before.index + 1) return `index ${header.index} behind ${before.index}`
   if (header.parent !== headerHash(digest, before)) return 'it does not hold the hash of its parent'
   if (header.term < before.term && header.epoch === before.epoch) return 'it is of an older term than its parent'
   if (header.time < before.time) return 'it is older than its parent'
-  if (header.position !== before.position + span(parent)) return 'its position does not follow'
-  if (header.root !== itemsRoot(digest, items)) return 'its items are not those of the header'
   // S6: the epoch ends with its configuration entry, which is the genesis of the next one. The founding, at index 0, begins epoch 0.
   if (header.epoch !== before.epoch + (before.kind === 'config' && before.index > 0 ? 1 : 0))
     return 'it is of another epoch'
+  if (before.kind !== 'data' && header.position !== before.position + 1) return 'its position does not follow'
+  return undefined
+}
+
+/** The part of external validity (V) that needs the entry and its parent alone. What is wrong, or undefined. */
+export function flawOfEntry(digest: Digest, entry: Entry, parent: Entry): string | undefined {
+  const { header, items } = entry
+  const flaw = flawOfHeader(digest, header, parent.header)
+  if (flaw !== undefined) return flaw
+  if (header.position !== parent.header.position + span(parent)) return 'its position does not follow'
+  if (header.root !== itemsRoot(digest, items)) return 'its items are not those of the header'
   const least = header.kind === 'noop' ? 0 : 1
   const most = header.kind === 'noop' ? 0 : header.kind === 'data' ? Number.POSITIVE_INFINITY : 1
   if (items.length < least || items.length > most) return `a ${header.kind} entry of ${items.length} items`

@@ -12,8 +12,22 @@ export {
   termCertificateChecks,
   termVoteCheck,
 } from './certificate.ts'
-export { decodeMessage, encodeMessage } from './encoding.ts'
-export { type Entry, type EntryKind, flawOfEntry, type Header, headerHash, itemsRoot, span } from './entry.ts'
+export { decodeMessage, encodeMessage, termCertificateHash } from './encoding.ts'
+export {
+  type Entry,
+  type EntryKind,
+  flawOfEntry,
+  type Header,
+  headerHash,
+  itemsRoot,
+  leafOf,
+  leavesOf,
+  readEntry,
+  span,
+} from './entry.ts'
+export { type Claim, claimStatement, inOrder, type SignedClaim } from './evidence/claim.ts'
+export { decodeEvidence, type Evidence, encodeEvidence, type Flaw, type ItemProof } from './evidence/evidence.ts'
+export { type Lie, type Verdict, type Verify, verifyEvidence } from './evidence/verdict.ts'
 export type { Digest, Hash } from './hash.ts'
 export { faults, Members, quorum, type Voter } from './members.ts'
 export { merklePath, merkleRoot, provesItem } from './merkle.ts'
@@ -42,4 +56,12 @@ export {
   type Tree,
 } from './rules.ts'
 export { Server, type ServerAsk, type ServerEffects, type ServerEvent, type Settings } from './server.ts'
-export { type Check, compareRank, type Phase, type Place, termVoteStatement, voteStatement } from './statement.ts'
+export {
+  type Check,
+  compareRank,
+  leadStatement,
+  type Phase,
+  type Place,
+  termVoteStatement,
+  voteStatement,
+} from './statement.ts'

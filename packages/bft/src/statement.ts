@@ -43,6 +43,11 @@ export function termVoteStatement(domain: Hash, term: Term, lock: Place | undefi
   return writer.finish()
 }
 
+/** By the leader of `term`, once: `proof` is the hash of the certificate that binds it, so that it cannot show one to some and another to others. */
+export function leadStatement(domain: Hash, term: Term, proof: Hash): Uint8Array {
+  return new Writer(128).text('raftkit lead 1').raw(rawHash(domain)).u64(term).raw(rawHash(proof)).finish()
+}
+
 /** Above 0: `a` ranks above `b`. By term, then by index; whoever has no lock ranks lowest. */
 export function compareRank(a: Place | undefined, b: Place | undefined): number {
   if (a === undefined || b === undefined) return (a === undefined ? 0 : 1) - (b === undefined ? 0 : 1)
