@@ -27,9 +27,10 @@ const house = {
   'transport-*': ['links', 'bytes', 'contract'],
   certificates: ['contract'],
   ed25519: ['contract'],
+  byzantine: ['bft', 'contract'],
   compliance: ['contract'],
   simulator: [
-    ...['linearizability', 'multi', 'raftkit', 'membership', 'bft', 'core'],
+    ...['linearizability', 'multi', 'raftkit', 'membership', 'byzantine', 'bft', 'core'],
     ...['storage-wal', 'files', 'bytes', 'contract'],
   ],
   modelcheck: ['raftkit', 'membership', 'bft', 'core', 'files', 'storage-wal', 'bytes', 'contract'],
