@@ -1,0 +1,309 @@
+import {
+  compareRank,
+  decodeMessage,
+  decodeRequest,
+  type Entry,
+  encodeMessage,
+  type Message,
+  open,
+  type Place,
+  type Request,
+  readEntry,
+  type Server,
+  type ServerEvent,
+  type Settings,
+} from '@raftkit/bft'
+import { Reader, readRecord, recordEnd } from '@raftkit/bytes'
+import { behaviours, type FaultName, Liar, type Said, smallMutations } from '@raftkit/byzantine'
+import { isRaftkitError, type NodeId, type Run, type Term } from '@raftkit/contract'
+import type { Random } from '../random.ts'
+import { Violation } from '../watcher.ts'
+import { Application, nameOf, type Reply } from './application.ts'
+import { sha256 } from './notary.ts'
+import type { LiarPlan } from './plan.ts'
+import type { BftWorld } from './world.ts'
+
+/** What is on a disk, and what the member had promised when that was written. */
+interface Disk {
+  state: Uint8Array | undefined
+  readonly lines: Uint8Array[]
+  count: number
+  readonly holds: Set<string>
+  promised: { readonly term: Term; readonly lock: Place | undefined }
+}
+
+const emptyDisk = (): Disk => ({
+  state: undefined,
+  lines: [],
+  count: 0,
+  holds: new Set(),
+  promised: { term: 0, lock: undefined },
+})
+
+/** One member as it runs: its server, disk, clock, and what makes it lie. */
+export class Member {
+  readonly world: BftWorld
+  readonly seat: number
+  readonly id: NodeId
+  readonly plan: LiarPlan | undefined
+  /** Of two with one key: which. */
+  readonly copy: number
+  readonly random: Random
+  readonly settings: Settings
+  server: Server
+  application: Application = new Application()
+  disk: Disk = emptyDisk()
+  /** As its disk was a while ago. */
+  #yesterday: Disk | undefined
+  /** Odd: it is down. What an earlier life began comes to nothing. */
+  life = 0
+  /** It found that a committed entry is contradicted, and does nothing any more. */
+  halted: unknown
+  frozen = 0
+  #ahead = 0
+  #durable = 0
+  #flushed = 0
+  #alarm: number | undefined
+  #held: { readonly to: NodeId; readonly message: Message; readonly after: number }[] = []
+  readonly #liar: Liar | undefined
+
+  constructor(world: BftWorld, seat: number, settings: Settings, plan: LiarPlan | undefined, copy = 0) {
+    this.world = world
+    this.seat = seat
+    this.id = settings.self
+    this.plan = plan
+    this.copy = copy
+    this.settings = settings
+    this.random = world.random.split(`member ${seat} ${copy}`)
+    this.server = open(settings, undefined, noLines(), world.now)
+    const acts =
+      plan?.how === 'mutations'
+        ? [smallMutations(0.4)]
+        : plan?.how === 'acts'
+          ? plan.acts.flatMap((name) => behaviours[name] ?? [])
+          : []
+    this.#liar = acts.length === 0 ? undefined : new Liar(this.#host(), acts)
+  }
+
+  get isHonest(): boolean {
+    return this.plan === undefined
+  }
+
+  get isUp(): boolean {
+    return this.life % 2 === 0 && this.halted === undefined
+  }
+
+  /** Its own clock; it never goes back. */
+  get now(): number {
+    return this.world.now + this.#ahead
+  }
+
+  jump(ahead: number): void {
+    this.#ahead += ahead
+    this.#alarm = undefined
+    this.#later(0, () => this.step({ type: 'time' }))
+  }
+
+  hear(from: NodeId, bytes: Uint8Array): void {
+    let message: Message | undefined
+    try {
+      message = decodeMessage(bytes)
+    } catch (error) {
+      if (!isRaftkitError(error)) throw new Violation('F42', `${this.id} stumbles over bytes`, error)
+      this.world.count('malformed messages')
+      return
+    }
+    const heard = this.#liar ? this.#liar.hears(from, message) : message
+    if (heard !== undefined) this.step({ type: 'message', from, message: heard })
+  }
+
+  request(bytes: Uint8Array): void {
+    if (this.#liar && !this.#liar.takes(bytes)) return
+    const known = this.application.replies.get(nameOfBytes(bytes))
+    if (known !== undefined) return this.#reply(decodeRequest(bytes), known)
+    this.step({ type: 'request', request: bytes, time: Math.max(0, Math.floor(this.now + this.world.epoch)) })
+  }
+
+  /** The deadline passed, or it was started again. */
+  step(event: ServerEvent): void {
+    if (!this.isUp) return
+    const { world, server } = this
+    if (world.now < this.frozen) return world.at(this.frozen, () => this.step(event), this)
+    world.stepped(this, event)
+    const before = server.ballot
+    try {
+      server.step(event, this.now)
+    } catch (error) {
+      this.#stop(error)
+      return
+    }
+    if (this.isHonest && compareRank(server.ballot.lock, before.lock) < 0)
+      throw new Violation('I4', `${this.id} falls back to a lower lock`)
+    this.#take()
+  }
+
+  #take(): void {
+    const { world, server } = this
+    let effects: ReturnType<Server['take']>
+    try {
+      effects = server.take(this.now)
+    } catch (error) {
+      return this.#stop(error)
+    }
+    const { write, messages, asks, committed, deadline } = effects
+    this.#held.push(...messages)
+    if (write) {
+      const { term, lock } = server.ballot
+      this.#flushed = Math.max(this.#flushed, world.now + this.random.between(0.5, 4))
+      this.#later(this.#flushed - world.now, () => {
+        this.#flush(write.change, { term, lock })
+        this.#durable = write.id
+        if (world.crashes(this, 'flushed')) return
+        this.#release()
+        this.step({ type: 'durable', write: write.id })
+      })
+      if (world.crashes(this, 'written')) return
+    }
+    for (const entry of committed) this.#apply(entry)
+    this.#release()
+    for (const ask of asks)
+      this.#later(this.random.between(0.05, 1), () => {
+        if (ask.type === 'sign') this.step({ type: 'signed', ask: ask.id, signature: world.sign(this.seat, ask.bytes) })
+        else if (ask.type === 'verify')
+          this.step({ type: 'verified', ask: ask.id, valid: ask.checks.map(world.notary.isSigned) })
+      })
+    if (deadline !== undefined && deadline !== this.#alarm)
+      this.#later(Math.max(0, deadline - this.now), () => {
+        if (this.#alarm !== deadline) return
+        this.#alarm = undefined
+        this.step({ type: 'time' })
+      })
+    this.#alarm = deadline
+  }
+
+  #apply(entry: Entry): void {
+    if (this.isHonest) this.world.witness.applied(this.id, entry, this.application.applied)
+    for (const request of this.application.apply(entry))
+      this.#reply(request, this.application.replies.get(nameOf(request))!)
+  }
+
+  #reply(request: Request, { index, result }: Reply): void {
+    const told = this.#liar ? this.#liar.replies(result) : result
+    this.world.reply(this, request, { index, result: told })
+  }
+
+  #flush(
+    { tail, state }: { tail?: { at: number; run: { bytes: Uint8Array; count: number } }; state?: Uint8Array },
+    promised: Disk['promised'],
+  ): void {
+    const { disk } = this
+    if (this.plan?.how === 'rollback' && this.random.chance(0.02))
+      this.#yesterday = { ...disk, lines: [...disk.lines], holds: new Set(disk.holds) }
+    if (state) disk.state = state
+    disk.promised = promised
+    if (!tail || tail.run.count === 0) return
+    if (tail.at !== disk.count + 1)
+      throw new Violation('disk', `${this.id} writes line ${tail.at} behind ${disk.count}`)
+    disk.lines.push(tail.run.bytes)
+    disk.count += tail.run.count
+    for (let at = 0; at < tail.run.bytes.length; at = recordEnd(tail.run.bytes, at))
+      disk.holds.add(this.world.witness.learn(readEntry(new Reader(readRecord(tail.run.bytes, at).payload))))
+  }
+
+  /** Everything that is not on its disk is gone. */
+  crash(pause: number): void {
+    if (this.life % 2 === 1) return
+    this.life++
+    this.#held = []
+    this.#alarm = undefined
+    this.world.at(this.world.now + pause, () => this.start())
+  }
+
+  start(): void {
+    if (this.life % 2 === 0) return
+    if (this.plan?.how === 'rollback' && this.#yesterday) {
+      this.disk = this.#yesterday
+      this.#yesterday = undefined
+      this.world.did('F44')
+    }
+    this.life++
+    this.#durable = 0
+    this.#flushed = this.world.now
+    this.application = new Application()
+    const { state, lines, count, promised } = this.disk
+    const run = { first: 1, bytes: Buffer.concat(lines), count }
+    this.server = open(this.settings, state, run as unknown as Run, this.now)
+    if (this.isHonest && this.server.ballot.term < promised.term)
+      throw new Violation('I4', `${this.id} comes back in an older term`)
+    if (this.isHonest && compareRank(this.server.ballot.lock, promised.lock) < 0)
+      throw new Violation('I4', `${this.id} comes back with a lower lock`)
+    this.step({ type: 'time' })
+  }
+
+  #stop(error: unknown): void {
+    if (!isRaftkitError(error, 'DIVERGED')) throw new Violation('step', `${this.id}: ${String(error)}`, error)
+    this.halted = error
+    this.world.halted(this)
+  }
+
+  #release(): void {
+    const ready = this.#held.filter(({ after }) => after <= this.#durable)
+    if (ready.length === 0) return
+    this.#held = this.#held.filter(({ after }) => after > this.#durable)
+    for (const { to, message } of ready) {
+      if (this.#liar) {
+        this.#liar.says(to, message)
+        continue
+      }
+      this.#judge(message)
+      this.world.send(this, to, message)
+    }
+  }
+
+  #judge(message: Message): void {
+    this.world.witness.said(this.seat, message, this.disk.promised)
+    const { server } = this
+    const isVote = message.type === 'vote' && message.phase === 'append'
+    if (this.isHonest && isVote && server.ballot.term === message.place.term)
+      this.world.witness.stands(this.id, message.place, server.anchor)
+  }
+
+  #host() {
+    const { world, seat, id, random } = this
+    return {
+      members: world.members,
+      digest: sha256,
+      self: id,
+      knowledge: world.knowledge,
+      timeout: world.timeout,
+      random: () => random.next(),
+      sign: (bytes: Uint8Array, then: (signature: Uint8Array) => void) => then(world.sign(seat, bytes)),
+      send: (to: NodeId, said: Said) => {
+        if (!(said instanceof Uint8Array)) world.witness.said(seat, said, this.disk.promised)
+        world.send(this, to, said)
+      },
+      later: (delay: number, run: () => void) => this.#later(delay, run),
+      did: (fault: FaultName) => world.did(fault),
+    }
+  }
+
+  /** Comes to nothing if it crashes before. */
+  #later(delay: number, run: () => void): void {
+    const { life } = this
+    this.world.at(this.world.now + delay, () => {
+      if (this.life === life && this.isUp) run()
+    })
+  }
+}
+
+const noLines = (): Run => ({ first: 1, bytes: new Uint8Array(0), count: 0 }) as unknown as Run
+
+function nameOfBytes(bytes: Uint8Array): string {
+  try {
+    return nameOf(decodeRequest(bytes))
+  } catch {
+    return ''
+  }
+}
+
+export const asBytes = (said: Said): Uint8Array => (said instanceof Uint8Array ? said : encodeMessage(said))

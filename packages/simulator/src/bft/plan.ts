@@ -1,0 +1,87 @@
+import { behaviours, type FaultName } from '@raftkit/byzantine'
+import { Random } from '../random.ts'
+
+/** How one seat lies. */
+export interface LiarPlan {
+  readonly seat: number
+  /** `acts`: lies by number; `mutations`: ByzzFuzz; `twins`: two honest copies with one key; `rollback`: honest, but its disk is put back. */
+  readonly how: 'acts' | 'mutations' | 'twins' | 'rollback'
+  readonly acts: readonly FaultName[]
+}
+
+/** Everything that a run with liars decides in advance, drawn by the seed. */
+export interface BftPlan {
+  readonly seed: number
+  readonly members: number
+  readonly liars: readonly LiarPlan[]
+  /** f + 1 of them, on both sides of a partition: safety is void, and must be seen to be. */
+  readonly isOver: boolean
+  /** Milliseconds with faults. */
+  readonly lasts: number
+  readonly drop: number
+  readonly twice: number
+  readonly delay: number
+  /** A partition every so many milliseconds, for half as long; 0: none. */
+  readonly partitions: number
+  /** Rounds whose messages are cut between two halves (ByzzFuzz): the share of them. */
+  readonly roundFaults: number
+  /** Of honest members, in all. */
+  readonly crashes: number
+  readonly freezes: number
+  readonly jumps: number
+  readonly clients: number
+  readonly requests: number
+  /** Clients that misbehave, by number of the fault. */
+  readonly mallories: readonly ('F16' | 'F17' | 'F18' | 'F19')[]
+  readonly window: number
+  readonly checkpointEntries: number
+}
+
+const memberActs = Object.keys(behaviours) as FaultName[]
+
+const faultsOf = (members: number): number => Math.floor((members - 1) / 3)
+
+/** `liars`: as a seed draws it, or always one more than the protocol stands. */
+export function drawBftPlan(seed: number, lasts: number, liars: 'within' | 'over'): BftPlan {
+  const random = new Random(seed).split('bft plan')
+  const isOver = liars === 'over'
+  const members = isOver ? random.pick([4, 4, 6, 7, 10]) : random.pick([4, 4, 4, 4, 5, 6, 7, 7, 10])
+  const most = faultsOf(members)
+  const count = isOver ? most + 1 : random.chance(0.1) ? random.below(most + 1) : most
+  // Who leads first can do most: a liar sits there more often than chance puts it.
+  const seats = random.shuffle(Array.from({ length: members }, (_, seat) => seat))
+  if (random.chance(0.5)) seats.sort((a, b) => (a === 0 ? -1 : b === 0 ? 1 : 0))
+  const inRow = !isOver && random.chance(0.1)
+  const chosen = inRow ? Array.from({ length: count }, (_, seat) => seat) : seats.slice(0, count)
+  return {
+    seed,
+    members,
+    isOver,
+    lasts,
+    liars: chosen.map((seat) => (inRow ? { seat, how: 'acts', acts: ['F25'] } : liar(random, seat, isOver))),
+    drop: inRow ? 0.1 : random.chance(0.5) ? random.between(0, 0.2) : 0,
+    twice: random.chance(0.5) ? random.between(0, 0.2) : 0,
+    delay: random.pick([2, 5, 20, 60]),
+    partitions: !isOver && random.chance(0.4) ? random.between(400, 2000) : 0,
+    roundFaults: !isOver && random.chance(0.3) ? random.between(0, 0.3) : 0,
+    crashes: random.chance(0.5) ? random.below(6) : 0,
+    freezes: random.chance(0.3) ? random.below(4) : 0,
+    jumps: random.chance(0.3) ? random.below(4) : 0,
+    clients: 1 + random.below(3),
+    requests: 5 + random.below(15),
+    mallories: (['F16', 'F17', 'F18', 'F19'] as const).filter(() => random.chance(0.2)),
+    window: random.pick([1, 2, 4, 8]),
+    checkpointEntries: random.pick([0, 4, 8, 16]),
+  }
+}
+
+function liar(random: Random, seat: number, isOver: boolean): LiarPlan {
+  const twins = { seat, how: 'twins' as const, acts: [] }
+  if (isOver) return twins
+  const draw = random.next()
+  if (draw < 0.12) return twins
+  if (draw < 0.17) return { seat, how: 'rollback', acts: [] }
+  if (draw < 0.35) return { seat, how: 'mutations', acts: [] }
+  const acts = random.shuffle(memberActs).slice(0, 1 + random.below(3))
+  return { seat, how: 'acts', acts }
+}

@@ -1,0 +1,87 @@
+import type { Outcome } from '../run/campaign.ts'
+import { Violation } from '../watcher.ts'
+import type { BftPlan } from './plan.ts'
+import { BftWorld } from './world.ts'
+
+/** Carries out one plan: faults, healing, and then all that honest clients asked for must have been executed by all (I20). */
+export function carryOutBft(plan: BftPlan): Outcome {
+  const began = performance.now()
+  const world = new BftWorld(plan)
+  let violation: Violation | undefined
+  let healedAt = 0
+  try {
+    world.start()
+    world.run(plan.lasts, () => false)
+    if (plan.isOver) forked(world)
+    else {
+      healedAt = world.now
+      world.heal()
+      served(world)
+    }
+  } catch (error) {
+    violation = error instanceof Violation ? error : new Violation('run', String(error), error)
+  }
+  // F34: nobody in the first f seats ever led, and messages were lost.
+  const silent = plan.liars.filter(({ acts }) => acts.includes('F25')).map(({ seat }) => seat)
+  const most = world.members.faults
+  if (plan.drop > 0 && silent.length === most && silent.every((seat) => seat < most) && world.faults.has('F25'))
+    world.did('F34')
+  if (plan.isOver && world.witness.forks.size > 0) world.did('F46')
+  const accepted = world.clients.reduce((sum, client) => sum + client.accepted, 0)
+  return {
+    seed: plan.seed,
+    events: world.events,
+    simulatedMs: world.now,
+    tookMs: performance.now() - began,
+    traceHash: world.traceHash,
+    ...(violation && { violation: told(violation) }),
+    uncovered: [],
+    faults: Object.fromEntries(world.faults),
+    counts: { ...Object.fromEntries(world.counts), checks: world.witness.checks },
+    checked: 0,
+    acknowledged: accepted,
+    lost: 0,
+    begun: [],
+    ...(healedAt > 0 && { convergence: (world.now - healedAt) / world.timeout }),
+  }
+}
+
+/** A term may take as long as the longest timeout to be given up, and f of them in a row have liars for leaders. */
+function served(world: BftWorld): void {
+  const { members, longestTimeout, clients } = world
+  const bound = world.now + 3 * (members.faults + 2) * longestTimeout
+  const isDone = (): boolean => {
+    const { height } = world.witness
+    return (
+      clients.every((client) => client.isDone) &&
+      world.honest.every(({ application }) => application.applied === height)
+    )
+  }
+  if (world.run(bound, isDone)) return
+  const states = world.honest.map(({ id, server, application }) => ({
+    id,
+    term: server.ballot.term,
+    applied: application.applied,
+    pool: server.pool.size,
+    fetching: server.fetching?.next,
+  }))
+  throw new Violation('I20', 'after healing, not all that honest clients asked for is executed by all', {
+    open: clients.filter((client) => !client.isDone).map(({ name }) => name),
+    states,
+  })
+}
+
+/** More liars than it stands: safety is void; but whoever sees two histories must notice, and stop. */
+function forked(world: BftWorld): void {
+  if (world.witness.forks.size === 0) return
+  world.count('forks')
+  world.heal()
+  const isSeen = (): boolean => world.honest.some(({ halted }) => halted !== undefined)
+  if (!world.run(world.now + 10 * world.longestTimeout, isSeen))
+    throw new Violation('I19', 'the members are on two branches, and none of them notices')
+}
+
+function told({ invariant, message, details, stack, cause }: Violation): NonNullable<Outcome['violation']> {
+  const why = cause instanceof Error ? cause.stack : stack
+  return { invariant, message, stack: why ?? '', details: JSON.stringify(details)?.slice(0, 4000) ?? '' }
+}

@@ -1,0 +1,299 @@
+import {
+  type Check,
+  type Entry,
+  headerHash,
+  Members,
+  type Message,
+  type Request,
+  type ServerEvent,
+  type Settings,
+} from '@raftkit/bft'
+import { type FaultName, Knowledge, type Said } from '@raftkit/byzantine'
+import type { NodeId } from '@raftkit/contract'
+import { Random } from '../random.ts'
+import { Violation } from '../watcher.ts'
+import { Agenda } from './agenda.ts'
+import type { Reply } from './application.ts'
+import { Client, mallory } from './clients.ts'
+import { asBytes, Member } from './member.ts'
+import { BftNetwork } from './network.ts'
+import { Notary, sha256 } from './notary.ts'
+import type { BftPlan } from './plan.ts'
+import { Witness } from './witness.ts'
+
+const zeros = '00'.repeat(32)
+
+const founding: Entry = {
+  header: { epoch: 0, index: 0, term: 0, kind: 'config', parent: zeros, root: zeros, position: 0, time: 0 },
+  items: [],
+}
+
+/** Members in virtual time, over a network, disks and clocks that a seed decides; some of them lie. Every message crosses the wire as bytes. */
+export class BftWorld {
+  readonly plan: BftPlan
+  readonly random: Random
+  readonly notary: Notary = new Notary()
+  readonly members: Members
+  readonly witness: Witness
+  readonly knowledge: Knowledge = new Knowledge(sha256)
+  readonly network: BftNetwork
+  readonly running: Member[] = []
+  readonly clients: Client[] = []
+  readonly timeout: number = 200
+  readonly longestTimeout: number = 3200
+  readonly epoch: number = 1_700_000_000_000
+  readonly faults: Map<FaultName, number> = new Map()
+  readonly counts: Map<string, number> = new Map()
+  now = 0
+  events = 0
+  isHealed = false
+  #hash = 0x811c9dc5
+  readonly #agenda: Agenda = new Agenda()
+  readonly #keys: Uint8Array[] = []
+  /** Crashes still to come, at moments that are chosen for their danger. */
+  #dangers: number
+  /** Twins: which members the second copy sees. */
+  #sides: ReadonlySet<number> = new Set()
+  readonly #spoke: Set<string> = new Set()
+
+  constructor(plan: BftPlan) {
+    this.plan = plan
+    this.random = new Random(plan.seed).split('bft')
+    this.network = new BftNetwork(plan, this.random.split('network'))
+    this.#dangers = Math.ceil(plan.crashes / 2)
+    const list = Array.from({ length: plan.members }, (_, seat) => {
+      const key = this.notary.register(`m${seat}`)
+      this.#keys.push(key)
+      return { id: `m${String(seat).padStart(2, '0')}`, key }
+    })
+    this.members = new Members(sha256, 0, list, { index: 0, hash: headerHash(sha256, founding.header) })
+    const liars = plan.liars.map(({ seat }) => seat)
+    this.witness = new Witness(this.members, sha256, liars, plan.isOver, (check: Check) => this.notary.isSigned(check))
+    this.witness.countsDisks((hash) => this.honest.filter(({ disk }) => disk.holds.has(hash)).length)
+    for (const seat of list.keys()) {
+      const lies = plan.liars.find((liar) => liar.seat === seat)
+      this.running.push(new Member(this, seat, this.#settings(list[seat]!.id), lies))
+      if (lies?.how === 'twins') this.running.push(new Member(this, seat, this.#settings(list[seat]!.id), lies, 1))
+    }
+    for (let i = 1; i <= plan.clients; i++) this.clients.push(new Client(this, `c${i}`, plan.requests))
+  }
+
+  #settings(self: NodeId): Settings {
+    const { timeout, longestTimeout, members, plan } = this
+    return {
+      ...{ digest: sha256, self, members, founding, group: 'main', timeout, longestTimeout, resend: 60 },
+      ...{ window: plan.window, batchBytes: 2000 },
+    }
+  }
+
+  get honest(): Member[] {
+    return this.running.filter(({ isHonest }) => isHonest)
+  }
+
+  start(): void {
+    const { plan, random } = this
+    for (const client of this.clients) this.at(this.now + random.between(0, 30), () => client.next())
+    mallory(this, this.clients[0]!.key)
+    const honest = this.honest.map(({ seat }) => seat)
+    this.#sides = new Set(this.#half(honest))
+    if (plan.isOver) {
+      // The liars are everywhere, each copy on its side; whoever is honest hears one side alone.
+      this.network.split(this.#sides)
+      return
+    }
+    this.#sides = new Set(this.#half(this.members.list.map((_, seat) => seat)))
+    this.#often(500, () => {
+      this.#sides = new Set(this.#half(this.members.list.map((_, seat) => seat)))
+    })
+    if (plan.partitions > 0) this.#often(plan.partitions, () => this.#partition())
+    const equivocates = plan.liars.some(({ acts }) => acts.includes('F1'))
+    for (let i = 0; i < Math.floor(plan.crashes / 2); i++) this.#once(() => this.#crash(random.pick(this.honest)))
+    for (const { seat } of plan.liars.filter(({ how }) => how === 'rollback'))
+      for (let i = 0; i < 3; i++)
+        this.#once(() => this.running.find((member) => member.seat === seat)!.crash(random.between(10, 300)))
+    for (let i = 0; i < plan.freezes; i++)
+      this.#once(() => {
+        random.pick(this.honest).frozen = this.now + random.between(50, 1500)
+        this.did('F45')
+      })
+    for (let i = 0; i < plan.jumps; i++)
+      this.#once(() => {
+        random.pick(this.honest).jump(random.between(10, 5000))
+        this.did('F45')
+      })
+    if (equivocates && this.random.chance(0.5)) this.#apart()
+  }
+
+  /** F2: two halves of the honest see nothing of each other until the term has changed. */
+  #apart(): void {
+    const honest = this.honest.map(({ seat }) => seat)
+    const before = this.faults.get('F1') ?? 0
+    this.network.split(this.#half(honest))
+    this.at(this.now + 3 * this.timeout, () => {
+      this.network.split([])
+      const changed = this.honest.some(({ server }) => server.ballot.term > 0)
+      if (changed && (this.faults.get('F1') ?? 0) > before) this.did('F2')
+    })
+  }
+
+  #partition(): void {
+    if (this.network.isSplit) return
+    this.network.split(this.#half(this.members.list.map((_, seat) => seat)))
+    this.count('partitions')
+    this.at(this.now + this.plan.partitions / 2, () => {
+      if (!this.plan.isOver) this.network.split([])
+    })
+  }
+
+  #half(seats: readonly number[]): number[] {
+    return this.random.shuffle(seats).slice(0, Math.floor(seats.length / 2))
+  }
+
+  #often(interval: number, run: () => void): void {
+    const tick = (): void => {
+      if (this.isHealed) return
+      run()
+      this.at(this.now + this.random.between(0.5, 1.5) * interval, tick)
+    }
+    this.at(this.now + this.random.between(0, interval), tick)
+  }
+
+  #once(run: () => void): void {
+    this.at(this.random.between(0, this.plan.lasts), () => {
+      if (!this.isHealed) run()
+    })
+  }
+
+  #crash(member: Member): void {
+    this.did('F44')
+    this.count('crashes')
+    member.crash(this.random.between(5, 600))
+  }
+
+  /** Between a promise, its write and its word: whether it crashes just now. */
+  crashes(member: Member, moment: 'written' | 'flushed'): boolean {
+    if (this.#dangers === 0 || this.isHealed || !member.isHonest || !this.random.chance(0.01)) return false
+    this.#dangers--
+    this.count(`crashes when ${moment}`)
+    this.#crash(member)
+    return true
+  }
+
+  heal(): void {
+    this.isHealed = true
+    this.network.isHealed = true
+    this.network.split([])
+    for (const member of this.running) {
+      member.frozen = 0
+      member.start()
+    }
+    for (const client of this.clients) client.serve(2)
+  }
+
+  at(time: number, run: () => void, _for?: Member): void {
+    this.#agenda.put(Math.max(time, this.now), run)
+  }
+
+  /** Until `when`, or virtual time `until`. Whether `when` came true. */
+  run(until: number, when: () => boolean): boolean {
+    for (let steps = 0; this.#agenda.next <= until; steps++) {
+      if (steps % 16 === 0 && when()) return true
+      const next = this.#agenda.take()!
+      this.now = next.at
+      next.run()
+    }
+    this.now = Math.max(this.now, until)
+    return when()
+  }
+
+  sign(seat: number, bytes: Uint8Array): Uint8Array {
+    return this.notary.sign(this.#keys[seat]!, bytes)
+  }
+
+  send(from: Member, to: NodeId, said: Said): void {
+    const seat = this.members.signer(to)
+    if (seat === undefined) return
+    if (from.plan?.how === 'twins') this.#twinSpoke(from)
+    const bytes = asBytes(said)
+    const message = said instanceof Uint8Array ? undefined : (said as Message)
+    for (const member of this.running) {
+      if (member.seat !== seat || member === from || !this.#sees(from, member)) continue
+      const isAcross = this.plan.isOver && (!from.isHonest || !member.isHonest)
+      const delays = isAcross ? [this.random.between(1, 6)] : this.network.carry(from.seat, seat, message)
+      for (const delay of delays)
+        this.at(this.now + delay, () => {
+          if (member.isUp) member.hear(from.id, bytes)
+        })
+    }
+  }
+
+  #twinSpoke(from: Member): void {
+    this.#spoke.add(`${from.seat} ${from.copy}`)
+    if (this.#spoke.has(`${from.seat} 0`) && this.#spoke.has(`${from.seat} 1`) && !this.#spoke.has(`${from.seat}`)) {
+      this.#spoke.add(`${from.seat}`)
+      this.did('F43')
+    }
+  }
+
+  /** Each twin sees its part of the others; copies of several twins see those of their own side. */
+  #sees(a: Member, b: Member): boolean {
+    const side = (one: Member): number | undefined =>
+      one.plan?.how === 'twins' ? one.copy : this.#sides.has(one.seat) ? 1 : 0
+    const isTwin = a.plan?.how === 'twins' || b.plan?.how === 'twins'
+    return !isTwin || side(a) === side(b)
+  }
+
+  submit(client: Client | undefined, bytes: Uint8Array, seats: readonly number[]): void {
+    for (const seat of seats)
+      for (const member of this.running)
+        if (member.seat === seat && (this.isHealed || !this.random.chance(client ? this.plan.drop : 0)))
+          this.at(this.now + this.random.between(1, 6), () => {
+            if (member.isUp) member.request(bytes)
+          })
+  }
+
+  reply(from: Member, request: Request, reply: Reply): void {
+    const client = this.clients.find(({ key }) => Buffer.compare(key, request.client) === 0)
+    if (client === undefined || (!this.isHealed && this.random.chance(this.plan.drop))) return
+    const name = `${request.client.join()} ${request.session} ${request.seq}`
+    this.at(this.now + this.random.between(1, 6), () => client.hear(from.seat, name, reply))
+  }
+
+  stepped(member: Member, event: ServerEvent): void {
+    this.events++
+    const kind = event.type === 'message' ? event.message.type.length : event.type.length
+    this.#hash = Math.imul(this.#hash ^ kind ^ (member.seat << 8) ^ (Math.floor(this.now * 64) << 12), 0x01000193)
+    if (this.events % 8 === 0 && member.isHonest) this.#bounded(member)
+  }
+
+  get traceHash(): string {
+    return (this.#hash >>> 0).toString(16).padStart(8, '0')
+  }
+
+  /** I21: what others send can not make a member keep more and more. */
+  #bounded({ id, server, plan }: Member): void {
+    void plan
+    const { length } = this.members.list
+    const bounds: readonly (readonly [string, number, number])[] = [
+      ['term votes', server.demands.size, length],
+      ['suspicions', server.suspicions.size, length],
+      ['peers helped', server.helped.size, length],
+      ['requests that wait', server.pool.size, 16_384],
+    ]
+    for (const [what, has, most] of bounds)
+      if (has > most) throw new Violation('I21', `${id} keeps ${has} ${what}, ${most} are allowed`)
+  }
+
+  halted(member: Member): void {
+    this.count('halted')
+    if (!this.plan.isOver) throw new Violation('I9', `${member.id} halts: ${String(member.halted)}`, member.halted)
+  }
+
+  did(fault: FaultName): void {
+    this.faults.set(fault, (this.faults.get(fault) ?? 0) + 1)
+  }
+
+  count(what: string): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + 1)
+  }
+}
