@@ -8,6 +8,8 @@ export interface Command {
   /** 32 random bits from the leader, carried in the log. */
   readonly seed: number
   readonly data: Uint8Array
+  /** The public key of whoever signed it, on a protocol that verifies such signatures: equal on every replica. */
+  readonly client?: Uint8Array
 }
 
 /**

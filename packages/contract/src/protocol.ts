@@ -152,7 +152,13 @@ export interface Effects<Message = unknown> {
   readonly write?: { readonly id: number; readonly change: LogWrite }
   readonly messages: readonly Outgoing<Message>[]
   /** Committed records to apply, the next after the last range handed out. Without `records`, read them from the log. */
-  readonly apply?: { readonly from: Index; readonly to: Index; readonly records?: readonly Uint8Array[] }
+  readonly apply?: {
+    readonly from: Index
+    readonly to: Index
+    readonly records?: readonly Uint8Array[]
+    /** Whose key signed each of them, where the protocol knows: one for every index. */
+    readonly clients?: readonly (Uint8Array | undefined)[]
+  }
   readonly asks: readonly Ask[]
   readonly settled: readonly Settled[]
   readonly happened: readonly Happening[]

@@ -12,6 +12,7 @@ import {
 } from '@raftkit/bytes'
 import {
   type Command,
+  type Effects,
   type Environment,
   type Index,
   isRaftkitError,
@@ -113,8 +114,10 @@ export class Applier {
     else expected.splice(at, 0, ending)
   }
 
-  apply(from: Index, to: Index, records: readonly Uint8Array[] | undefined): void {
-    this.#add(() => (records ? this.#applyRecords(from, new Records(records, from, to)) : this.#applyFromLog(from, to)))
+  apply({ from, to, records, clients }: NonNullable<Effects['apply']>): void {
+    this.#add(() =>
+      records ? this.#applyRecords(from, new Records(records, from, to, clients)) : this.#applyFromLog(from, to),
+    )
   }
 
   /** `chunks` of the snapshot replace the machine's state, after what is being applied. */
@@ -274,7 +277,9 @@ export class Applier {
       term = recordTerm(piece, at)
       if (recordKindAt(piece, at) !== recordKind.command) continue
       const data = piece.subarray(at + recordHeaderBytes, end)
-      commands.push({ index, time: recordTime(piece, at), seed: recordSeed(piece, at), data })
+      const command: Command = { index, time: recordTime(piece, at), seed: recordSeed(piece, at), data }
+      const { client } = records
+      commands.push(client === undefined ? command : { ...command, client })
     }
     const finish = (results: readonly Uint8Array[]): void => {
       this.#inside = false
@@ -318,12 +323,21 @@ class Records {
   at = 0
   end = 0
   readonly #pieces: readonly Uint8Array[]
+  readonly #clients: readonly (Uint8Array | undefined)[] | undefined
   #next = 0
+  readonly #from: Index
   #index: Index
   readonly #to: Index
 
-  constructor(pieces: readonly Uint8Array[], from: Index, to: Index) {
+  constructor(
+    pieces: readonly Uint8Array[],
+    from: Index,
+    to: Index,
+    clients?: readonly (Uint8Array | undefined)[] | undefined,
+  ) {
     this.#pieces = pieces
+    this.#clients = clients
+    this.#from = from
     this.#index = from - 1
     this.#to = to
     this.next()
@@ -332,6 +346,11 @@ class Records {
 
   get ended(): boolean {
     return this.end === 0
+  }
+
+  /** Whose key signed the current record. */
+  get client(): Uint8Array | undefined {
+    return this.#clients?.[this.#index - this.#from]
   }
 
   next(): void {

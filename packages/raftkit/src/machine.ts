@@ -6,6 +6,8 @@ export interface Context {
   readonly index: Index
   /** Milliseconds since the epoch by the leader's clock; never goes back. */
   readonly time: number
+  /** The public key of whoever signed the command, on a protocol whose clients sign (`@raftkit/bft`): verified by every member. */
+  readonly client?: Uint8Array | undefined
   /** The machine version in force: what a command of an upgraded program branches on, see `MachineDefinition.version`. */
   readonly version: number
   /** The next of a series in [0, 1), seeded by the entry. Not fit for secrets: every replica knows it. */

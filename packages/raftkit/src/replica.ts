@@ -263,7 +263,7 @@ export class Replica implements Proposing {
       this.#host.changed()
     }
     this.pending.settle(effects.settled)
-    if (effects.apply) this.applier.apply(effects.apply.from, effects.apply.to, effects.apply.records)
+    if (effects.apply) this.applier.apply(effects.apply)
     for (const ask of effects.asks) if (!this.#error) this.#ask(ask)
   }
 

@@ -154,7 +154,7 @@ class Machine implements ReplicatedMachine {
     return this.#valid(() => encodeValue(this.#state))
   }
 
-  #applyOne({ index, time, seed, data }: Command): Uint8Array {
+  #applyOne({ index, time, seed, data, client }: Command): Uint8Array {
     if (index <= this.#applied)
       throw new RaftkitError(
         'INVARIANT',
@@ -165,7 +165,7 @@ class Machine implements ReplicatedMachine {
     const entry = readEntry(data)
     switch (entry.type) {
       case 'command':
-        return this.#command(entry, index, seed)
+        return this.#command(entry, index, seed, client)
       case 'open':
         return openedResult(this.#sessions.open(entry.client, entry.limit, index))
       case 'close':
@@ -178,18 +178,18 @@ class Machine implements ReplicatedMachine {
     }
   }
 
-  #command(entry: CommandEntry, index: Index, seed: number): Uint8Array {
+  #command(entry: CommandEntry, index: Index, seed: number, client: Uint8Array | undefined): Uint8Array {
     const { ticket } = entry
-    if (!ticket) return this.#execute(entry, index, seed)
+    if (!ticket) return this.#execute(entry, index, seed, client)
     const admission = this.#sessions.admit(ticket, index)
     if (admission.type === 'repeated') return admission.answer
     if (admission.type === 'expired') return expiredResult(admission.horizon)
-    const answer = this.#execute(entry, index, seed)
+    const answer = this.#execute(entry, index, seed, client)
     this.#sessions.record(ticket, answer)
     return answer
   }
 
-  #execute({ name, input }: CommandEntry, index: Index, seed: number): Uint8Array {
+  #execute({ name, input }: CommandEntry, index: Index, seed: number, client: Uint8Array | undefined): Uint8Array {
     const run = this.#commands.get(name)
     if (!run)
       throw mismatch(
@@ -200,6 +200,7 @@ class Machine implements ReplicatedMachine {
     const context: Context = {
       index,
       time: this.#time,
+      client,
       version: this.#versionInForce,
       random() {
         next ??= seededRandom(seed, index)

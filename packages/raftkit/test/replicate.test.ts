@@ -450,3 +450,18 @@ describe('open entries', () => {
     expect(readEntry(openEntry(client, 10_000))).toEqual({ type: 'open', client, limit: 10_000 })
   })
 })
+
+describe('a command that a client outside signed', () => {
+  it('knows by whose key; others know of none', () => {
+    const machine = replicate(
+      defineMachine({
+        initial: () => ({}),
+        commands: { who: (_state, _input: undefined, { client }) => client },
+      }),
+    )
+    const client = new Uint8Array([1, 2, 3])
+    const command = place(1, commandEntry(undefined, 'who', encodeValue(undefined)))
+    expect(decodeResult(machine.apply([{ ...command, client }])[0]!)).toEqual(client)
+    expect(run(machine, 2, 'who')).toBeUndefined()
+  })
+})
