@@ -37,7 +37,7 @@ function applying(log: LogStore, machine: Journal) {
     },
   }
   const applier = new Applier(machine, log, platformEnvironment(), { index: 0, term: 0 }, events, () => seed)
-  applier.apply(1, count, undefined)
+  applier.apply({ from: 1, to: count })
   return { applier, told }
 }
 
