@@ -1,5 +1,5 @@
 import type { NodeId } from '@raftkit/contract'
-import { flawOfTermCertificate, termCertificateChecks } from './certificate.ts'
+import { flawOfTermCertificate, mandateChecks } from './certificate.ts'
 import { type Entry, flawOfEntry } from './entry.ts'
 import { beginFetch } from './fetching.ts'
 import type { Message } from './messages.ts'
@@ -36,7 +36,7 @@ export function admitAppend(server: Server, from: NodeId, message: AppendEntries
       signature: message.signature,
     },
   ]
-  if (isNew && proof !== undefined) checks.push(...termCertificateChecks(members, proof))
+  if (isNew && proof !== undefined) checks.push(...mandateChecks(server.settings.digest, members, proof))
   for (const entry of entries) checks.push(...requestChecks(server, entry))
   return checks
 }

@@ -1,6 +1,16 @@
 import type { Term } from '@raftkit/contract'
+import { termCertificateHash } from './encoding.ts'
+import type { Digest } from './hash.ts'
 import type { Members } from './members.ts'
-import { type Check, compareRank, type Phase, type Place, termVoteStatement, voteStatement } from './statement.ts'
+import {
+  type Check,
+  compareRank,
+  leadStatement,
+  type Phase,
+  type Place,
+  termVoteStatement,
+  voteStatement,
+} from './statement.ts'
 
 /** By a member, named by its place in the epoch's list. */
 export interface Signature {
@@ -29,6 +39,11 @@ export interface TermCertificate {
   readonly votes: readonly TermVote[]
   /** The highest that the votes claim; undefined: none claims any. */
   readonly lock: Certificate | undefined
+}
+
+/** What a leader leads under: signed by it, so that showing one certificate to some and another to others is a lie that can be proved. */
+export interface Mandate extends TermCertificate {
+  readonly signature: Uint8Array
 }
 
 /** What is wrong before any signature is looked at, or undefined. */
@@ -66,6 +81,13 @@ export function flawOfTermCertificate(members: Members, certificate: TermCertifi
 export function termCertificateChecks(members: Members, { term, votes, lock }: TermCertificate): Check[] {
   const checks = votes.map((vote) => termVoteCheck(members, term, vote))
   return lock === undefined ? checks : [...checks, ...certificateChecks(members, lock)]
+}
+
+export function mandateChecks(digest: Digest, members: Members, mandate: Mandate): Check[] {
+  const { term, signature } = mandate
+  const { key } = members.list[members.signer(members.leader(term))!]!
+  const bytes = leadStatement(members.domain, term, termCertificateHash(digest, mandate))
+  return [{ key, bytes, signature }, ...termCertificateChecks(members, mandate)]
 }
 
 export function termVoteCheck(members: Members, term: Term, { signer, lock, signature }: TermVote): Check {

@@ -1,6 +1,6 @@
 import { Reader, Writer } from '@raftkit/bytes'
 import { RaftkitError } from '@raftkit/contract'
-import type { Certificate, Signature, TermCertificate, TermVote } from './certificate.ts'
+import type { Certificate, Mandate, Signature, TermCertificate, TermVote } from './certificate.ts'
 import { type Entry, headerBytes, readEntry, writeEntry } from './entry.ts'
 import { type Digest, type Hash, hashOf, rawHash, readHash } from './hash.ts'
 import type { Message } from './messages.ts'
@@ -32,7 +32,7 @@ export function encodeMessage(message: Message): Uint8Array {
   switch (message.type) {
     case 'appendEntries':
       writer.u64(message.epoch).u64(message.term).bytes(message.signature)
-      optional(writer, message.proof, writeTermCertificate)
+      optional(writer, message.proof, writeMandate)
       writeEntries(writer, message.entries)
       break
     case 'vote':
@@ -90,7 +90,7 @@ function readBody(type: Message['type'], reader: Reader): Message {
       const epoch = reader.u64()
       const term = reader.u64()
       const signature = reader.bytes(signatureLimit)
-      const proof = maybe(reader, readTermCertificate)
+      const proof = maybe(reader, readMandate)
       return { type, epoch, term, signature, proof, entries: readEntries(reader) }
     }
     case 'vote':
@@ -147,6 +147,15 @@ export function readTermCertificate(reader: Reader): TermCertificate {
   const term = reader.u64()
   const votes = Array.from({ length: reader.count(6) }, () => readTermVote(reader))
   return { epoch, term, votes, lock: maybe(reader, readCertificate) }
+}
+
+export function writeMandate(writer: Writer, mandate: Mandate): void {
+  writeTermCertificate(writer, mandate)
+  writer.bytes(mandate.signature)
+}
+
+export function readMandate(reader: Reader): Mandate {
+  return { ...readTermCertificate(reader), signature: reader.bytes(signatureLimit) }
 }
 
 /** What a leader signs of the certificate that it leads under. */

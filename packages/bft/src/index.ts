@@ -6,6 +6,8 @@ export {
   flawOfCertificate,
   flawOfTermCertificate,
   highestLock,
+  type Mandate,
+  mandateChecks,
   type Signature,
   type TermCertificate,
   type TermVote,

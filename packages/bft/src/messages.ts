@@ -1,5 +1,5 @@
 import type { Term } from '@raftkit/contract'
-import type { Certificate, TermCertificate, TermVote } from './certificate.ts'
+import type { Certificate, Mandate, TermCertificate, TermVote } from './certificate.ts'
 import type { Entry } from './entry.ts'
 import type { Hash } from './hash.ts'
 import type { Phase, Place } from './statement.ts'
@@ -18,7 +18,7 @@ export type Message =
       readonly entries: readonly Entry[]
       readonly signature: Uint8Array
       /** With the first entries of a term above 0, and whenever they may have been missed. */
-      readonly proof: TermCertificate | undefined
+      readonly proof: Mandate | undefined
     }
   | {
       readonly type: 'vote'

@@ -1,10 +1,11 @@
 import type { Term } from '@raftkit/contract'
-import type { Certificate } from './certificate.ts'
+import type { Certificate, TermCertificate } from './certificate.ts'
+import { termCertificateHash } from './encoding.ts'
 import type { Entry } from './entry.ts'
 import type { Message } from './messages.ts'
 import { mayCommit } from './rules.ts'
 import type { Server } from './server.ts'
-import { type Phase, type Place, termVoteStatement, voteStatement } from './statement.ts'
+import { leadStatement, type Phase, type Place, termVoteStatement, voteStatement } from './statement.ts'
 import { onRequestVote } from './terms.ts'
 import { count } from './voting.ts'
 
@@ -12,7 +13,11 @@ import { count } from './voting.ts'
 export type Promised =
   | { readonly type: 'vote'; readonly phase: Phase; readonly place: Place }
   | { readonly type: 'lead'; readonly place: Place; readonly entries: readonly Entry[] }
+  /** The leader's, of the certificate that it will lead under. */
+  | { readonly type: 'mandate'; readonly certificate: TermCertificate }
   | { readonly type: 'term'; readonly term: Term; readonly lock: Certificate | undefined }
+
+type Said = Exclude<Promised, { type: 'mandate' }>
 
 /** A signature this member owes: the promise is in the next write, and leaves when that is durable. */
 interface Owed {
@@ -44,8 +49,17 @@ export class Promises {
     this.#owed = []
   }
 
-  sign(ask: number, signature: Uint8Array): void {
-    this.#owed = this.#owed.map((owed) => (owed.ask === ask ? { ...owed, signature } : owed))
+  has(type: Promised['type']): boolean {
+    return this.#owed.some(({ what }) => what.type === type)
+  }
+
+  sign(server: Server, ask: number, signature: Uint8Array): void {
+    const signed = this.#owed.find((owed) => owed.ask === ask)?.what
+    if (signed?.type === 'mandate') {
+      // In the next write, with whatever it is first shown with.
+      server.proof = { ...signed.certificate, signature }
+      this.#owed = this.#owed.filter((owed) => owed.ask !== ask)
+    } else this.#owed = this.#owed.map((owed) => (owed.ask === ask ? { ...owed, signature } : owed))
   }
 
   /** Says what is signed; it leaves once `issued`, the last write by now, is durable: that holds all that is promised. */
@@ -53,7 +67,7 @@ export class Promises {
     this.#owed = this.#owed.map((owed) => {
       const { signature, isSent } = owed
       const write = owed.write ?? issued
-      if (signature !== undefined && !isSent) say(server, owed.what, signature, write)
+      if (signature !== undefined && !isSent && owed.what.type !== 'mandate') say(server, owed.what, signature, write)
       return { ...owed, write, isSent: isSent || signature !== undefined }
     })
   }
@@ -64,17 +78,21 @@ export class Promises {
     const due = this.#owed.filter(isDue)
     if (due.length === 0) return
     this.#owed = this.#owed.filter((owed) => !isDue(owed))
-    for (const { what, signature } of due) countOwn(server, what, signature!)
+    for (const { what, signature } of due) if (what.type !== 'mandate') countOwn(server, what, signature!)
   }
 }
 
-export function statementOf({ members }: Server, what: Promised): Uint8Array {
+export function statementOf({ members, settings }: Server, what: Promised): Uint8Array {
+  if (what.type === 'mandate') {
+    const { certificate } = what
+    return leadStatement(members.domain, certificate.term, termCertificateHash(settings.digest, certificate))
+  }
   return what.type === 'term'
     ? termVoteStatement(members.domain, what.term, what.lock?.place)
     : voteStatement(members.domain, what.type === 'lead' ? 'append' : what.phase, what.place)
 }
 
-function say(server: Server, what: Promised, signature: Uint8Array, write: number): void {
+function say(server: Server, what: Said, signature: Uint8Array, write: number): void {
   const { epoch } = server.members
   switch (what.type) {
     case 'term': {
@@ -100,7 +118,7 @@ function say(server: Server, what: Promised, signature: Uint8Array, write: numbe
   }
 }
 
-function countOwn(server: Server, what: Promised, signature: Uint8Array): void {
+function countOwn(server: Server, what: Said, signature: Uint8Array): void {
   if (what.type === 'term') {
     const vote = { signer: server.me, lock: what.lock?.place, signature }
     return onRequestVote(server, server.me, { term: what.term, vote, lock: what.lock })

@@ -3,7 +3,7 @@ import { type GroupId, type Index, type LogWrite, type NodeId, RaftkitError, typ
 import type { AppendEntries } from './appending.ts'
 import { Asking, type Purpose } from './asking.ts'
 import { Branches, type Node } from './branches.ts'
-import type { Certificate, TermCertificate, TermVote } from './certificate.ts'
+import type { Certificate, Mandate, TermCertificate, TermVote } from './certificate.ts'
 import type { Entry } from './entry.ts'
 import { type Fetching, wake } from './fetching.ts'
 import type { Digest, Hash } from './hash.ts'
@@ -14,6 +14,7 @@ import { Pool } from './pool.ts'
 import { type Promised, Promises, repeat, statementOf } from './promises.ts'
 import { propose } from './proposing.ts'
 import { itemHash, requestIn } from './request.ts'
+import { onRequests } from './requests.ts'
 import { onVerified, receive, receiveRequests } from './routing.ts'
 import { type Ballot, firstBallot } from './rules.ts'
 import type { State } from './state.ts'
@@ -42,8 +43,8 @@ export interface Settings {
 
 export type ServerEvent =
   | { readonly type: 'message'; readonly from: NodeId; readonly message: Message }
-  /** A client's, as encoded. `time`: milliseconds since the epoch, by the clock of this host. */
-  | { readonly type: 'request'; readonly request: Uint8Array; readonly time: number }
+  /** A client's, as encoded. `time`: milliseconds since the epoch, by the clock of this host. `isVerified`: whoever hands it over knows its signature to be one. */
+  | { readonly type: 'request'; readonly request: Uint8Array; readonly time: number; readonly isVerified?: true }
   | { readonly type: 'time' }
   | { readonly type: 'durable'; readonly write: number }
   | { readonly type: 'signed'; readonly ask: number; readonly signature: Uint8Array }
@@ -86,7 +87,7 @@ export class Server {
   /** Of the lock that was stated for the current term. */
   stated: Certificate | undefined
   /** What the leader of the current term has shown: binds it to an anchor. */
-  proof: TermCertificate | undefined
+  proof: Mandate | undefined
   commit: Certificate | undefined
 
   tree: Branches
@@ -202,7 +203,8 @@ export class Server {
         break
       case 'request':
         this.wall = Math.max(this.wall, event.time)
-        receiveRequests(this, [event.request])
+        if (event.isVerified) onRequests(this, [event.request])
+        else receiveRequests(this, [event.request])
         break
       case 'time':
         onTime(this)
@@ -211,7 +213,7 @@ export class Server {
         this.journal.durable = Math.max(this.journal.durable, event.write)
         break
       case 'signed':
-        this.promises.sign(event.ask, event.signature)
+        this.promises.sign(this, event.ask, event.signature)
         break
       case 'verified':
         onVerified(this, event.ask, event.valid)

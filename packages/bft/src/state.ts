@@ -1,15 +1,15 @@
 import { Reader, Writer } from '@raftkit/bytes'
 import { RaftkitError } from '@raftkit/contract'
-import type { Certificate, TermCertificate } from './certificate.ts'
+import type { Certificate, Mandate } from './certificate.ts'
 import {
   maybe,
   optional,
   readCertificate,
+  readMandate,
   readPlace,
-  readTermCertificate,
   writeCertificate,
+  writeMandate,
   writePlace,
-  writeTermCertificate,
 } from './encoding.ts'
 import { rawHash, readHash } from './hash.ts'
 import type { Ballot } from './rules.ts'
@@ -19,7 +19,7 @@ export interface State {
   readonly ballot: Ballot
   readonly lock: Certificate | undefined
   readonly stated: Certificate | undefined
-  readonly proof: TermCertificate | undefined
+  readonly proof: Mandate | undefined
   readonly commit: Certificate | undefined
 }
 
@@ -32,7 +32,7 @@ export function encodeState({ ballot, lock, stated, proof, commit }: State): Uin
   if (ballot.stated !== undefined && ballot.stated !== 'none') writePlace(writer, ballot.stated)
   optional(writer, lock, writeCertificate)
   optional(writer, stated, writeCertificate)
-  optional(writer, proof, writeTermCertificate)
+  optional(writer, proof, writeMandate)
   optional(writer, commit, writeCertificate)
   return writer.finish()
 }
@@ -52,7 +52,7 @@ export function decodeState(bytes: Uint8Array): State {
   const claim = kind === 0 ? undefined : kind === 1 ? 'none' : readPlace(reader)
   const lock = maybe(reader, readCertificate)
   const stated = maybe(reader, readCertificate)
-  const proof = maybe(reader, readTermCertificate)
+  const proof = maybe(reader, readMandate)
   const commit = maybe(reader, readCertificate)
   reader.end()
   return { ballot: { term, tip, lock: lock?.place, stated: claim }, lock, stated, proof, commit }

@@ -172,5 +172,6 @@ export function onTermCertificate(server: Server, certificate: TermCertificate):
   if (term < server.ballot.term) return
   server.adopt(enterTerm(server.ballot, term))
   if (term > (server.newest?.term ?? 0)) server.newest = certificate
-  if (server.isLeader && server.proof === undefined) server.proof = certificate
+  if (server.isLeader && server.proof === undefined && !server.promises.has('mandate'))
+    server.owe({ type: 'mandate', certificate })
 }

@@ -6,7 +6,9 @@ import {
   encodeMessage,
   encodeRequest,
   headerHash,
+  leadStatement,
   type Message,
+  termCertificateHash,
   termVoteStatement,
   voteStatement,
 } from '../src/index.ts'
@@ -30,7 +32,8 @@ const entry = child(founding, [request, request], { term: 2, time: 1_700_000_000
 const place = { term: 2, index: 1, hash: headerHash(sha256, entry.header) }
 const signature = four.certificate('append', place, [0]).signatures[0]!.signature
 const lock = four.certificate('append', place, [0, 2, 3])
-const proof = four.termCertificate(3, [place, undefined, { ...place, term: 1 }], lock)
+const certificate = four.termCertificate(3, [place, undefined, { ...place, term: 1 }], lock)
+const proof = four.mandate(certificate)
 
 const messages: Record<string, Message> = {
   appendEntries: {
@@ -48,7 +51,7 @@ const messages: Record<string, Message> = {
   requestVote: { type: 'requestVote', epoch: 0, term: 3, vote: four.termVote(1, 3, place), lock },
   requestVoteWithout: { type: 'requestVote', epoch: 0, term: 3, vote: four.termVote(1, 3, undefined), lock: undefined },
   certified: { type: 'certified', certificate: { ...lock, phase: 'commit' } },
-  termCertified: { type: 'termCertified', certificate: proof },
+  termCertified: { type: 'termCertified', certificate },
   fetch: { type: 'fetch', hash: place.hash, above: 4 },
   fetched: { type: 'fetched', entries: [entry] },
   forward: { type: 'forward', requests: [request] },
@@ -59,6 +62,7 @@ const statements: Record<string, Uint8Array> = {
   'statement commit': voteStatement(four.members.domain, 'commit', place),
   'statement term': termVoteStatement(four.members.domain, 3, place),
   'statement term without': termVoteStatement(four.members.domain, 3, undefined),
+  'statement lead': leadStatement(four.members.domain, 3, termCertificateHash(sha256, certificate)),
 }
 
 const vectors = (): Record<string, string> =>

@@ -7,12 +7,15 @@ import {
   type Entry,
   headerHash,
   itemsRoot,
+  leadStatement,
+  type Mandate,
   Members,
   type Phase,
   type Place,
   span,
   type TermCertificate,
   type TermVote,
+  termCertificateHash,
   termVoteStatement,
   voteStatement,
 } from '../src/index.ts'
@@ -86,6 +89,13 @@ export class Signers {
   termVote(signer: number, term: number, lock: Place | undefined): TermVote {
     const signature = this.keys[signer]!.sign(termVoteStatement(this.members.domain, term, lock))
     return { signer, lock, signature }
+  }
+
+  /** As the leader of its term would show it. */
+  mandate(certificate: TermCertificate): Mandate {
+    const { term } = certificate
+    const bytes = leadStatement(this.members.domain, term, termCertificateHash(sha256, certificate))
+    return { ...certificate, signature: this.keys[term % this.keys.length]!.sign(bytes) }
   }
 
   termCertificate(term: number, locks: readonly (Place | undefined)[], lock?: Certificate): TermCertificate {
