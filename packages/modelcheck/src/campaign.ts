@@ -1,5 +1,9 @@
+import { bftSubjects } from './bft/index.ts'
 import type { Exploration, Progress } from './explore/explore.ts'
-import { subjects } from './scopes/index.ts'
+import { type Subject, subjects } from './scopes/index.ts'
+
+/** By protocol. */
+export const protocols: Readonly<Record<string, readonly Subject[]>> = { raft: subjects, bft: bftSubjects }
 
 export interface Limits {
   /** Seconds and distinct states for each scope; what the scope says if absent. */
@@ -20,7 +24,7 @@ const secondsEach = 600
 
 /** Explores one scope, within limits. */
 export async function run(name: string, limits: Limits, progress?: (so: Progress) => void): Promise<Result> {
-  const subject = subjects.find((each) => each.name === name)
+  const subject = [...subjects, ...bftSubjects].find((each) => each.name === name)
   if (subject === undefined) throw new Error(`no scope is named ${name}; see --list`)
   const { symmetry, reduce, seconds = secondsEach } = limits
   const states = limits.states ?? subject.states

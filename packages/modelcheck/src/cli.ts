@@ -1,12 +1,13 @@
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { isMainThread, parentPort, Worker, workerData } from 'node:worker_threads'
-import { type Limits, type Result, run } from './campaign.ts'
+import { traces } from './bft/traces.ts'
+import { type Limits, protocols, type Result, run } from './campaign.ts'
 import type { Progress } from './explore/explore.ts'
-import { subjects } from './scopes/index.ts'
 
 const usage = `modelcheck: explores every state that the real protocol can reach, within bounds
 
+  --protocol NAME  raft (default) or bft
   --scope NAME     only this scope (may be repeated)
   --seconds N      at most so long for each scope
   --states N       at most so many distinct states in each scope
@@ -15,6 +16,7 @@ const usage = `modelcheck: explores every state that the real protocol can reach
   --no-symmetry    count states that differ by names alone apart
   --no-por         take every step, also those that commute with all others
   --list           the scopes and their bounds
+  --traces         of bft: how rules that others left out lead to a fork
   --json           the last line alone`
 
 interface Work {
@@ -27,6 +29,7 @@ type News = { readonly type: 'progress'; readonly so: Progress } | { readonly ty
 async function main(): Promise<void> {
   const { values } = parseArgs({
     options: {
+      protocol: { type: 'string', default: 'raft' },
       scope: { type: 'string', multiple: true },
       seconds: { type: 'string' },
       states: { type: 'string' },
@@ -35,11 +38,15 @@ async function main(): Promise<void> {
       'no-symmetry': { type: 'boolean' },
       'no-por': { type: 'boolean' },
       list: { type: 'boolean' },
+      traces: { type: 'boolean' },
       json: { type: 'boolean' },
       help: { type: 'boolean' },
     },
   })
   if (values.help) return console.log(usage)
+  if (values.traces) return console.log(traces())
+  const subjects = protocols[values.protocol]
+  if (subjects === undefined) throw new Error(`no protocol is named ${values.protocol}: raft and bft are`)
   if (values.list) {
     for (const { name, about, bounds } of subjects)
       console.log(`${name.padEnd(22)} ${about}\n${' '.repeat(23)}${show(bounds)}`)
@@ -66,7 +73,7 @@ async function main(): Promise<void> {
       results.push(result)
       say(line(result))
       if (result.violation === undefined) continue
-      say(story(result, limits))
+      say(story(result, limits, values.protocol))
       // One is enough: what breaks a rule in one scope breaks it in others.
       waiting.length = 0
     }
@@ -77,6 +84,7 @@ async function main(): Promise<void> {
   const first = violations[0]
   console.log(
     JSON.stringify({
+      protocol: values.protocol,
       scopes: results,
       distinctStates: results.reduce((sum, { distinctStates }) => sum + distinctStates, 0),
       violations: violations.length,
@@ -123,13 +131,13 @@ function line(result: Result): string {
   return `${name.padEnd(20)} ${String(distinctStates).padStart(9)} states ${String(transitions).padStart(10)} transitions, depth ${depth}${deepest > depth ? ` … ${deepest}` : ''}, ${end}, ${seconds} s   ${show(bounds)}`
 }
 
-function story({ name, violation }: Result, { symmetry, reduce }: Limits): string {
+function story({ name, violation }: Result, { symmetry, reduce }: Limits, protocol: string): string {
   const { invariant, what, steps } = violation!
   const flags = `${symmetry ? '' : ' --no-symmetry'}${reduce ? '' : ' --no-por'}`
   return [
     `\n${invariant}: ${what}`,
     ...steps.map((step, at) => `${String(at + 1).padStart(4)}  ${step}`),
-    `again: npm run modelcheck -- --scope ${name}${flags}\n`,
+    `again: npm run modelcheck -- --protocol ${protocol} --scope ${name}${flags}\n`,
   ].join('\n')
 }
 

@@ -1,0 +1,59 @@
+import type { Subject } from '../scopes/index.ts'
+import { Entries } from './entries.ts'
+import { exploreVotes } from './search.ts'
+import { type Setting, setting } from './setting.ts'
+
+interface Scope {
+  readonly name: string
+  readonly about: string
+  readonly words: readonly string[]
+  readonly terms: number
+  readonly more?: Partial<Setting>
+  readonly states?: number
+}
+
+const oneSlot = ['a', 'b']
+const twoSlots = ['a', 'b', 'aa', 'ab', 'ba', 'bb']
+/** One of the three honest members leaves with the configuration, and another joins. */
+const seats = [
+  ['m0', 'm1', 'm2', 'm3'],
+  ['m0', 'm2', 'm3', 'm4'],
+]
+
+/** What the voting rules of certified Raft may meet: the leader of every term is against them, and one member signs whatever there is to sign. */
+const scopes: readonly Scope[] = [
+  ...['m0', 'm1', 'm2', 'm3'].map((liar): Scope => {
+    return { name: `one-slot-${liar}`, about: `one slot, ${liar} lies`, words: oneSlot, terms: 3, more: { liar } }
+  }),
+  { name: 'three-values', about: 'one slot, three entries to choose from', words: ['a', 'b', 'c'], terms: 2 },
+  { name: 'two-slots', about: 'two slots, one behind the other', words: twoSlots, terms: 2, states: 30_000_000 },
+  { name: 'two-slots-3', about: 'two slots, three terms', words: twoSlots, terms: 3, states: 20_000_000 },
+  {
+    name: 'epoch',
+    about: 'a configuration ends the epoch: another member leaves, another joins, and voting begins anew',
+    words: ['a', 'C', 'Ca', 'Cb', 'C!'],
+    terms: 2,
+    more: { seats },
+  },
+  {
+    name: 'epoch-contested',
+    about: 'two configurations, of which one at most can end the epoch',
+    words: ['a', 'C', 'aC', 'Ca', 'Cb', 'C!', 'aCa'],
+    terms: 2,
+    more: { seats },
+    states: 20_000_000,
+  },
+]
+
+export const bftSubjects: readonly Subject[] = scopes.map(({ name, about, words, terms, more, states }) => ({
+  ...{ name, about, states },
+  bounds: {
+    members: 4,
+    terms,
+    slots: Math.max(...words.map(({ length }) => length)),
+    entries: words.length,
+    liar: more?.liar ?? 'm0',
+    ...(more?.seats ? { epochs: 2 } : {}),
+  },
+  explore: (options) => exploreVotes(setting(new Entries(words), [...Array(terms).keys()], more), options),
+}))
