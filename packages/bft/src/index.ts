@@ -31,6 +31,8 @@ export { type Claim, claimStatement, inOrder, type SignedClaim } from './evidenc
 export { decodeEvidence, type Evidence, encodeEvidence, type Flaw, type ItemProof } from './evidence/evidence.ts'
 export { type Lie, type Verdict, type Verify, verifyEvidence } from './evidence/verdict.ts'
 export type { Digest, Hash } from './hash.ts'
+export { type Founding, founding, incarnationOf } from './founding.ts'
+export { type CertifiedRaftOptions, certifiedRaft } from './kind.ts'
 export { faults, Members, quorum, type Voter } from './members.ts'
 export { merklePath, merkleRoot, provesItem } from './merkle.ts'
 export type { Message } from './messages.ts'

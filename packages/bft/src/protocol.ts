@@ -1,0 +1,409 @@
+import { checksumSeed, hash128, Writer } from '@raftkit/bytes'
+import {
+  type Config,
+  type Effects,
+  type GroupId,
+  type Happening,
+  type Index,
+  type MessageSummary,
+  type NodeId,
+  type Outgoing,
+  type Protocol,
+  type ProtocolEvent,
+  RaftkitError,
+  type ReplicaRole,
+  type Settled,
+  type Status,
+  type Term,
+} from '@raftkit/contract'
+import { describe, laneOf } from './describing.ts'
+import { decodeMessage, encodeMessage } from './encoding.ts'
+import { type Entry, span } from './entry.ts'
+import { fitting, overheadBytes } from './fitting.ts'
+import { incarnationOf, shortGenesis } from './founding.ts'
+import { type Identity, writeIdentity } from './identity.ts'
+import type { Message } from './messages.ts'
+import { Own, signedRequest } from './own.ts'
+import { receiptOf } from './receipt.ts'
+import { applied } from './records.ts'
+import { type Request, requestIn } from './request.ts'
+import type { Server } from './server.ts'
+import { encodeState } from './state.ts'
+import { type Submission, Submissions } from './submissions.ts'
+
+export interface CertifiedRaftParts {
+  readonly identity: Identity
+  readonly group: GroupId
+  readonly server: Server
+  readonly config: Config
+  /** Of this boot, for the node's own requests: never used before. */
+  readonly session: number
+  readonly proposalBytes: number
+  /** Bytes of own proposals that may wait. */
+  readonly waitingBytes: number
+  readonly maxMessageBytes: number
+  /** Milliseconds since the epoch at `now`. */
+  readonly time: number
+  readonly now: number
+  /** What the machine holds already. */
+  readonly position: Index
+}
+
+/** What an ask of this file is for. */
+type Purpose =
+  | { readonly type: 'own'; readonly request: Request }
+  | { readonly type: 'submissions'; readonly submissions: readonly Submission[] }
+
+/** Requests that wait at a member beyond this are refused. */
+const mostWaiting = 16_384
+/** After so many entries those who wait for what can never come are told. */
+const sweepEntries = 64
+
+/**
+ * A member as the runtime drives it: its own proposals and those of clients become requests, committed entries become records, each operation at a
+ * place of its own. What is agreed on, `server` decides.
+ */
+export class CertifiedRaft implements Protocol<Message> {
+  readonly #parts: CertifiedRaftParts
+  readonly #server: Server
+  readonly #checksumSeed: number
+  #own: Own
+  #submissions: Submissions
+  #purposes: Map<number, Purpose> = new Map()
+  /** Even ids are the server's asks, odd ones those of this file. */
+  #asked = 1
+  #asks: Effects['asks'][number][] = []
+  #settled: Settled[] = []
+  #happened: Happening[] = []
+  /** To be handed on to whoever leads. */
+  #forward: Uint8Array[] = []
+  /** Committed and handed out up to here. */
+  #position: Index
+  #applied: Index
+  #founded: boolean
+  #entries = 0
+  #clock: { readonly time: number; readonly now: number }
+  #role: ReplicaRole = 'follower'
+  #term: Term | undefined
+  #leader: NodeId | undefined
+  #encoded: { readonly message: Message; readonly parts: readonly Uint8Array[] } | undefined
+
+  constructor(parts: CertifiedRaftParts) {
+    const { server, session, identity, position } = parts
+    const { digest, members, genesis, settings } = {
+      ...{ digest: server.settings.digest, members: server.members },
+      ...{ genesis: server.genesis, settings: server.settings },
+    }
+    this.#parts = parts
+    this.#server = server
+    this.#own = new Own(members.list[server.me]!.key, session, digest, genesis, parts.proposalBytes)
+    this.#submissions = new Submissions(digest, genesis)
+    this.#checksumSeed = checksumSeed(shortGenesis(members), settings.group)
+    this.#position = position
+    this.#applied = position
+    this.#founded = identity.boot === 1
+    this.#clock = { time: parts.time, now: parts.now }
+  }
+
+  step(event: ProtocolEvent<Message>, now: number): void {
+    const server = this.#server
+    if ('time' in event) this.#clock = { time: event.time, now }
+    server.wall = Math.max(server.wall, Math.floor(this.#clock.time + now - this.#clock.now))
+    switch (event.type) {
+      case 'message':
+        return this.#onMessage(event.from.id, event.message, now)
+      case 'propose':
+        return this.#propose(event.id, event.data)
+      case 'submit':
+        return this.#submit(event.id, event.request)
+      case 'read':
+        if (event.consistency === 'linearizable') return this.#own.read(event.id)
+        return this.#refuse(
+          event.id,
+          'REFUSED',
+          'a lease rests on the word of a leader, and one that lies keeps none; ask for a linearizable read',
+        )
+      case 'change':
+        return this.#refuse(
+          event.id,
+          'MEMBERSHIP_FIXED',
+          'this version changes no members of a cluster whose members sign',
+        )
+      case 'transfer':
+        return this.#refuse(
+          event.id,
+          'REFUSED',
+          'nobody hands leadership over here: each term has its leader, and a quorum ends a term',
+        )
+      case 'campaign':
+      case 'link':
+        return
+      case 'time':
+        server.since += event.stalled ?? 0
+        return server.step({ type: 'time' }, now)
+      case 'durable':
+        return server.step({ type: 'durable', write: event.write }, now)
+      case 'answer':
+        return this.#onAnswer(event, now)
+      case 'applied':
+        this.#applied = Math.max(this.#applied, event.index)
+        return
+      case 'snapshot':
+        this.#ask({ type: 'retain', id: this.#nextAsk(), names: [] })
+    }
+  }
+
+  take(now: number): Effects<Message> {
+    const server = this.#server
+    for (const { request, bytes } of this.#own.take()) {
+      const id = this.#nextAsk()
+      this.#purposes.set(id, { type: 'own', request })
+      this.#ask({ type: 'sign', id, bytes })
+    }
+    const fresh = this.#submissions.take()
+    if (fresh) {
+      const id = this.#nextAsk()
+      this.#purposes.set(id, { type: 'submissions', submissions: fresh.submissions })
+      this.#ask({ type: 'verify', id, checks: fresh.checks })
+    }
+    const { write, messages, asks, committed, deadline } = server.take(now)
+    const apply = this.#commit(committed)
+    this.#noticeRole()
+    const outgoing = this.#outgoing(messages)
+    const effects: Effects<Message> = {
+      messages: outgoing,
+      asks: [...this.#asks, ...asks.map((ask) => ({ ...ask, id: 2 * ask.id }))],
+      settled: this.#settled,
+      happened: this.#happened,
+      ...(write && { write: { ...write, change: this.#signed(write.change) } }),
+      ...(apply && { apply }),
+      ...(deadline !== undefined && { deadline }),
+    }
+    this.#asks = []
+    this.#settled = []
+    this.#happened = []
+    return effects
+  }
+
+  encode(message: Message): readonly Uint8Array[] {
+    // What is said to all is encoded once.
+    if (this.#encoded?.message !== message) this.#encoded = { message, parts: [encodeMessage(message)] }
+    return this.#encoded.parts
+  }
+
+  decode(bytes: Uint8Array): Message {
+    return decodeMessage(bytes)
+  }
+
+  describe(message: Message): MessageSummary {
+    return describe(message)
+  }
+
+  receipt(index: Index): Uint8Array | undefined {
+    return receiptOf(this.#server, index)
+  }
+
+  status(): Status {
+    const { ballot, tree, members, pool, settings } = this.#server
+    const { config, identity } = this.#parts
+    const tip = ballot.tip === undefined ? undefined : tree.get(ballot.tip)?.entry
+    let uncommittedBytes = 0
+    for (const { bytes } of pool) uncommittedBytes += bytes.length
+    return {
+      ...{ id: settings.self, boot: identity.boot, genesis: shortGenesis(members) },
+      incarnation: incarnationOf(settings.digest, members.list[this.#server.me]!.key),
+      ...{ role: this.#roleNow(), term: ballot.term, leader: this.#leaderNow() },
+      ...{ commit: this.#position, applied: this.#applied, first: 1, durable: this.#position },
+      last: Math.max(this.#position, tip === undefined ? 0 : tip.header.position + span(tip)),
+      ...{ config, configIndex: 1, configCommitted: true, removed: false },
+      ...{ snapshot: undefined, uncommittedBytes, peers: [] },
+    }
+  }
+
+  fork(): this {
+    const copy = new CertifiedRaft({ ...this.#parts, server: this.#server.fork() })
+    copy.#own = this.#own.fork()
+    copy.#submissions = this.#submissions.fork()
+    copy.#purposes = new Map(this.#purposes)
+    copy.#asked = this.#asked
+    copy.#asks = [...this.#asks]
+    copy.#settled = [...this.#settled]
+    copy.#happened = [...this.#happened]
+    copy.#forward = [...this.#forward]
+    copy.#position = this.#position
+    copy.#applied = this.#applied
+    copy.#founded = this.#founded
+    copy.#entries = this.#entries
+    copy.#clock = this.#clock
+    copy.#role = this.#role
+    copy.#term = this.#term
+    copy.#leader = this.#leader
+    return copy as this
+  }
+
+  /** Of what is durable, what waits and what is suspected. Members sign by name, so none can be renamed: `rename` is left aside. */
+  digest(): Uint8Array {
+    const { committed, pool, demands, suspicions, journal } = this.#server
+    const writer = new Writer(1024)
+      .bytes(encodeState(this.#server))
+      .text(committed.hash)
+      .u64(journal.issued - journal.durable)
+    for (const hash of [...pool].map((pooled) => pooled.hash).sort()) writer.text(hash)
+    for (const [signer, { term }] of [...demands].sort(([a], [b]) => a - b)) writer.u8(signer).u64(term)
+    for (const [signer, term] of [...suspicions].sort(([a], [b]) => a - b)) writer.u8(signer).u64(term)
+    return hash128(writer.finish())
+  }
+
+  #onMessage(from: NodeId, message: Message, now: number): void {
+    if (this.#server.members.signer(from) !== undefined)
+      return this.#server.step({ type: 'message', from, message }, now)
+    this.#happened.push({ type: 'ignored', from, reason: 'it is no member' })
+  }
+
+  #propose(id: number, data: Uint8Array): void {
+    const { proposalBytes, waitingBytes } = this.#parts
+    if (data.length === 0)
+      return this.#refuse(id, 'INVALID_VALUE', 'an empty proposal executes nothing; propose something')
+    if (data.length > proposalBytes)
+      return this.#refuse(id, 'TOO_LARGE', `a proposal of ${data.length} bytes; at most ${proposalBytes} are allowed`)
+    if (this.#own.waitingBytes + data.length > waitingBytes || this.#server.pool.size >= mostWaiting)
+      return this.#refuse(id, 'OVERLOADED', 'too many proposals wait already; try again later')
+    this.#own.propose(id, data)
+  }
+
+  #submit(id: number, bytes: Uint8Array): void {
+    if (this.#server.pool.size >= mostWaiting)
+      return this.#refuse(id, 'OVERLOADED', 'too many requests wait already; try again later')
+    const { batchBytes, admits } = this.#server.settings
+    const settled = this.#submissions.add(id, bytes, batchBytes, admits)
+    if (settled) this.#settled.push(settled)
+  }
+
+  #refuse(id: number, code: string, reason: string): void {
+    const leader = this.#leaderNow()
+    this.#settled.push({ type: 'refused', id, code, reason, ...(leader === undefined ? {} : { leader }) })
+  }
+
+  #onAnswer({ ask, answer }: Extract<ProtocolEvent, { type: 'answer' }>, now: number): void {
+    const server = this.#server
+    if (ask % 2 === 0) {
+      if (answer.type === 'sign') server.step({ type: 'signed', ask: ask / 2, signature: answer.signature }, now)
+      else if (answer.type === 'verify') server.step({ type: 'verified', ask: ask / 2, valid: answer.valid }, now)
+      return
+    }
+    const purpose = this.#purposes.get(ask)
+    this.#purposes.delete(ask)
+    if (purpose?.type === 'own' && answer.type === 'sign')
+      return this.#place(signedRequest(purpose.request, answer.signature), now)
+    if (purpose?.type !== 'submissions' || answer.type !== 'verify') return
+    for (const [at, submission] of purpose.submissions.entries()) {
+      if (!answer.valid[at]) {
+        this.#refuse(submission.id, 'REFUSED', 'its signature is none of its client for this cluster')
+        continue
+      }
+      const settled = this.#submissions.verified(submission, server.used)
+      if (settled) this.#settled.push(settled)
+      else this.#place(submission.bytes, now)
+    }
+  }
+
+  /** Verified, and wanted by somebody here. */
+  #place(request: Uint8Array, now: number): void {
+    const time = this.#server.wall
+    this.#server.step({ type: 'request', request, time, isVerified: true }, now)
+    if (!this.#server.isLeader) this.#forward.push(request)
+  }
+
+  #commit(committed: readonly Entry[]): Effects['apply'] {
+    const { server, config } = this.#parts
+    const { digest, founding } = server.settings
+    const entries = [...committed]
+    if (this.#position === 0) {
+      entries.unshift(founding)
+      if (this.#founded) this.#happened.push({ type: 'founded', genesis: shortGenesis(server.members), config })
+    }
+    for (const entry of committed) this.#settle(entry)
+    const apply = applied(digest, entries, this.#checksumSeed)
+    if (!apply) return undefined
+    if (apply.from !== this.#position + 1)
+      throw new RaftkitError('INVARIANT', `${apply.from} is committed behind ${this.#position}`)
+    this.#position = apply.to
+    this.#happened.push({ type: 'commit', index: apply.to })
+    this.#entries += committed.length
+    if (this.#entries >= sweepEntries) {
+      this.#entries = 0
+      this.#settled.push(...this.#submissions.spent(server.used))
+    }
+    return apply
+  }
+
+  /** Whoever waits here for a request of this entry is told. */
+  #settle({ header, items }: Entry): void {
+    if (header.kind !== 'data') return
+    let index = header.position + 1
+    for (const item of items) {
+      const request = requestIn(item)!
+      const own = this.#own.executed(request, index, header.term)
+      this.#settled.push(...(own ?? this.#submissions.executed(request, index, header.term)))
+      index += request.operations.length
+    }
+  }
+
+  #outgoing(messages: readonly { to: NodeId; message: Message; after: number }[]): Outgoing<Message>[] {
+    const most = this.#parts.maxMessageBytes - overheadBytes
+    const outgoing: Outgoing<Message>[] = []
+    let before: Message | undefined
+    let parts: readonly Message[] = []
+    for (const { to, message, after } of messages) {
+      if (message !== before) parts = fitting(message, most)
+      before = message
+      for (const part of parts) outgoing.push({ to, incarnation: '', message: part, lane: laneOf(part), after })
+    }
+    if (this.#forward.length > 0 && !this.#server.isLeader) {
+      const to = this.#server.members.leader(this.#server.ballot.term)
+      for (const message of fitting({ type: 'forward', requests: this.#forward }, most))
+        outgoing.push({ to, incarnation: '', message, lane: laneOf(message), after: 0 })
+    }
+    this.#forward = []
+    return outgoing
+  }
+
+  #noticeRole(): void {
+    const [role, leader, { term }] = [this.#roleNow(), this.#leaderNow(), this.#server.ballot]
+    if (role !== this.#role || (term !== this.#term && role !== 'follower')) {
+      const reason =
+        role === 'leader' ? 'the term is its own' : role === 'follower' ? 'another leads' : 'it gave up on a term'
+      this.#happened.push({ type: 'role', role, term, reason })
+    }
+    if (leader !== this.#leader || term !== this.#term) this.#happened.push({ type: 'leader', leader, term })
+    this.#role = role
+    this.#leader = leader
+    this.#term = term
+  }
+
+  #roleNow(): ReplicaRole {
+    const { isLeader, anchor } = this.#server
+    if (isLeader && anchor !== undefined) return 'leader'
+    return this.#leaderNow() === undefined ? 'candidate' : 'follower'
+  }
+
+  /** Undefined: the term was asked for, and nothing shows yet that a quorum did. */
+  #leaderNow(): NodeId | undefined {
+    const { ballot, newest, proof, members } = this.#server
+    const isEntered = ballot.term === 0 || proof !== undefined || newest?.term === ballot.term
+    return isEntered ? members.leader(ballot.term) : undefined
+  }
+
+  #signed(change: NonNullable<Effects['write']>['change']): NonNullable<Effects['write']>['change'] {
+    return change.state === undefined ? change : { ...change, state: writeIdentity(this.#parts.identity, change.state) }
+  }
+
+  #ask(ask: Effects['asks'][number]): void {
+    this.#asks.push(ask)
+  }
+
+  #nextAsk(): number {
+    this.#asked += 2
+    return this.#asked
+  }
+}
