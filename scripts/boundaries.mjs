@@ -35,7 +35,11 @@ const house = {
   ],
   modelcheck: ['raftkit', 'membership', 'bft', 'core', 'files', 'storage-wal', 'bytes', 'contract'],
   linearizability: [],
+  testing: ['certificates', 'links', 'contract'],
 }
+
+/** What tests share: it is never published, and only tests import it. */
+const forTests = new Set(['testing'])
 
 /** Run anywhere: no dependency from outside the workspace, and no static import of a platform's module. */
 const anywhere = new Set(['contract', 'bytes', 'core', 'membership', 'bft', 'bft-client', 'raftkit'])
@@ -54,6 +58,7 @@ export function findings(workspace) {
 
 /** @param {Package} p @param {Package} target */
 function mayImport(p, target) {
+  if (forTests.has(target.folder)) return false
   return p.parent === 'apps' || (storey(p.folder)?.includes(target.folder) ?? false)
 }
 
@@ -73,6 +78,7 @@ function manifestFindings(p, packages) {
   if (parent === 'packages') {
     const name = folder === 'raftkit' ? folder : `@raftkit/${folder}`
     if (manifest.name !== name) found.push(`${manifestPath}: packages/${folder} is named ${name}`)
+    if (forTests.has(folder) && !manifest.private) found.push(`${manifestPath}: ${folder} is for tests, and so private`)
     if (!storey(folder)) found.push(`${manifestPath}: ${folder} has no place in the house of scripts/boundaries.mjs`)
   }
 
@@ -121,7 +127,8 @@ function sourceFindings(p, packages) {
     if (target && target !== p) {
       const entry = specifier.replace(name, '.')
       if (!(entry in (target.manifest.exports ?? {}))) return `${specifier} reaches into the files of ${name}`
-      if (!isTest && !mayImport(p, target)) return `${folder} may not import ${target.folder}: imports point down`
+      if (!isTest && !mayImport(p, target))
+        return `${folder} may not import ${target.folder}: ${forTests.has(target.folder) ? 'only tests do' : 'imports point down'}`
     }
     if (isTest) return
     if (target === p) return `${folder} imports its own files by their relative path`

@@ -24,6 +24,9 @@ function sample(folder: string, code: string, change: Partial<Package> = {}): Pa
 }
 
 const house = ['contract', 'bytes', 'membership', 'files'].map((folder) => sample(folder, 'export {}'))
+const testing = sample('testing', 'export {}')
+testing.manifest.private = true
+house.push(testing)
 const check = (checked: Package) => findings([...house.filter((p) => p.folder !== checked.folder), checked])
 
 describe('imports point down', () => {
@@ -56,6 +59,16 @@ describe('imports point down', () => {
     const deep = sample('bytes', 'export {}', { test: test(`import { joint } from '../../membership/src/joint.ts'`) })
     expect(check(named)).toEqual([])
     expect(check(deep).join()).toContain('leaves the package')
+  })
+
+  it('what is for tests, only tests import: neither packages nor apps; and it is not published', () => {
+    const code = `import { until } from '@raftkit/testing'`
+    const only = 'may not import testing: only tests do'
+    expect(check(sample('bytes', 'export {}', { test: [{ path: 'test/a.test.ts', text: code }] }))).toEqual([])
+    expect(check(sample('bytes', code)).join()).toContain(`bytes ${only}`)
+    expect(check(sample('kv', code, { parent: 'apps' })).join()).toContain(`kv ${only}`)
+    expect(check(sample('kv', code, { parent: 'apps' })).join()).toContain('kv may not depend on testing')
+    expect(check(sample('testing', 'export {}')).join()).toContain('testing is for tests, and so private')
   })
 })
 

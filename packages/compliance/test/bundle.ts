@@ -1,11 +1,8 @@
-import { mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
-import { basename, join } from 'node:path'
-import { fileURLToPath, pathToFileURL } from 'node:url'
-import { build } from 'tsup'
+import { readFile } from 'node:fs/promises'
+import { basename } from 'node:path'
+import { bundle as bundleProgram, type Program } from '@raftkit/testing/program'
 
 // A template adapter as one file of plain JavaScript, for real processes; with patches, a broken one.
-
-const root = fileURLToPath(new URL('../../..', import.meta.url))
 
 /** In the file of that name (of the template, or of a package that it uses), the only occurrence of `find` becomes `replace`. */
 export interface Patch {
@@ -14,33 +11,11 @@ export interface Patch {
   readonly replace: string
 }
 
-export interface Bundle {
-  /** Of the module. */
-  readonly url: string
-  remove(): Promise<void>
-}
-
 /** A patch that does not apply exactly once makes this reject. */
-export async function bundle(entry: string, patches: readonly Patch[] = []): Promise<Bundle> {
-  const parent = join(root, 'packages/compliance/node_modules/.tests')
-  await mkdir(parent, { recursive: true })
-  const folder = await mkdtemp(join(parent, 'adapter-'))
+export async function bundle(entry: string, patches: readonly Patch[] = []): Promise<Program> {
   const applied = new Set<Patch>()
-  await build({
-    entry: { adapter: join(root, 'packages/compliance/template', entry) },
-    outDir: folder,
-    format: 'esm',
-    target: 'node20',
-    outExtension: () => ({ js: '.mjs' }),
-    config: false,
-    silent: true,
-    noExternal: [/^@raftkit\//],
-    esbuildOptions: (options) => {
-      options.alias = Object.fromEntries(
-        ['contract', 'files'].map((name) => [`@raftkit/${name}`, join(root, `packages/${name}/src/index.ts`)]),
-      )
-    },
-    esbuildPlugins: [
+  const program = await bundleProgram(new URL(`../template/${entry}`, import.meta.url), {
+    plugins: [
       {
         name: 'patches',
         setup: ({ onLoad }) => {
@@ -58,8 +33,5 @@ export async function bundle(entry: string, patches: readonly Patch[] = []): Pro
     ],
   })
   for (const patch of patches) if (!applied.has(patch)) throw new Error(`no file ${patch.file} was loaded`)
-  return {
-    url: pathToFileURL(join(folder, 'adapter.mjs')).href,
-    remove: () => rm(folder, { recursive: true, force: true }),
-  }
+  return program
 }

@@ -3,37 +3,18 @@ import { once } from 'node:events'
 import { mkdir, mkdtemp, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { createDirectory, folderHolder, lockFolder, replaceFile, syncDirectory } from '@raftkit/files'
-import { build } from 'tsup'
+import { bundle, type Program } from '@raftkit/testing/program'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 
-// A real process runs plain JavaScript: the sources, bundled.
-const here = fileURLToPath(new URL('.', import.meta.url))
-let program: string
+let program: Program
 let directory: string
 const children: ChildProcess[] = []
 
 beforeAll(async () => {
-  program = await mkdtemp(join(tmpdir(), 'raftkit-lock-program-'))
-  await build({
-    entry: [join(here, 'locker.ts')],
-    outDir: program,
-    format: 'esm',
-    target: 'node20',
-    outExtension: () => ({ js: '.mjs' }),
-    config: false,
-    silent: true,
-    noExternal: [/^@raftkit\//],
-    esbuildOptions: (options) => {
-      options.alias = {
-        '@raftkit/contract': join(here, '../../contract/src/index.ts'),
-        '@raftkit/files': join(here, '../src/index.ts'),
-      }
-    },
-  })
+  program = await bundle(new URL('locker.ts', import.meta.url))
 })
-afterAll(() => rm(program, { recursive: true, force: true }))
+afterAll(() => program.remove())
 
 beforeEach(async () => {
   directory = await mkdtemp(join(tmpdir(), 'raftkit-lock-'))
@@ -49,7 +30,7 @@ afterEach(async () => {
 
 /** Starts a process that tries to take the lock, and waits for what it says: HELD, LOCKED … */
 async function contender(): Promise<{ child: ChildProcess; said: string }> {
-  const child = spawn(process.execPath, [join(program, 'locker.mjs'), directory], {
+  const child = spawn(process.execPath, [program.path, directory], {
     stdio: ['pipe', 'pipe', 'inherit'],
   })
   children.push(child)

@@ -3,24 +3,19 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { text } from 'node:stream/consumers'
-import { fileURLToPath } from 'node:url'
-import { build } from 'tsup'
+import { bundle, type Program } from '@raftkit/testing/program'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 
 let folder: string
+let program: Program
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'raftkit-linearizability-'))
-  await build({
-    entry: [fileURLToPath(new URL('../src/cli.ts', import.meta.url))],
-    outDir: folder,
-    format: 'esm',
-    target: 'node20',
-    outExtension: () => ({ js: '.mjs' }),
-    config: false,
-    silent: true,
-  })
+  program = await bundle(new URL('../src/cli.ts', import.meta.url))
 }, 60_000)
-afterAll(() => rm(folder, { recursive: true, force: true }))
+afterAll(async () => {
+  await program.remove()
+  await rm(folder, { recursive: true, force: true })
+})
 
 interface Ended {
   readonly code: number | null
@@ -31,7 +26,7 @@ interface Ended {
 }
 
 async function run(args: readonly string[], stdin = ''): Promise<Ended> {
-  const child = spawn(process.execPath, [join(folder, 'cli.mjs'), ...args])
+  const child = spawn(process.execPath, [program.path, ...args])
   child.stdin.on('error', () => {}) // It may end before it has read all.
   child.stdin.end(stdin)
   const closed = new Promise<number | null>((resolve) => child.on('close', resolve))
@@ -141,7 +136,7 @@ describe('raftkit-linearizability', () => {
   })
 
   test('--help', async () => {
-    const child = spawn(process.execPath, [join(folder, 'cli.mjs'), '--help'])
+    const child = spawn(process.execPath, [program.path, '--help'])
     expect(await text(child.stdout)).toMatch(/^Usage: raftkit-linearizability/)
   })
 })

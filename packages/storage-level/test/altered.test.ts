@@ -4,10 +4,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import type { Storage } from '@raftkit/contract'
 import { type LevelOptions, levelStorage } from '@raftkit/storage-level'
+import { append, contents, record, run } from '@raftkit/testing/records'
 import { ClassicLevel } from 'classic-level'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { flip, zero } from './harm.ts'
-import { append, contents, record, run } from './records.ts'
 
 // Every key and value is what LevelDB was once given, and still the store is not what it was.
 

@@ -1,10 +1,10 @@
 import { storageCompliance } from '@raftkit/compliance'
 import { levelStorage } from '@raftkit/storage-level'
+import { bundle } from '@raftkit/testing/program'
 import { afterAll, describe, test, vi } from 'vitest'
-import { bundle } from './program.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
-const program = await bundle('adapter.ts')
+const program = await bundle(new URL('adapter.ts', import.meta.url), { external: ['classic-level'] })
 afterAll(() => program.remove())
 
 describe('LevelDB storage', () => {

@@ -4,9 +4,9 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { isRaftkitError } from '@raftkit/contract'
 import { type LevelOptions, levelStorage } from '@raftkit/storage-level'
+import { append, contents, run } from '@raftkit/testing/records'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { flip, zero } from './harm.ts'
-import { append, contents, run } from './records.ts'
 
 // Files are altered while the storage is closed. Whatever is altered is found, or is harmless: then every group is exactly what it was.
 // LevelDB alone passes over all of this in silence (one flipped bit: a hole; a cut log: an older vote; an emptied file: an empty store).

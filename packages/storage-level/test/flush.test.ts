@@ -1,10 +1,12 @@
 import { mkdtemp, readFile, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { basename, join } from 'node:path'
+import { straceMissing } from '@raftkit/compliance'
 import { levelStorage } from '@raftkit/storage-level'
+import { bundle, type Program } from '@raftkit/testing/program'
+import { contents } from '@raftkit/testing/records'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
-import { bundle, type Program, start, straceMissing } from './program.ts'
-import { contents } from './records.ts'
+import { start } from './child.ts'
 
 // What reaches the kernel, seen from outside: strace watches a real process.
 
@@ -12,7 +14,7 @@ const missing = straceMissing()
 let program: Program
 let directory: string
 beforeAll(async () => {
-  program = await bundle()
+  program = await bundle(new URL('writer.ts', import.meta.url), { external: ['classic-level'] })
 }, 60_000)
 afterAll(() => program.remove())
 beforeEach(async () => {

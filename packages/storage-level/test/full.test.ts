@@ -4,9 +4,10 @@ import { rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { levelStorage } from '@raftkit/storage-level'
+import { bundle, type Program } from '@raftkit/testing/program'
+import { contents } from '@raftkit/testing/records'
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
-import { bundle, type Child, type Program, start } from './program.ts'
-import { contents } from './records.ts'
+import { type Child, start } from './child.ts'
 
 // A disk of eight megabytes that is really full. Mounting one takes root.
 
@@ -34,7 +35,7 @@ describe.skipIf(!possible)(`D7: a full disk${title}`, () => {
   const children: Child[] = []
   beforeAll(async () => {
     mount()
-    program = await bundle()
+    program = await bundle(new URL('writer.ts', import.meta.url), { external: ['classic-level'] })
   }, 60_000)
   afterEach(async () => {
     for (const child of children.splice(0)) {

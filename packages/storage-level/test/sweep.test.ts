@@ -2,9 +2,9 @@ import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { levelStorage } from '@raftkit/storage-level'
+import { append, run } from '@raftkit/testing/records'
 import { ClassicLevel } from 'classic-level'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
-import { append, run } from './records.ts'
 
 // What nobody needs any more leaves LevelDB, in small steps beside the writes.
 

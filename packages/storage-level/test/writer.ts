@@ -1,7 +1,7 @@
 import { writeSync } from 'node:fs'
 import type { LogStore } from '@raftkit/contract'
 import { levelStorage } from '@raftkit/storage-level'
-import { append } from './records.ts'
+import { append } from '@raftkit/testing/records'
 
 // Run as a process of its own, by the tests of flushes and of full disks.
 

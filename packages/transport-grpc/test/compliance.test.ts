@@ -1,12 +1,12 @@
 import { tcpWire, transportCompliance } from '@raftkit/compliance'
+import { bundle } from '@raftkit/testing/program'
 import { afterAll, describe, test, vi } from 'vitest'
-import { bundle } from './bundle.ts'
 import * as subject from './subject.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
-const program = await bundle('subject.ts')
+const program = await bundle(new URL('subject.ts', import.meta.url), { external: ['@grpc/grpc-js'] })
 afterAll(() => program.remove())
 
 describe('gRPC', () => {
-  transportCompliance({ describe, test }, { ...subject, program: program.url, wire: tcpWire, orderly: true })
+  transportCompliance({ describe, test }, { ...subject, program: program.path, wire: tcpWire, orderly: true })
 })

@@ -1,32 +1,24 @@
 import { connect as connectHttp2 } from 'node:http2'
-import { connect as connectTcp, type Socket } from 'node:net'
 import { gzipSync } from 'node:zlib'
 import { Client, type ClientDuplexStream, compressionAlgorithms, credentials, Metadata, status } from '@grpc/grpc-js'
-import { type GrpcTransport, grpcTransport, type TransportReport } from '@raftkit/transport-grpc'
+import { remain, undisturbed } from '@raftkit/testing/hostile'
+import { closeAll, TestNode } from '@raftkit/testing/node'
+import { noise } from '@raftkit/testing/noise'
+import { closeStrangers, ended, tcp } from '@raftkit/testing/strangers'
+import { until, wait } from '@raftkit/testing/until'
+import { grpcTransport, type TransportReport } from '@raftkit/transport-grpc'
 import { afterEach, describe, expect, test } from 'vitest'
 import { encodeFrames, encodeHello } from '../src/wire.ts'
-import { closeAll, connect, TestNode, until, type World, wait } from './node.ts'
-import { noise } from './noise.ts'
 
 const reports: TransportReport[] = []
-const world: World = {
+const world = {
   transport: () =>
     grpcTransport({ maxFrameBytes: 65_536, maxConnections: 100, onReport: (report) => reports.push(report) }),
-  address: () => '127.0.0.1:0',
-  reached: (transport) => (transport as GrpcTransport).address!,
 }
 const life = '00112233445566ff'
 const unproven = { nonce: noise(16), proof: new Uint8Array(0) }
 const identity = (bytes: Buffer) => bytes
-const sockets: Socket[] = []
 const clients: Client[] = []
-
-function tcp(node: TestNode): Socket {
-  const [host, port] = node.peer.address!.split(':')
-  const socket = connectTcp(Number(port), host).on('error', () => {})
-  sockets.push(socket)
-  return socket
-}
 
 /** A peer written by somebody else. */
 function call(node: TestNode, metadata: Metadata, path = 'Control', options = {}): ClientDuplexStream<Buffer, Buffer> {
@@ -51,31 +43,15 @@ async function ending(stream: ClientDuplexStream<Buffer, Buffer>): Promise<{ cod
 }
 
 describe('whatever comes to the port', { timeout: 60_000 }, () => {
-  /** Two nodes that talk all the while, and must not notice. */
-  async function undisturbed(attack: (a: TestNode, b: TestNode) => Promise<void>): Promise<void> {
-    const [a, b] = [await TestNode.start(world, 'a'), await TestNode.start(world, 'b')]
-    await connect(a, b)
-    let sent = 0
-    const talk = setInterval(() => {
-      a.send(b, `${sent}`)
-      b.send(a, `${sent++}`, 'bulk')
-    }, 1)
-    await attack(a, b)
-    clearInterval(talk)
-    await until(() => a.heard.filter((h) => h.from === 'b').length === sent && b.heard.length === sent)
-    expect(a.links.filter((link) => link.startsWith('b'))).toEqual(['b up'])
-    expect(b.links).toEqual(['a up'])
-  }
-
   afterEach(async () => {
-    for (const socket of sockets.splice(0)) socket.destroy()
+    closeStrangers()
     for (const client of clients.splice(0)) client.close()
     reports.length = 0
     await closeAll()
   })
 
   test('raw bytes, HTTP/1, a length of 2^32 - 1, and connections that are dropped at once', () =>
-    undisturbed(async (a) => {
+    undisturbed(world, async (a) => {
       const greetings = [
         noise(100_000),
         Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'),
@@ -84,19 +60,17 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
         Buffer.from([0x16, 3, 1, 2, 0]),
       ]
       for (const bytes of greetings) {
-        const socket = tcp(a)
-        const closed = new Promise((resolve) => socket.on('close', resolve))
+        const socket = tcp(a.peer.address!)
         socket.write(bytes)
-        socket.resume()
         if (bytes[0] === 0x16) socket.end()
-        await closed
+        await ended(socket)
       }
-      for (let n = 0; n < 50; n++) tcp(a).destroy()
+      for (let n = 0; n < 50; n++) tcp(a.peer.address!).destroy()
       await wait(20)
     }))
 
   test('HTTP/2 that is no gRPC, another service, another method', () =>
-    undisturbed(async (a) => {
+    undisturbed(world, async (a) => {
       const session = connectHttp2(`http://${a.peer.address}`).on('error', () => {})
       const answer = await new Promise<number>((resolve) => {
         session.request({ ':path': '/', ':method': 'GET' }).on('response', (headers) => resolve(headers[':status']!))
@@ -107,7 +81,7 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
     }))
 
   test('a call without a hello, with a malformed one, with two, or with one of another cluster (N1)', () =>
-    undisturbed(async (a) => {
+    undisturbed(world, async (a) => {
       const [malformed, two] = [new Metadata(), greeting()]
       malformed.set('raftkit-hello-bin', Buffer.from(noise(100)))
       two.add('raftkit-hello-bin', Buffer.from('x'))
@@ -123,28 +97,28 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
     }))
 
   test('a refusal whose reason is not printable still arrives', () =>
-    undisturbed(async (a) => {
+    undisturbed(world, async (a) => {
       const { code, details } = await ending(call(a, greeting('ö\u0000\ud83d/mallory')))
       expect(code).toBe(status.PERMISSION_DENIED)
       expect(details).toMatch(/^REFUSED: this is c\/a, and you are [ -~]*\/mallory$/)
     }))
 
   test('another limit on frames is refused, and says how to mend it', () =>
-    undisturbed(async (a) => {
+    undisturbed(world, async (a) => {
       const { code, details } = await ending(call(a, greeting('c/mallory', 100_000)))
       expect(code).toBe(status.FAILED_PRECONDITION)
       expect(details).toContain('maxFrameBytes is 65536 here and 100000 there')
     }))
 
   test('metadata beyond all measure', () =>
-    undisturbed(async (a) => {
+    undisturbed(world, async (a) => {
       const metadata = greeting()
       for (let n = 0; n < 40; n++) metadata.set(`x-${n}-bin`, Buffer.from(noise(6000)))
       expect((await ending(call(a, metadata))).code).not.toBe(status.OK)
     }))
 
   test('messages before the dialler is admitted are not read', () =>
-    undisturbed(async (a) => {
+    undisturbed(world, async (a) => {
       const stranger = call(a, greeting('other/mallory'))
       for (let n = 0; n < 10; n++) stranger.write(encodeFrames([[noise(1000)]], 1000))
       await ending(stranger)
@@ -163,7 +137,7 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
   }
 
   test('an admitted peer that sends another protobuf is reported and closed', () =>
-    undisturbed(async (a) => {
+    undisturbed(world, async (a) => {
       const stream = await admitted(a)
       const end = ending(stream)
       stream.write(Buffer.from('12026869', 'hex'))
@@ -172,7 +146,7 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
     }))
 
   test('an admitted peer that sends a frame or a message above the limit is closed', () =>
-    undisturbed(async (a) => {
+    undisturbed(world, async (a) => {
       for (const size of [65_537, 65_540, 10_000_000]) {
         const stream = await admitted(a)
         const end = ending(stream)
@@ -184,7 +158,7 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
     }))
 
   test('a compressed message is inflated up to the limit only', () =>
-    undisturbed(async (a) => {
+    undisturbed(world, async (a) => {
       const stream = await admitted(a, { 'grpc.default_compression_algorithm': compressionAlgorithms.gzip })
       const bomb = encodeFrames([[Buffer.alloc(50_000_000)]], 50_000_000)
       expect(gzipSync(bomb).length).toBeLessThan(65_536)
@@ -194,7 +168,7 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
     }))
 
   test('a second call on one connection is turned down', () =>
-    undisturbed(async (a) => {
+    undisturbed(world, async (a) => {
       const session = connectHttp2(`http://${a.peer.address}`).on('error', () => {})
       const open = () => {
         const stream = session.request({
@@ -217,10 +191,10 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
     }))
 
   test('connections that stay mute, or never confirm, are closed in time, and are never many (N4)', () =>
-    undisturbed(async (a) => {
+    undisturbed(world, async (a) => {
       let open = 0
       for (let n = 0; n < 300; n++) {
-        const socket = tcp(a)
+        const socket = tcp(a.peer.address!)
         open++
         socket.on('close', () => open--)
         // Slow headers, one by one.
@@ -238,16 +212,8 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
       expect(a.links.filter((link) => link.startsWith('mallory'))).toEqual([])
     }))
 
-  test('no more connections than the option says', async () => {
-    const a = await TestNode.start({ ...world, transport: () => grpcTransport({ maxConnections: 3 }) }, 'a')
-    const open = new Set<Socket>()
-    for (let n = 0; n < 10; n++) {
-      const socket = tcp(a)
-      open.add(socket)
-      socket.on('close', () => open.delete(socket)).resume()
-    }
-    await until(() => open.size === 3)
-  })
+  test('no more connections than the option says', () =>
+    remain(3, { transport: () => grpcTransport({ maxConnections: 3 }) }))
 
   test('a server that is no Raftkit node is told of once, and tried again', async () => {
     const [a, b] = [await TestNode.start(world, 'a'), await TestNode.start(world, 'b')]

@@ -1,19 +1,11 @@
 import { createServer } from 'node:net'
 import { networkInterfaces } from 'node:os'
-import {
-  type GrpcTransport,
-  type GrpcTransportOptions,
-  grpcTransport,
-  type TransportReport,
-} from '@raftkit/transport-grpc'
+import { closeAll, TestNode, up, type World } from '@raftkit/testing/node'
+import { until } from '@raftkit/testing/until'
+import { type GrpcTransportOptions, grpcTransport, type TransportReport } from '@raftkit/transport-grpc'
 import { afterEach, describe, expect, test } from 'vitest'
-import { closeAll, TestNode, until, up, type World } from './node.ts'
 
-const world = (options: GrpcTransportOptions = {}): World => ({
-  transport: () => grpcTransport(options),
-  address: () => '127.0.0.1:0',
-  reached: (transport) => (transport as GrpcTransport).address!,
-})
+const world = (options: GrpcTransportOptions = {}): World => ({ transport: () => grpcTransport(options) })
 
 describe('where it listens', { timeout: 60_000 }, () => {
   afterEach(closeAll)

@@ -1,4 +1,6 @@
+import { createHash } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { noise } from '@raftkit/testing/noise'
 import protobuf from 'protobufjs'
 import { describe, expect, test } from 'vitest'
 import {
@@ -11,7 +13,6 @@ import {
   type Opening,
   readFrames,
 } from '../src/wire.ts'
-import { digest, noise } from './noise.ts'
 
 const file = new URL('../proto/raftkit/transport/v1/transport.proto', import.meta.url)
 const schema = protobuf.parse(readFileSync(file, 'utf8'), { keepCase: true }).root
@@ -26,6 +27,8 @@ const hello = {
   nonce: new Uint8Array(Buffer.from(nonce, 'hex')),
   proof: new Uint8Array(0),
 }
+
+const digest = (bytes: Uint8Array) => `${bytes.length} ${createHash('sha256').update(bytes).digest('hex')}`
 
 function encode(frames: readonly (readonly Uint8Array[])[]): Buffer {
   return encodeFrames(

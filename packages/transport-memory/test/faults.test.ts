@@ -1,6 +1,6 @@
-import { type Filter, memoryNetwork, type Scheduler, type Weather } from '@raftkit/transport-memory'
+import { TestNode } from '@raftkit/testing/node'
+import { type Filter, type MemoryNetwork, memoryNetwork, type Scheduler, type Weather } from '@raftkit/transport-memory'
 import { describe, expect, test } from 'vitest'
-import { TestNode } from './node.ts'
 
 /** Time that passes only when told to, as a simulator has it. */
 class VirtualTime implements Scheduler {
@@ -38,12 +38,18 @@ class VirtualTime implements Scheduler {
   }
 }
 
+/** It is found by the address at which it was started. */
+const start = (network: MemoryNetwork, id: string) =>
+  TestNode.start({ transport: () => network.transport(), reached: (_, address) => address }, id, {
+    address: `at ${id}`,
+  })
+
 /** Nodes a, b, c … in virtual time, all connected. */
 async function cluster(size: number, options: { seed?: number; queueBytes?: number } = {}) {
   const time = new VirtualTime()
   const network = memoryNetwork({ queueBytes: 2 ** 24, ...options, scheduler: time, maxFrameBytes: 65_536 })
   const nodes: TestNode[] = []
-  for (const id of 'abcde'.slice(0, size)) nodes.push(await TestNode.start(network, id))
+  for (const id of 'abcde'.slice(0, size)) nodes.push(await start(network, id))
   for (const node of nodes) node.transport.setPeers(nodes.map(({ peer }) => peer))
   time.pass(100)
   const [a, b, c] = nodes as [TestNode, TestNode, TestNode]
@@ -259,7 +265,7 @@ describe('faults that can be switched', { timeout: 60_000 }, () => {
 
   test('in real time, too, a delay passes', async () => {
     const network = memoryNetwork()
-    const [a, b] = [await TestNode.start(network, 'a'), await TestNode.start(network, 'b')]
+    const [a, b] = [await start(network, 'a'), await start(network, 'b')]
     network.weather({ delay: [1, 5] })
     a.transport.setPeers([b.peer])
     while (a.state(b) !== 'up' || b.state(a) !== 'up') await new Promise((resolve) => setTimeout(resolve, 1))

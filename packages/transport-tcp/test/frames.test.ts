@@ -1,6 +1,6 @@
+import { noise } from '@raftkit/testing/noise'
 import { describe, expect, test } from 'vitest'
 import { alive, copiedBytes, encodeFrames, FrameReader } from '../src/frames.ts'
-import { noise } from './noise.ts'
 
 const maxFrameBytes = 70_000
 

@@ -1,7 +1,7 @@
 import { type Greeting, type Hello, Refusal } from '@raftkit/links'
+import { noise } from '@raftkit/testing/noise'
 import { describe, expect, test } from 'vitest'
 import { encode, encodeTurnedDown, GreetingReader } from '../src/greeting.ts'
-import { noise } from './noise.ts'
 
 const life = '0001020304050607'
 const [nonce, none] = ['a0'.repeat(16), '00'.repeat(32)]

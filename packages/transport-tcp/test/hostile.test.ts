@@ -1,19 +1,20 @@
-import { connect as connectTcp, createServer, type Server, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import type { Lane } from '@raftkit/contract'
 import { type Greeting, type Hello, Refusal } from '@raftkit/links'
-import { type TcpTransport, type TransportReport, tcpTransport } from '@raftkit/transport-tcp'
+import { remain, undisturbed } from '@raftkit/testing/hostile'
+import { closeAll, TestNode } from '@raftkit/testing/node'
+import { noise } from '@raftkit/testing/noise'
+import { closeStrangers, ended, impostor, tcp } from '@raftkit/testing/strangers'
+import { until, wait } from '@raftkit/testing/until'
+import { type TransportReport, tcpTransport } from '@raftkit/transport-tcp'
 import { afterEach, describe, expect, test } from 'vitest'
 import { encodeFrames } from '../src/frames.ts'
 import { encode, encodeTurnedDown, GreetingReader } from '../src/greeting.ts'
-import { closeAll, connect, TestNode, until, type World, wait } from './node.ts'
-import { noise } from './noise.ts'
 
 const reports: TransportReport[] = []
-const world: World = {
+const world = {
   transport: () =>
     tcpTransport({ maxFrameBytes: 65_536, maxConnections: 100, onReport: (report) => reports.push(report) }),
-  address: () => '127.0.0.1:0',
-  reached: (transport) => (transport as TcpTransport).address!,
 }
 const life = '00112233445566ff'
 const mallory: Hello = {
@@ -25,18 +26,6 @@ const mallory: Hello = {
 }
 const encodeHello = (lane: Lane, hello: Hello) => encode({ kind: 'hello', lane, hello }, true)
 const admitted = encode({ kind: 'admitted' }, false)
-const sockets: Socket[] = []
-const servers: Server[] = []
-
-function tcp(address: string): Socket {
-  const [host, port] = address.split(':')
-  const socket = connectTcp(Number(port), host).on('error', () => {})
-  sockets.push(socket)
-  return socket
-}
-
-/** Reads nothing but the end. */
-const closed = (socket: Socket) => new Promise<void>((resolve) => void socket.on('close', () => resolve()).resume())
 
 /** What the other side greets with, until it closes or has said so many messages. */
 function greetings(socket: Socket, count: number): Promise<Greeting[]> {
@@ -56,43 +45,15 @@ function frame(size: number): Buffer {
   return Buffer.concat(encodeFrames([[noise(size)]], Buffer.alloc(size + 4)))
 }
 
-/** A server that is no node of ours. */
-async function impostor(answer: (socket: Socket) => void): Promise<string> {
-  const server = createServer((socket) => {
-    sockets.push(socket.on('error', () => {}))
-    answer(socket)
-  })
-  servers.push(server)
-  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-  return `127.0.0.1:${(server.address() as { port: number }).port}`
-}
-
 describe('whatever comes to the port', { timeout: 60_000 }, () => {
-  /** Two nodes that talk all the while, and must not notice. */
-  async function undisturbed(attack: (a: TestNode, at: string) => Promise<void>): Promise<void> {
-    const [a, b] = [await TestNode.start(world, 'a'), await TestNode.start(world, 'b')]
-    await connect(a, b)
-    let sent = 0
-    const talk = setInterval(() => {
-      a.send(b, `${sent}`)
-      b.send(a, `${sent++}`, 'bulk')
-    }, 1)
-    await attack(a, a.peer.address!)
-    clearInterval(talk)
-    await until(() => a.heard.filter((h) => h.from === 'b').length === sent && b.heard.length === sent)
-    expect(a.links.filter((link) => link.startsWith('b'))).toEqual(['b up'])
-    expect(b.links).toEqual(['a up'])
-  }
-
   afterEach(async () => {
-    for (const socket of sockets.splice(0)) socket.destroy()
-    for (const server of servers.splice(0)) server.close()
+    closeStrangers()
     reports.length = 0
     await closeAll()
   })
 
   test('noise, HTTP, TLS, a length of 2^32 - 1, a name alone, and connections that are dropped at once', () =>
-    undisturbed(async (a, at) => {
+    undisturbed(world, async (a, at) => {
       const garbage = [
         noise(100_000),
         Buffer.from('GET / HTTP/1.1\r\nHost: x\r\n\r\n'),
@@ -107,12 +68,12 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
       for (const bytes of garbage) {
         const socket = tcp(at)
         socket.write(bytes)
-        await closed(socket)
+        await ended(socket)
       }
       for (const cut of [3, 8, 9, 20]) {
         const socket = tcp(at)
         socket.end(encodeHello('bulk', mallory).subarray(0, cut))
-        await closed(socket)
+        await ended(socket)
       }
       for (let n = 0; n < 50; n++) tcp(at).destroy()
       await wait(20)
@@ -120,12 +81,12 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
     }))
 
   test('a hello of another cluster, of our own name, of another limit: each is told why (N1)', () =>
-    undisturbed(async (a, at) => {
+    undisturbed(world, async (a, at) => {
       const told = async (hello: string, maxFrameBytes = 65_536) => {
         const socket = tcp(at)
         socket.write(encodeHello('control', { ...mallory, hello: Buffer.from(hello), maxFrameBytes }))
         const [answer] = await greetings(socket, 1)
-        await closed(socket)
+        await ended(socket)
         return answer?.kind === 'refused' ? `${answer.refusal.kind}: ${answer.refusal.reason}` : answer?.kind
       }
       expect(await told('other/mallory')).toBe('refused: REFUSED: this is c/a, and you are other/mallory')
@@ -137,11 +98,11 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
     }))
 
   test('frames before the dialler is admitted are not read', () =>
-    undisturbed(async (a, at) => {
+    undisturbed(world, async (a, at) => {
       const stranger = tcp(at)
       const hello = encodeHello('bulk', { ...mallory, hello: Buffer.from('other/mallory') })
       stranger.write(Buffer.concat([hello, admitted, ...Array.from({ length: 50 }, () => frame(1000))]))
-      await closed(stranger)
+      await ended(stranger)
       expect(a.heard.every(({ from }) => from === 'b')).toBe(true)
     }))
 
@@ -159,12 +120,12 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
   }
 
   test('an admitted peer that sends a length above the limit is reported and closed before anything is allocated', () =>
-    undisturbed(async (a) => {
+    undisturbed(world, async (a) => {
       for (const length of ['01000100', '00000080', 'feffffff']) {
         const socket = await intruder(a)
         const before = process.memoryUsage().arrayBuffers
         socket.write(Buffer.from(`01000000aa${length}`, 'hex'))
-        await closed(socket)
+        await ended(socket)
         expect(process.memoryUsage().arrayBuffers - before).toBeLessThan(4_000_000)
         expect(a.heard.every(({ frame }) => frame.length < 100)).toBe(true)
       }
@@ -172,16 +133,16 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
     }))
 
   test('an admitted peer that ends within a frame leaves nothing of it', () =>
-    undisturbed(async (a) => {
+    undisturbed(world, async (a) => {
       const socket = await intruder(a)
       socket.end(frame(60_000).subarray(0, 30_000))
-      await closed(socket)
+      await ended(socket)
       await wait(20)
       expect(a.heard.every(({ frame }) => frame.length < 100)).toBe(true)
     }))
 
   test('connections that stay mute, trickle, or never confirm are closed in time, and are never many (N4)', () =>
-    undisturbed(async (a, at) => {
+    undisturbed(world, async (a, at) => {
       let open = 0
       const trickles: NodeJS.Timeout[] = []
       for (let n = 0; n < 300; n++) {
@@ -203,21 +164,13 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
       await until(() => c.state(a) === 'up')
       const unconfirmed = tcp(at)
       unconfirmed.write(encodeHello('control', mallory))
-      await Promise.all([until(() => open === 0), closed(unconfirmed)])
+      await Promise.all([until(() => open === 0), ended(unconfirmed)])
       for (const trickle of trickles) clearInterval(trickle)
       expect(a.links.filter((link) => link.startsWith('mallory'))).toEqual([])
     }))
 
-  test('no more connections than the option says', async () => {
-    const a = await TestNode.start({ ...world, transport: () => tcpTransport({ maxConnections: 3 }) }, 'a')
-    const open = new Set<Socket>()
-    for (let n = 0; n < 10; n++) {
-      const socket = tcp(a.peer.address!)
-      open.add(socket)
-      socket.on('close', () => open.delete(socket)).resume()
-    }
-    await until(() => open.size === 3)
-  })
+  test('no more connections than the option says', () =>
+    remain(3, { transport: () => tcpTransport({ maxConnections: 3 }) }))
 
   test('whatever answers where a peer is dialled, it is told of once, and tried again', async () => {
     const answers: Record<string, (socket: Socket) => void> = {

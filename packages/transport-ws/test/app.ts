@@ -1,12 +1,13 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import { createServer as createTlsServer } from 'node:https'
-import type { Lane, NodeId, Peer, Receiver, Transport } from '@raftkit/contract'
+import type { Lane, NodeId, Peer, Receiver } from '@raftkit/contract'
 import { RaftkitError } from '@raftkit/contract'
+import type { LinkTransport, TransportCounters } from '@raftkit/links'
 import { type WsTransport, type WsTransportOptions, wsTransport } from '@raftkit/transport-ws'
 
 /** An app with a server of its own, where it answers GET /, and beside which a node lives. It listens at the node's address. */
-export class App implements Transport {
+export class App implements LinkTransport {
   readonly contract = 1
   readonly server: Server
   readonly transport: WsTransport
@@ -32,6 +33,14 @@ export class App implements Transport {
   get address(): string {
     const { address, port } = this.server.address() as { address: string; port: number }
     return `${address}:${port}`
+  }
+
+  get counters(): TransportCounters {
+    return this.transport.counters
+  }
+
+  reload(): void {
+    this.transport.reload()
   }
 
   async start(self: Peer, receiver: Receiver): Promise<void> {

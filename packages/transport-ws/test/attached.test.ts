@@ -1,22 +1,20 @@
 import { once } from 'node:events'
 import { createServer, type Server } from 'node:http'
 import { networkInterfaces } from 'node:os'
+import { closeAll, connect, TestNode, type World } from '@raftkit/testing/node'
+import { closeStrangers, said, tcp } from '@raftkit/testing/strangers'
+import { until } from '@raftkit/testing/until'
 import type { TransportReport } from '@raftkit/transport-ws'
 import { wsTransport } from '@raftkit/transport-ws'
 import { afterEach, describe, expect, test } from 'vitest'
 import { WebSocketServer } from 'ws'
 import { App } from './app.ts'
-import { closed, closeStrangers, message, opened, said, tcp, upgrade, webSocket } from './dialled.ts'
-import { closeAll, connect, TestNode, until, type World } from './node.ts'
+import { closed, message, opened, upgrade, webSocket } from './dialled.ts'
 
 const secret = 'nobody but us knows these words of mine'
 const reports: TransportReport[] = []
 const onReport = (report: TransportReport) => reports.push(report)
-const world: World = {
-  transport: () => new App({ secret, onReport }),
-  address: () => '127.0.0.1:0',
-  reached: (transport) => (transport as App).address,
-}
+const world = { transport: () => new App({ secret, onReport }) }
 const app = (node: TestNode) => node.transport as App
 const servers: Server[] = []
 

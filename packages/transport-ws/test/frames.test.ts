@@ -1,7 +1,7 @@
+import { noise } from '@raftkit/testing/noise'
 import { describe, expect, test } from 'vitest'
 import { encodeFrames, FrameReader } from '../src/frames.ts'
 import { maxMessageBytes } from '../src/line.ts'
-import { noise } from './noise.ts'
 
 const maxFrameBytes = 300_000
 const encode = (...frames: Uint8Array[][]) =>

@@ -1,13 +1,16 @@
 import { createServer as createHttpServer } from 'node:http'
-import { createServer, type Server, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
 import { decodeGreeting, encodeGreeting, type Hello } from '@raftkit/links'
-import { type TransportReport, type WsTransport, wsTransport } from '@raftkit/transport-ws'
+import { remain, undisturbed } from '@raftkit/testing/hostile'
+import { closeAll, TestNode } from '@raftkit/testing/node'
+import { noise } from '@raftkit/testing/noise'
+import { closeStrangers, impostor, said, strangers, tcp } from '@raftkit/testing/strangers'
+import { until, wait } from '@raftkit/testing/until'
+import { type TransportReport, wsTransport } from '@raftkit/transport-ws'
 import { afterEach, describe, expect, test } from 'vitest'
 import { type WebSocket, WebSocketServer } from 'ws'
 import { encodeFrames } from '../src/frames.ts'
-import { closed, closeStrangers, message, opened, said, tcp, upgrade, webSocket } from './dialled.ts'
-import { closeAll, connect, TestNode, until, type World, wait } from './node.ts'
-import { noise } from './noise.ts'
+import { closed, message, opened, upgrade, webSocket } from './dialled.ts'
 
 const reports: TransportReport[] = []
 const options = {
@@ -15,12 +18,7 @@ const options = {
   maxConnections: 100,
   onReport: (report: TransportReport) => reports.push(report),
 }
-const world: World = {
-  transport: () => wsTransport(options),
-  address: () => '127.0.0.1:0',
-  reached: (transport) => (transport as WsTransport).address!,
-}
-const servers: Server[] = []
+const world = { transport: () => wsTransport(options) }
 
 function greeting(hello: string, { maxFrameBytes = 65_536, lane = 'control' as 'control' | 'bulk' } = {}): Uint8Array {
   const of = { life: '00112233445566ff', maxFrameBytes, nonce: noise(16), proof: new Uint8Array(0) }
@@ -35,30 +33,13 @@ const frame = (size: number) => encodeFrames([[noise(size)]], size)[0]!
 
 afterEach(async () => {
   closeStrangers()
-  for (const server of servers.splice(0)) server.close()
   reports.length = 0
   await closeAll()
 })
 
 describe('whatever comes to the port', { timeout: 60_000 }, () => {
-  /** Two nodes that talk all the while, and must not notice. */
-  async function undisturbed(attack: (a: TestNode, at: string) => Promise<void>): Promise<void> {
-    const [a, b] = [await TestNode.start(world, 'a'), await TestNode.start(world, 'b')]
-    await connect(a, b)
-    let sent = 0
-    const talk = setInterval(() => {
-      a.send(b, `${sent}`)
-      b.send(a, `${sent++}`, 'bulk')
-    }, 1)
-    await attack(a, a.peer.address!)
-    clearInterval(talk)
-    await until(() => a.heard.filter((h) => h.from === 'b').length === sent && b.heard.length === sent)
-    expect(a.links.filter((link) => link.startsWith('b'))).toEqual(['b up'])
-    expect(b.links).toEqual(['a up'])
-  }
-
   test('noise, TLS, other paths and methods, and what is no WebSocket, is closed; plain requests are told what this is', () =>
-    undisturbed(async (a, at) => {
+    undisturbed(world, async (a, at) => {
       const answers: [string | Uint8Array, RegExp][] = [
         [noise(100_000), /^(HTTP\/1.1 400.*)?$/s],
         [Buffer.from([0x16, 3, 1, 2, 0]), /it speaks TLS, and this node does not/],
@@ -88,7 +69,7 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
     }))
 
   test('messages that are no greeting: each is told so, and closed', () =>
-    undisturbed(async (a, at) => {
+    undisturbed(world, async (a, at) => {
       const told = async (say: (socket: WebSocket) => void, path = '/raftkit/control') => {
         const socket = webSocket(at, path)
         const answer = message(socket)
@@ -120,7 +101,7 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
     }))
 
   test('unmasked frames, compressed ones, lengths of 2^63, endless fragments and pings that nobody reads', () =>
-    undisturbed(async (a, at) => {
+    undisturbed(world, async (a, at) => {
       const raw = async (then: (socket: Socket) => void) => {
         const socket = tcp(at)
         const end = said(socket)
@@ -172,7 +153,7 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
   }
 
   test('frames before both sides have admitted each other are not read', () =>
-    undisturbed(async (a, at) => {
+    undisturbed(world, async (a, at) => {
       const stranger = webSocket(at)
       await opened(stranger)
       const end = closed(stranger)
@@ -184,7 +165,7 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
     }))
 
   test('an admitted peer that sends a length above the limit, a text, or too large a message is reported and closed', () =>
-    undisturbed(async (a) => {
+    undisturbed(world, async (a) => {
       const wrongs = ['01000000aa01000100', '00000080', 'ffffffff', '00000000feffffff'].map((hex) =>
         Buffer.from(hex, 'hex'),
       )
@@ -207,7 +188,7 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
 
   test('a peer that asks for signs of life without end gets few', async () => {
     const http = createHttpServer()
-    servers.push(http)
+    strangers.add({ destroy: () => http.close() })
     let answers = 0
     new WebSocketServer({ server: http, perMessageDeflate: false }).on('connection', (socket, { url }) => {
       const lane = url?.endsWith('bulk') ? 'bulk' : 'control'
@@ -228,7 +209,7 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
   })
 
   test('connections that stay mute, trickle, or never confirm are closed in time, and are never many (N4)', () =>
-    undisturbed(async (a, at) => {
+    undisturbed(world, async (a, at) => {
       let open = 0
       const trickles: NodeJS.Timeout[] = []
       for (let n = 0; n < 300; n++) {
@@ -260,25 +241,8 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
       expect(a.links.filter((link) => link.startsWith('mallory'))).toEqual([])
     }))
 
-  test('no more connections than the option says', async () => {
-    const few: World = { ...world, transport: () => wsTransport({ maxConnections: 3 }) }
-    const a = await TestNode.start(few, 'a')
-    const open = new Set<Socket>()
-    for (let n = 0; n < 10; n++) {
-      const socket = tcp(a.peer.address!)
-      open.add(socket)
-      socket.on('close', () => open.delete(socket)).resume()
-    }
-    await until(() => open.size === 3)
-  })
-
-  /** A server that is no node of ours. */
-  async function impostor(answer: (socket: Socket) => void): Promise<string> {
-    const server = createServer((socket) => answer(socket.on('error', () => {})))
-    servers.push(server)
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    return `127.0.0.1:${(server.address() as { port: number }).port}`
-  }
+  test('no more connections than the option says', () =>
+    remain(3, { transport: () => wsTransport({ maxConnections: 3 }) }))
 
   test('whatever answers where a peer is dialled, it is told of once, and tried again', async () => {
     const answers: Record<string, (socket: Socket) => void> = {

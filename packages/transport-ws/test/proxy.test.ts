@@ -1,4 +1,3 @@
-import { fork } from 'node:child_process'
 import { once } from 'node:events'
 import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { createServer, type RequestListener, request, type Server } from 'node:http'
@@ -6,18 +5,18 @@ import { createServer as createTlsServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { createAuthority, issue } from '@raftkit/certificates'
-import { type WsTransport, wsTransport } from '@raftkit/transport-ws'
+import { closeAll, TestNode, type World } from '@raftkit/testing/node'
+import { startNode } from '@raftkit/testing/process'
+import { bundle } from '@raftkit/testing/program'
+import { until } from '@raftkit/testing/until'
+import { wsTransport } from '@raftkit/transport-ws'
 import { afterEach, expect, test } from 'vitest'
-import { bundle } from './bundle.ts'
-import { closeAll, TestNode, until, type World } from './node.ts'
 
 const secret = 'nobody but us knows these words of mine'
 const world: World = {
   transport: () => wsTransport({ secret, listen: '127.0.0.1:0' }),
   address: () => 'wss://example.org/raft',
-  reached: (transport) => (transport as WsTransport).address!,
 }
 const servers: Server[] = []
 
@@ -69,14 +68,17 @@ test('through a proxy that ends TLS, nodes prove themselves by the secret, and t
   const { ca, cert, key } = await issue(await createAuthority({ cluster: 'web' }), { node: 'proxy' })
   const folder = await mkdtemp(join(tmpdir(), 'raftkit-ws-'))
   await writeFile(join(folder, 'ca.pem'), ca)
-  const program = await bundle('child/node.ts')
+  const program = await bundle(new URL('subject.ts', import.meta.url), { external: ['ws'] })
   const a = await TestNode.start(world, 'a')
   const port = await proxy(createTlsServer({ cert, key }, nothing), a.peer.address!)
   // The CAs that Node.js knows are read when a process starts.
   const child = (knows: Record<string, string>, security: object, id: string) =>
-    fork(fileURLToPath(program.url), [id, '127.0.0.1:0', 'a', `wss://localhost:${port}/n1`], {
-      env: { ...process.env, ...knows, RAFTKIT_TEST_SECURITY: JSON.stringify(security) },
-    })
+    startNode(
+      program.path,
+      id,
+      { id: 'a', address: `wss://localhost:${port}/n1` },
+      { ...knows, RAFTKIT_TEST_SECURITY: JSON.stringify(security) },
+    )
   const knows = { NODE_EXTRA_CA_CERTS: join(folder, 'ca.pem') }
   const children = [
     child({}, { secret }, 'knows-no-ca'),

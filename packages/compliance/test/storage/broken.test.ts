@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict'
+import { pathToFileURL } from 'node:url'
 import { storageCompliance } from '@raftkit/compliance'
 import type { Storage } from '@raftkit/contract'
 import { describe, expect, it, vi } from 'vitest'
@@ -28,8 +29,8 @@ function found({ what, test, patches, says }: Broken): void {
   it(title, async () => {
     const adapter = await bundle('storage/compliance.js', patches)
     try {
-      const { open } = (await import(/* @vite-ignore */ adapter.url)) as { open: Open }
-      const body = testsOf((runner) => storageCompliance(runner, { open, program: adapter.url })).get(test)
+      const { open } = (await import(/* @vite-ignore */ pathToFileURL(adapter.path).href)) as { open: Open }
+      const body = testsOf((runner) => storageCompliance(runner, { open, program: adapter.path })).get(test)
       expect(body, 'the test exists').toBeDefined()
       const error = await body!().then(
         () => assert.fail('the broken adapter passed'),

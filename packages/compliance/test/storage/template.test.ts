@@ -8,5 +8,5 @@ const program = await bundle('storage/compliance.js')
 afterAll(() => program.remove())
 
 describe('the template of a storage', () => {
-  storageCompliance({ describe, test }, { open, program: program.url })
+  storageCompliance({ describe, test }, { open, program: program.path })
 })

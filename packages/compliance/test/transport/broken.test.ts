@@ -1,3 +1,4 @@
+import { pathToFileURL } from 'node:url'
 import { type TransportSubject, tcpWire, transportCompliance } from '@raftkit/compliance'
 import { describe, expect, test } from 'vitest'
 import { bundle, type Patch } from '../bundle.ts'
@@ -16,10 +17,10 @@ export interface Broken {
 
 describe('a broken transport fails where it is broken', { timeout: 60_000 }, () => {
   test.each([...brokenConnections, ...brokenTransports])('$mistake', async ({ patches, promise, says }) => {
-    const { url, remove } = await bundle('transport/compliance.js', patches)
+    const { path, remove } = await bundle('transport/compliance.js', patches)
     try {
-      const adapter = (await import(/* @vite-ignore */ url)) as TransportSubject
-      const subject = { ...adapter, program: url, wire: tcpWire, patience: 2500 }
+      const adapter = (await import(/* @vite-ignore */ pathToFileURL(path).href)) as TransportSubject
+      const subject = { ...adapter, program: path, wire: tcpWire, patience: 2500 }
       const run = testsOf((runner) => transportCompliance(runner, subject)).get(promise)
       expect(run, promise).toBeDefined()
       await expect(run?.()).rejects.toThrow(says)

@@ -8,5 +8,5 @@ const program = await bundle('transport/compliance.js')
 afterAll(() => program.remove())
 
 describe('the template of a transport', () => {
-  transportCompliance({ describe, test }, { ...subject, program: program.url, wire: tcpWire })
+  transportCompliance({ describe, test }, { ...subject, program: program.path, wire: tcpWire })
 })

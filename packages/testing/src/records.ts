@@ -1,5 +1,5 @@
+import { equal, ok } from 'node:assert/strict'
 import type { Index, LogStore, LogWrite, Run } from '@raftkit/contract'
-import { expect } from 'vitest'
 
 // Records that tell who they are.
 
@@ -27,7 +27,7 @@ function records({ count, bytes }: Run): Uint8Array[] {
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength)
   for (let at = 0; at < bytes.length; at += view.getUint32(at, true))
     found.push(bytes.subarray(at, at + view.getUint32(at, true)))
-  expect(found.length).toBe(count)
+  equal(found.length, count)
   return found
 }
 
@@ -36,10 +36,10 @@ export async function contents(log: LogStore, first: Index, last: Index, maxByte
   const found: string[] = []
   for (let from = first; from <= last; ) {
     const part = records(await log.read(from, last, maxBytes))
-    expect(part.length).toBeGreaterThan(0)
+    ok(part.length > 0)
     for (const bytes of part) {
       const view = new DataView(bytes.buffer, bytes.byteOffset)
-      expect(view.getFloat64(4, true)).toBe(from++)
+      equal(view.getFloat64(4, true), from++)
       found.push(`${view.getFloat64(4, true)}.${view.getUint32(12, true)}`)
     }
   }

@@ -6,6 +6,7 @@ export class Relay {
   readonly pairs: (readonly [Socket, Socket])[] = []
   readonly #server = createServer((near) => this.#accept(near))
   readonly #target: string
+  #blocked = false
 
   constructor(target: string) {
     this.#target = target
@@ -27,10 +28,22 @@ export class Relay {
       from.on('data', (data) => {
         if (!to.write(data)) from.pause()
       })
-      to.on('drain', () => from.resume())
+      to.on('drain', () => this.#blocked || from.resume())
       from.on('error', () => to.destroy())
       from.on('close', () => to.destroy())
+      if (this.#blocked) from.pause()
     }
+  }
+
+  /** Reads nothing more, in either direction: the sockets fill up. */
+  block(): void {
+    this.#blocked = true
+    for (const socket of this.pairs.flat()) socket.pause()
+  }
+
+  unblock(): void {
+    this.#blocked = false
+    for (const socket of this.pairs.flat()) socket.resume()
   }
 
   close(): void {

@@ -1,14 +1,15 @@
 import type { Lane, NodeId, Peer, Receiver, Transport } from '@raftkit/contract'
 import { RaftkitError } from '@raftkit/contract'
+import { until } from './until.ts'
 
 /** Transports of one kind, and the places where they can be reached. */
 export interface World {
   /** A new transport, not started. */
   transport(): Transport
-  /** An address that nobody uses. */
-  address(): string
-  /** The address at which a started transport is reached, when it was started at `address`. */
-  reached(transport: Transport, address: string): string
+  /** An address that nobody uses. Default: a free port on loopback. */
+  address?(): string
+  /** The address at which a started transport is reached, when it was started at `address`. Default: what it says itself. */
+  reached?(transport: Transport, address: string): string
 }
 
 export interface NodeOptions {
@@ -42,9 +43,9 @@ export class TestNode implements Receiver {
     running.add(node)
     if (options.address === null) await node.transport.start({ id }, node)
     else {
-      const address = options.address ?? world.address()
+      const address = options.address ?? world.address?.() ?? '127.0.0.1:0'
       await node.transport.start({ id, address }, node)
-      node.#address = world.reached(node.transport, address)
+      node.#address = world.reached ? world.reached(node.transport, address) : addressOf(node.transport)
     }
     return node
   }
@@ -96,6 +97,8 @@ export class TestNode implements Receiver {
   }
 }
 
+const addressOf = (transport: Transport): string => (transport as Transport & { readonly address: string }).address
+
 const running = new Set<TestNode>()
 
 export async function closeAll(): Promise<void> {
@@ -114,17 +117,4 @@ export async function up(...nodes: TestNode[]): Promise<void> {
     () => nodes.every((node) => nodes.every((other) => other === node || node.state(other) === 'up')),
     () => nodes.map(({ id, links }) => `${id}: ${links.join(', ')}`).join('; '),
   )
-}
-
-export async function until(condition: () => boolean, what: () => string = () => String(condition)): Promise<void> {
-  const patience = Date.now() + 20_000
-  while (!condition()) {
-    if (Date.now() > patience) throw new Error(`this never came true: ${what()}`)
-    await new Promise((resolve) => setTimeout(resolve, 2))
-  }
-}
-
-/** Time for what must not happen to happen. */
-export async function wait(ms: number): Promise<void> {
-  await new Promise((resolve) => setTimeout(resolve, ms))
 }
