@@ -9,7 +9,7 @@ import {
 } from '@raftkit/bft'
 import type { NodeId } from '@raftkit/contract'
 import type { FaultName } from './faults.ts'
-import { type AppendEntries, Fork, lead, withItems } from './signing.ts'
+import { type AppendEntries, Fork, lead, mandate, withItems } from './signing.ts'
 import { type Behaviour, halves, pick, type Stage } from './stage.ts'
 
 /* What a leader can do to its followers. Each lie is signed by its own key, as the protocol wants it. */
@@ -79,7 +79,10 @@ export const hiddenVote: Behaviour = leading((stage) => (to, message) => {
   const genesis = highest === undefined ? [...knowledge.entries.values()].find(isFirst) : undefined
   const entries = base ? [base] : genesis ? [{ ...genesis, header: { ...genesis.header, term: message.term } }] : []
   if (entries.length === 0) return message
-  return lead(stage, to, { ...message, proof: { ...proof, votes, lock } }, entries, 'F8')
+  const { epoch, term } = proof
+  return mandate(stage, { epoch, term, votes, lock }, (shown) =>
+    lead(stage, to, { ...message, proof: shown }, entries, 'F8'),
+  )
 })
 
 const isFirst = ({ header }: Entry): boolean => header.index === 1
@@ -109,7 +112,7 @@ export const wrongAnchor: Behaviour = leading((stage) => {
 })
 
 /** Each of them must be turned down, or it would bind the leader to nothing. */
-export const falseCertificate: Behaviour = leading((stage) => (_, message) => {
+export const falseCertificate: Behaviour = leading((stage) => (to, message) => {
   const { proof } = message
   if (proof === undefined) return message
   const [first] = proof.votes
@@ -129,8 +132,10 @@ export const falseCertificate: Behaviour = leading((stage) => (_, message) => {
     false_.filter((one) => JSON.stringify(one.votes) !== JSON.stringify(proof.votes) || one.term !== proof.term),
   )
   if (shown === undefined) return message
-  stage.did('F10')
-  return { ...message, proof: shown }
+  return mandate(stage, shown, (proof) => {
+    stage.did('F10')
+    stage.say(to, { ...message, proof })
+  })
 })
 
 export const forgedRequest: Behaviour = proposing('F15', (stage, tip) => {

@@ -1,6 +1,6 @@
 import { type Message, type Place, termVoteStatement, voteStatement } from '@raftkit/bft'
 import type { NodeId, Term } from '@raftkit/contract'
-import { lead } from './signing.ts'
+import { lead, mandate } from './signing.ts'
 import { type Behaviour, pick, type Stage } from './stage.ts'
 
 /**
@@ -67,8 +67,10 @@ function mutated(stage: Stage, to: NodeId, message: Message, how: number): Messa
       const old = pick(stage, [...knowledge.entries.values()])
       if (how === 0) lead(stage, to, { ...message, term: message.term + 1 }, message.entries, 'F33')
       else if (how === 1 && old !== undefined) lead(stage, to, message, [old], 'F22')
-      else if (how === 2) return { ...message, proof: pick(stage, knowledge.terms) }
-      else if (how === 3) return { ...message, entries: message.entries.slice(0, -1) }
+      else if (how === 2) {
+        const proof = pick(stage, knowledge.terms)
+        if (proof !== undefined) mandate(stage, proof, (shown) => stage.say(to, { ...message, proof: shown }))
+      } else if (how === 3) return { ...message, entries: message.entries.slice(0, -1) }
       return undefined
     }
     case 'preVote':

@@ -1,4 +1,16 @@
-import { type Entry, headerHash, itemsRoot, type Message, type Phase, type Place, voteStatement } from '@raftkit/bft'
+import {
+  type Entry,
+  headerHash,
+  itemsRoot,
+  leadStatement,
+  type Mandate,
+  type Message,
+  type Phase,
+  type Place,
+  type TermCertificate,
+  termCertificateHash,
+  voteStatement,
+} from '@raftkit/bft'
 import type { NodeId } from '@raftkit/contract'
 import type { FaultName } from './faults.ts'
 import type { Stage } from './stage.ts'
@@ -20,6 +32,14 @@ export function lead(
     stage.did(fault)
     stage.say(to, { ...message, entries, signature })
   })
+}
+
+/** The certificate, as one that it leads under: its own word for it holds, whatever the rest is worth. */
+export function mandate(stage: Stage, certificate: TermCertificate, then: (mandate: Mandate) => void): undefined {
+  const hash = termCertificateHash(stage.digest, certificate)
+  stage.sign(leadStatement(stage.members.domain, certificate.term, hash), (signature) =>
+    then({ ...certificate, signature }),
+  )
 }
 
 /** Votes, under a signature that holds. */

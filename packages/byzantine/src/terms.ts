@@ -1,5 +1,5 @@
 import { type Certificate, termVoteStatement } from '@raftkit/bft'
-import { lead } from './signing.ts'
+import { lead, mandate } from './signing.ts'
 import { type Behaviour, others, type Stage } from './stage.ts'
 
 /* What a member can do with its term votes. */
@@ -86,7 +86,10 @@ export const rushToLead: Behaviour = (stage) => ({
     const [proof] = knowledge.terms.slice(-1)
     for (const to of others(stage)) {
       lead(stage, to, message, message.entries, 'F33')
-      lead(stage, to, { ...message, term: next, proof: proof && { ...proof, term: next } }, message.entries, 'F33')
+      if (proof !== undefined)
+        mandate(stage, { ...proof, term: next }, (shown) =>
+          lead(stage, to, { ...message, term: next, proof: shown }, message.entries, 'F33'),
+        )
     }
     return message
   },

@@ -4,6 +4,7 @@ import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
 import { isMainThread } from 'node:worker_threads'
+import { campaignBft } from './bft/campaign.ts'
 import { campaign, carryOut, failed, type Outcome, serveCampaign } from './run/campaign.ts'
 import { type Plan, readPlan } from './run/plan.ts'
 import { shrink } from './run/shrink.ts'
@@ -16,7 +17,12 @@ const usage = `Simulates clusters of real nodes in virtual time, with faults, an
   simulate --seed N [--events E]                               one seed: the same run, each time
   simulate --blackouts N                                       as many seeds as N power cuts of all members take
   simulate --plan FILE                                         a run that was written down
+  simulate --protocol bft [--seeds N | --seed N] [--liars L]   certified Raft, of whose members some lie
 
+  --protocol P   "raft", or "bft": certified Raft, with the faults of its catalogue. It reads --seeds, --seed, --from, --workers and
+                 --lasts MS     milliseconds of virtual time with faults, per seed. Default 4000
+                 --liars L      "within": up to f of 3f + 1 members. "over": f + 1, so that forks must be noticed and their makers
+                                named. "mixed", the default: every fifth seed is over
   --events E     how long the phase with faults is, per seed. Default 20000
   --seeds N      default 100
   --without A,B  leaves out these kinds of faults and changes, or families of them:
@@ -31,6 +37,9 @@ const usage = `Simulates clusters of real nodes in virtual time, with faults, an
   --verbose      with --seed: what was done, and what became of it`
 
 const options = {
+  protocol: { type: 'string', default: 'raft' },
+  lasts: { type: 'string' },
+  liars: { type: 'string', default: 'mixed' },
   seeds: { type: 'string' },
   seed: { type: 'string' },
   from: { type: 'string' },
@@ -56,7 +65,7 @@ async function main(): Promise<void> {
   const { values } = parseArgs({ options, allowNegative: true })
   if (values.help) return console.log(usage)
   const whole = (
-    name: 'seeds' | 'seed' | 'from' | 'events' | 'workers' | 'blackouts',
+    name: 'seeds' | 'seed' | 'from' | 'events' | 'workers' | 'blackouts' | 'lasts',
     otherwise: number,
     least: number,
   ): number => {
@@ -64,6 +73,26 @@ async function main(): Promise<void> {
     if (!Number.isSafeInteger(value) || value < least)
       throw new Error(`--${name} is ${values[name]}; give a whole number from ${least} on`)
     return value
+  }
+  const { protocol, liars } = values
+  if (protocol !== 'raft' && protocol !== 'bft') throw new Error(`--protocol is ${protocol}; give raft or bft`)
+  if (liars !== 'within' && liars !== 'over' && liars !== 'mixed')
+    throw new Error(`--liars is ${liars}; give within, over or mixed`)
+  if (protocol === 'bft') {
+    const lasts = whole('lasts', 4000, 1)
+    const isOne = values.seed !== undefined
+    const { figures, isWell } = await campaignBft({
+      from: isOne ? whole('seed', 0, 0) : whole('from', 1, 0),
+      seeds: isOne ? 1 : whole('seeds', 100, 1),
+      wishes: { protocol, lasts, liars },
+      workers: whole('workers', availableParallelism(), 1),
+      entry: new URL(import.meta.url),
+      say: (line) => void (values.json || console.error(line)),
+      replay: (seed) => `npm run simulate -- --protocol bft --seed ${seed} --lasts ${lasts} --liars ${liars}`,
+    })
+    console.log(JSON.stringify(figures))
+    if (!isWell) process.exitCode = 1
+    return
   }
   const events = whole('events', 20_000, 1)
   const without = values.without?.split(',').filter((kind) => kind !== '')

@@ -1,6 +1,18 @@
 import { behaviours, type FaultName } from '@raftkit/byzantine'
 import { Random } from '../random.ts'
 
+/** What somebody wants of every run of a campaign. */
+export interface BftWishes {
+  readonly protocol: 'bft'
+  /** Milliseconds with faults. */
+  readonly lasts: number
+  /** `within`: up to f. `over`: f + 1. `mixed`: every fifth seed is over. */
+  readonly liars: 'within' | 'over' | 'mixed'
+}
+
+export const planBft = (seed: number, { lasts, liars }: BftWishes): BftPlan =>
+  drawBftPlan(seed, lasts, liars === 'mixed' ? (seed % 5 === 0 ? 'over' : 'within') : liars)
+
 /** How one seat lies. */
 export interface LiarPlan {
   readonly seat: number

@@ -81,7 +81,7 @@ function forked(world: BftWorld): void {
     throw new Violation('I19', 'the members are on two branches, and none of them notices')
 }
 
-function told({ invariant, message, details, stack, cause }: Violation): NonNullable<Outcome['violation']> {
-  const why = cause instanceof Error ? cause.stack : stack
+function told({ invariant, message, details, stack }: Violation): NonNullable<Outcome['violation']> {
+  const why = details instanceof Error ? details.stack : stack
   return { invariant, message, stack: why ?? '', details: JSON.stringify(details)?.slice(0, 4000) ?? '' }
 }

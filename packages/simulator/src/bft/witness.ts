@@ -250,7 +250,7 @@ export class Witness {
       if (!this.#isOver) throw new Violation('I10', `${who} applies another entry ${index} than a member before it`)
       return
     }
-    if (!first || entry.header.kind !== 'data') return
+    if (!first || this.#isOver || entry.header.kind !== 'data') return
     for (const item of entry.items) this.#executes(decodeRequest(item), item, index)
   }
 

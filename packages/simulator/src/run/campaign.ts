@@ -1,5 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { parentPort, Worker } from 'node:worker_threads'
+import { type BftWishes, planBft } from '../bft/plan.ts'
+import { carryOutBft } from '../bft/run.ts'
 import { allInvariants } from '../invariants/index.ts'
 import { Tracer } from '../trace/index.ts'
 import type { Violation } from '../watcher.ts'
@@ -81,7 +83,7 @@ function shown(details: unknown): string {
 
 interface Job {
   readonly seed: number
-  readonly wishes: Wishes
+  readonly wishes: Wishes | BftWishes
 }
 
 /** In a worker of `campaign`: carries out what it is sent. */
@@ -89,14 +91,15 @@ export function serveCampaign(): void {
   // Refusals are daily bread here, and their stacks a twentieth of all work. A run that fails is looked at again, with stacks.
   Error.stackTraceLimit = 0
   parentPort!.on('message', ({ seed, wishes }: Job) => {
-    void carryOut(planFor(seed, wishes)).then((outcome) => parentPort!.postMessage(outcome))
+    if ('protocol' in wishes) parentPort!.postMessage(carryOutBft(planBft(seed, wishes)))
+    else void carryOut(planFor(seed, wishes)).then((outcome) => parentPort!.postMessage(outcome))
   })
 }
 
 export interface CampaignOptions {
   readonly from: number
   readonly seeds: number
-  readonly wishes: Wishes
+  readonly wishes: Wishes | BftWishes
   readonly workers?: number | undefined
   /** The file that a worker runs: it must call `serveCampaign` when it is not the main thread. */
   readonly entry: URL
