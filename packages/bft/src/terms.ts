@@ -10,6 +10,7 @@ import {
   termVoteCheck,
 } from './certificate.ts'
 import { fetchElsewhere } from './fetching.ts'
+import { forwardOld } from './forwarding.ts'
 import type { Message } from './messages.ts'
 import { askForTerm, enterTerm } from './rules.ts'
 import type { Server } from './server.ts'
@@ -45,6 +46,7 @@ export function onTime(server: Server): void {
   if (now < server.resendAt) return
   server.resendAt = now + settings.resend
   if (server.isBusy || server.isUnsettled) sayAgain(server)
+  forwardOld(server)
   fetchElsewhere(server)
 }
 
