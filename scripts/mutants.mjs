@@ -1,10 +1,12 @@
 // @ts-check
-import { readFileSync, writeFileSync } from 'node:fs'
+import { writeFileSync } from 'node:fs'
 import { availableParallelism } from 'node:os'
 import { join } from 'node:path'
 import { parseArgs } from 'node:util'
-import { mutants } from './mutants/catalogue.mjs'
+import * as bft from './mutants/bft.mjs'
+import * as raft from './mutants/catalogue.mjs'
 import { modelChecker, simulator, tests } from './mutants/engines.mjs'
+import { placesOf } from './mutants/plant.mjs'
 import { table } from './mutants/table.mjs'
 import { root } from './workspace.mjs'
 
@@ -13,6 +15,7 @@ import { root } from './workspace.mjs'
  * The tree is not touched: a bug exists only in what is loaded. The sources as they are run the same budget first, and must pass.
  *
  *   npm run mutants                       all of them; writes docs/guarantees/mutants.md
+ *   npm run mutants -- --protocol bft     those of certified Raft; writes docs/guarantees/bft-mutants.md
  *   npm run mutants -- --only word,word   those whose name or row holds one of the words
  *   npm run mutants -- --sample 20        every so manieth, so that about 20 are left
  *   npm run mutants -- --engines tests,simulator,modelcheck
@@ -25,6 +28,7 @@ import { root } from './workspace.mjs'
 
 const { values } = parseArgs({
   options: {
+    protocol: { type: 'string', default: 'raft' },
     only: { type: 'string' },
     sample: { type: 'string' },
     engines: { type: 'string', default: 'tests,simulator,modelcheck' },
@@ -34,23 +38,33 @@ const { values } = parseArgs({
 })
 
 /** What each engine may spend on one bug. The simulator and the model checker end with the first violation. */
-const engines = Object.entries({
-  tests,
-  simulator: simulator(['--seeds', '24', '--events', '6000', '--workers', '1', '--first', '--no-shrink', '--json']),
-  modelcheck: modelChecker(['--states', '12000', '--workers', '1', '--json']),
-}).filter(([name]) => values.engines.split(',').includes(name))
-
-/** @type {Map<string, string>} */
-const sources = new Map()
-/** @param {Mutant} mutant */
-function requirePlace({ id, changes }) {
-  for (const { file, find } of changes) {
-    if (!sources.has(file)) sources.set(file, readFileSync(join(root, file), 'utf8'))
-    const places = /** @type {string} */ (sources.get(file)).split(find).length - 1
-    if (places !== 1)
-      throw new Error(`${id}: its text stands ${places} times in ${file}, not once. Mend scripts/mutants:\n${find}`)
-  }
+const protocols = {
+  raft: {
+    chapters: raft.chapters,
+    inapplicable: [],
+    page: 'docs/guarantees/mutants.md',
+    engines: {
+      tests: tests(['core']),
+      simulator: simulator(['--seeds', '24', '--events', '6000', '--workers', '1', '--first', '--no-shrink', '--json']),
+      modelcheck: modelChecker(['--states', '12000', '--workers', '1', '--json']),
+    },
+  },
+  bft: {
+    chapters: bft.chapters,
+    inapplicable: bft.inapplicable,
+    page: 'docs/guarantees/bft-mutants.md',
+    engines: {
+      tests: tests(['bft', 'bft-client']),
+      simulator: simulator([...'--protocol bft --seeds 12 --lasts 2000 --workers 1 --first --json'.split(' ')]),
+      modelcheck: modelChecker(['--protocol', 'bft', '--states', '60000', '--workers', '1', '--json']),
+    },
+  },
 }
+if (values.protocol !== 'raft' && values.protocol !== 'bft')
+  throw new Error(`--protocol is ${values.protocol}; give raft or bft`)
+const { chapters, inapplicable, page, engines: all } = protocols[values.protocol]
+const mutants = chapters.flatMap(({ mutants: some }) => some)
+const engines = Object.entries(all).filter(([name]) => values.engines.split(',').includes(name))
 
 const show = (/** @type {Verdicts} */ verdicts) =>
   Object.entries(verdicts)
@@ -68,7 +82,14 @@ async function run(mutant) {
   return verdicts
 }
 
-for (const mutant of mutants) requirePlace(mutant)
+for (const { id, changes } of mutants)
+  for (const change of changes) {
+    const places = placesOf(change)
+    if (places !== 1)
+      throw new Error(
+        `${id}: its text stands ${places} times in ${change.file}, not once. Mend scripts/mutants:\n${change.find}`,
+      )
+  }
 const words = values.only?.split(',')
 const every = values.sample ? Math.max(1, Math.round(mutants.length / Number(values.sample))) : 1
 const chosen = mutants.filter(
@@ -102,13 +123,15 @@ const by = (/** @type {string} */ engine) =>
 const survived = results
   .filter(({ verdicts }) => !Object.values(verdicts).some(({ outcome }) => outcome === 'caught'))
   .map(({ mutant }) => mutant.id)
+for (const line of inapplicable) console.log(`not planted  ${line}`)
 const apart = (/** @type {string} */ what) =>
   results.filter(({ verdicts }) => Object.values(verdicts).some(({ outcome }) => outcome === what)).length
 const caught = results.length - survived.length
 if (sound && chosen.length === mutants.length && engines.length === 3)
-  writeFileSync(join(root, 'docs/guarantees/mutants.md'), table(results, control))
+  writeFileSync(join(root, page), table(values.protocol, chapters, results, control, inapplicable))
 console.log(
   JSON.stringify({
+    protocol: values.protocol,
     planted: results.length,
     caught,
     share: Number((caught / results.length).toFixed(4)),

@@ -1,4 +1,7 @@
 // @ts-check
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { root } from '../workspace.mjs'
 
 /** @typedef {import('./catalogue.mjs').Mutant} Mutant */
 /** @typedef {[file: string, find: string, put: string]} Edit */
@@ -23,4 +26,13 @@ export const plant = (id, row, bug, had, ...edits) => ({
 function path(file) {
   const [folder, name] = file.includes('/') ? file.split('/') : ['core', file]
   return `packages/${folder}/src/${name}.ts`
+}
+
+/** @type {Map<string, string>} */
+const sources = new Map()
+
+/** How often the text of a change stands in its file. @param {import('./catalogue.mjs').Change} change */
+export function placesOf({ file, find }) {
+  if (!sources.has(file)) sources.set(file, readFileSync(join(root, file), 'utf8'))
+  return /** @type {string} */ (sources.get(file)).split(find).length - 1
 }

@@ -1,5 +1,4 @@
 // @ts-check
-import { chapters } from './catalogue.mjs'
 import { reasons } from './survivors.mjs'
 
 /** @typedef {import('./engines.mjs').Verdict} Verdict */
@@ -16,13 +15,24 @@ function words(verdict) {
   return cell(`(${outcome})`)
 }
 
-/** The page of planted bugs. @param {readonly Result[]} results @param {Record<string, Verdict>} control */
-export function table(results, control) {
+/**
+ * The page of planted bugs.
+ *
+ * @param {string} protocol
+ * @param {readonly { readonly title: string, readonly mutants: readonly import('./catalogue.mjs').Mutant[] }[]} chapters
+ * @param {readonly Result[]} results
+ * @param {Record<string, Verdict>} control
+ * @param {readonly string[]} inapplicable
+ */
+export function table(protocol, chapters, results, control, inapplicable) {
+  const command = protocol === 'raft' ? 'npm run mutants' : `npm run mutants -- --protocol ${protocol}`
   const caught = results.filter(({ verdicts }) => Object.values(verdicts).some(({ outcome }) => outcome === 'caught'))
   const by = (/** @type {string} */ engine) =>
     results.filter(({ verdicts }) => verdicts[engine]?.outcome === 'caught').length
   const lines = [
-    '# Planted bugs, and what catches them',
+    protocol === 'raft'
+      ? '# Planted bugs, and what catches them'
+      : '# Planted bugs of certified Raft, and what catches them',
     '',
     '*Answers: how good are the tests? Bugs that other implementations really had are put into ours, one at a time.*',
     '',
@@ -31,7 +41,9 @@ export function table(results, control) {
     `Unchanged, the sources pass the same budget: ${Object.entries(control)
       .map(([engine, { after }]) => `${engine} ${after}`)
       .join(', ')}.`,
-    'A dash: not noticed within the budget (`scripts/mutants.mjs`). A dot: not tried, since another engine had caught it (`--first`). This page is written by `npm run mutants`; do not edit it.',
+    'A dash: not noticed within the budget (`scripts/mutants.mjs`). A dot: not tried, since another engine had caught it (`--first`). This page is written by `' +
+      command +
+      '`; do not edit it.',
   ]
   for (const { title, mutants } of chapters) {
     lines.push(
@@ -54,5 +66,6 @@ export function table(results, control) {
   if (survivors.length === 0) lines.push('None.')
   for (const { mutant } of survivors)
     lines.push(`- **${mutant.id}**: ${reasons[mutant.id] ?? 'an open test: nothing notices it yet.'}`)
+  if (inapplicable.length > 0) lines.push('', '## Not planted', '', ...inapplicable.map((line) => `- ${line}`))
   return `${lines.join('\n')}\n`
 }

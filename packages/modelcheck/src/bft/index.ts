@@ -26,7 +26,7 @@ const scopes: readonly Scope[] = [
     return { name: `one-slot-${liar}`, about: `one slot, ${liar} lies`, words: oneSlot, terms: 3, more: { liar } }
   }),
   { name: 'three-values', about: 'one slot, three entries to choose from', words: ['a', 'b', 'c'], terms: 2 },
-  { name: 'two-slots', about: 'two slots, one behind the other', words: twoSlots, terms: 2, states: 30_000_000 },
+  { name: 'two-slots', about: 'two slots, one behind the other', words: twoSlots, terms: 2, states: 60_000_000 },
   { name: 'two-slots-3', about: 'two slots, three terms', words: twoSlots, terms: 3, states: 20_000_000 },
   {
     name: 'epoch',
@@ -41,7 +41,13 @@ const scopes: readonly Scope[] = [
     words: ['a', 'C', 'aC', 'Ca', 'Cb', 'C!', 'aCa'],
     terms: 2,
     more: { seats },
-    states: 20_000_000,
+  },
+  {
+    name: 'epoch-3',
+    about: 'the same as “epoch”, three terms in each',
+    words: ['a', 'C', 'Ca', 'Cb', 'C!'],
+    terms: 3,
+    more: { seats },
   },
 ]
 
