@@ -3,7 +3,7 @@ import { type Entry, flawOfEntry } from './entry.ts'
 import type { Hash } from './hash.ts'
 import type { Message } from './messages.ts'
 import type { Server } from './server.ts'
-import { onCertificate } from './voting.ts'
+import { diverged, onCertificate } from './voting.ts'
 
 type Fetch = Extract<Message, { type: 'fetch' }>
 type Fetched = Extract<Message, { type: 'fetched' }>
@@ -58,10 +58,20 @@ export function onFetched(server: Server, sender: number, { entries }: Fetched):
     if (entry.header.index <= committed.entry.header.index) return giveUp(server)
     got.push(entry)
     next = entry.header.parent
+    if (entry.header.index === committed.entry.header.index + 1 && next !== committed.hash) return beside(server, got)
   }
   if (got.length === fetching.got.length) return
   server.fetching = { next, got, peer: sender, tries: 0 }
   if (!tree.has(next)) request(server, server.fetching)
+}
+
+/** A chain that does not hold what is committed: no certificate leads there, unless more than f members lie (§3.7). */
+function beside(server: Server, chain: readonly Entry[]): void {
+  const { append, commit } = server.certified
+  const hashes = chain.map((entry) => server.hashOf(entry))
+  if (commit !== undefined && hashes.includes(commit.place.hash)) throw diverged(commit.place)
+  if (append !== undefined && hashes.includes(append.place.hash)) delete server.certified.append
+  giveUp(server)
 }
 
 /** What was fetched reaches down to what is known, or that has come up to it by itself. */

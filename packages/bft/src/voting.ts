@@ -78,7 +78,7 @@ function advance(server: Server, certificate: Certificate): void {
   server.advance(certificate, nodes)
 }
 
-const diverged = ({ term, index }: Place): RaftkitError =>
+export const diverged = ({ term, index }: Place): RaftkitError =>
   new RaftkitError(
     'DIVERGED',
     `term ${term} certifies at ${index} what contradicts a committed entry: more than a third of the members are faulty`,
