@@ -38,6 +38,7 @@ export class BftWorld {
   readonly knowledge: Knowledge = new Knowledge(sha256)
   readonly network: BftNetwork
   readonly running: Member[] = []
+  readonly honest: Member[] = []
   readonly clients: Client[] = []
   readonly timeout: number = 200
   readonly longestTimeout: number = 3200
@@ -75,6 +76,7 @@ export class BftWorld {
       this.running.push(new Member(this, seat, this.#settings(list[seat]!.id), lies))
       if (lies?.how === 'twins') this.running.push(new Member(this, seat, this.#settings(list[seat]!.id), lies, 1))
     }
+    this.honest.push(...this.running.filter(({ isHonest }) => isHonest))
     for (let i = 1; i <= plan.clients; i++) this.clients.push(new Client(this, `c${i}`, plan.requests))
   }
 
@@ -84,10 +86,6 @@ export class BftWorld {
       ...{ digest: sha256, self, members, founding, group: 'main', timeout, longestTimeout, resend: 60 },
       ...{ window: plan.window, batchBytes: 2000 },
     }
-  }
-
-  get honest(): Member[] {
-    return this.running.filter(({ isHonest }) => isHonest)
   }
 
   start(): void {
@@ -196,8 +194,8 @@ export class BftWorld {
 
   /** Until `when`, or virtual time `until`. Whether `when` came true. */
   run(until: number, when: () => boolean): boolean {
-    for (let steps = 0; this.#agenda.next <= until; steps++) {
-      if (steps % 16 === 0 && when()) return true
+    while (this.#agenda.next <= until) {
+      if (when()) return true
       const next = this.#agenda.take()!
       this.now = next.at
       next.run()
