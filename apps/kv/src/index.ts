@@ -1,6 +1,10 @@
 /** What another program needs in order to run members of kv as processes and to talk to them. */
 export type { MemberView } from './client/cluster-commands.ts'
-export { type Call, ConnectionLost, type Exchange, exchange, hangUp } from './client/exchange.ts'
+export { positive } from './client/command-line.ts'
+export { type Call, ConnectionLost, Dialer, type Exchange, exchange, hangUp } from './client/exchange.ts'
+export { exitCodes, UsageError } from './client/exit.ts'
+export { contain, runAsProgram, type Surroundings, untilEnded } from './client/program.ts'
+export { table } from './client/table.ts'
 export { certifyMembers, folderOf } from './local/development.ts'
 export { freePorts, type MemberPlan, MemberProcess } from './local/member-process.ts'
 export { kv } from './machine/machine.ts'

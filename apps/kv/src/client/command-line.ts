@@ -1,4 +1,3 @@
-import type { Readable, Writable } from 'node:stream'
 import { Command, CommanderError, InvalidArgumentError } from 'commander'
 import { isLoopback } from '../server/address.ts'
 import { CallFailed, Client } from './client.ts'
@@ -7,20 +6,9 @@ import { type CredentialFlags, credentials } from './credentials.ts'
 import { Dialer } from './exchange.ts'
 import { exitCodes, UsageError } from './exit.ts'
 import { keyCommands } from './key-commands.ts'
+import { contain, type Surroundings } from './program.ts'
 import { serveCommand } from './serve-command.ts'
 import { tokenCommand } from './token-command.ts'
-
-/** The world around one run of the command. */
-export interface Surroundings {
-  readonly stdin: Readable
-  /** Data. */
-  readonly stdout: Writable
-  /** Talk. */
-  readonly stderr: Writable
-  readonly env: Readonly<Record<string, string | undefined>>
-  /** The person wants it to end. */
-  readonly interrupted: AbortSignal
-}
 
 interface Globals extends CredentialFlags {
   endpoints: string
@@ -88,12 +76,7 @@ export async function run(args: readonly string[], around: Surroundings): Promis
   keyCommands(program, open)
   clusterCommands(program, open)
   tokenCommand(program, around)
-  every(program, (command) =>
-    command.exitOverride().configureOutput({
-      writeOut: (text) => void around.stdout.write(text),
-      writeErr: (text) => void around.stderr.write(text),
-    }),
-  )
+  contain(program, around)
   try {
     await program.parseAsync([...args], { from: 'user' })
     return exitCodes.ok
@@ -158,9 +141,4 @@ function endpointsOf(text: string): string[] {
 function isOpen(endpoint: string): boolean {
   const { protocol, hostname } = new URL(endpoint)
   return protocol === 'http:' && !isLoopback(hostname.replace(/^\[|\]$/g, ''))
-}
-
-function every(command: Command, visit: (command: Command) => void): void {
-  visit(command)
-  for (const child of command.commands) every(child, visit)
 }

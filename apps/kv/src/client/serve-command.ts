@@ -1,8 +1,9 @@
 import { type Command, Option } from 'commander'
 import { parseMembers } from '../server/address.ts'
 import type { Settings } from '../server/settings.ts'
-import { positive, type Surroundings } from './command-line.ts'
+import { positive } from './command-line.ts'
 import type { CredentialFlags } from './credentials.ts'
+import { type Surroundings, untilEnded } from './program.ts'
 
 interface Flags extends Settings, CredentialFlags {
   config?: string
@@ -13,7 +14,8 @@ interface Flags extends Settings, CredentialFlags {
   maxInFlightBytes?: number
 }
 
-export function serveCommand(program: Command, { stdin, stderr, env, interrupted }: Surroundings): void {
+export function serveCommand(program: Command, around: Surroundings): void {
+  const { stderr, env } = around
   program
     .command('serve')
     .description('Run one member. Every flag can stand in a configuration file, by its name.')
@@ -74,11 +76,7 @@ export function serveCommand(program: Command, { stdin, stderr, env, interrupted
       const say = (line: string) => void stderr.write(`${settings.id}: ${line}\n`)
       const settings = await resolveSettings({ ...flags, limits }, config, say)
       const served = await serve(settings, say)
-      const leave = () => void served.stop()
-      interrupted.addEventListener('abort', leave)
-      if (interrupted.aborted) leave()
-      if (untilStdinEnds) stdin.on('end', leave).resume()
-      await served.ended.finally(() => stdin.destroy())
+      await untilEnded(served, around, untilStdinEnds === true)
     })
 }
 

@@ -1,6 +1,6 @@
 import { type Command, Option } from 'commander'
 import { addToken, type Role, roles } from '../server/access.ts'
-import type { Surroundings } from './command-line.ts'
+import type { Surroundings } from './program.ts'
 
 export function tokenCommand(program: Command, { stdout, stderr }: Surroundings): void {
   program

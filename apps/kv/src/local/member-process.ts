@@ -17,6 +17,8 @@ export interface MemberPlan {
   readonly directory: string
   /** The founders; without them it waits to be added. */
   readonly founders?: Readonly<Record<string, string>>
+  /** Another program than raftkit-kv, with a `serve` that takes the same flags but those of membership, which it knows otherwise. */
+  readonly program?: string
   /** Further flags of `serve`. */
   readonly flags?: readonly string[]
   /** It serves HTTPS, and is reached by this. */
@@ -77,14 +79,16 @@ export class MemberProcess {
     const { id, address, httpPort, founders, flags = [] } = this.plan
     mkdirSync(this.plan.directory, { recursive: true })
     const members =
-      join || founders === undefined
-        ? ['--join', '--address', address]
-        : [
-            '--members',
-            Object.entries(founders)
-              .map(([id, address]) => `${id}=${address}`)
-              .join(','),
-          ]
+      this.plan.program !== undefined
+        ? []
+        : join || founders === undefined
+          ? ['--join', '--address', address]
+          : [
+              '--members',
+              Object.entries(founders)
+                .map(([id, address]) => `${id}=${address}`)
+                .join(','),
+            ]
     const args = [
       'serve',
       '--until-stdin-ends',
@@ -98,7 +102,7 @@ export class MemberProcess {
       ...flags,
     ]
     const [command = '', ...before] = [...(this.plan.under?.() ?? []), process.execPath]
-    const child = spawn(command, [...before, program, ...args], {
+    const child = spawn(command, [...before, this.plan.program ?? program, ...args], {
       detached: true,
       stdio: ['pipe', 'ignore', 'pipe', 'ipc'],
     })
