@@ -10,7 +10,7 @@ export { type AnyMachine, type Context, defineMachine, type MachineDefinition } 
 export type { ChangeOptions, Members, MembershipRequest, Newcomer, RemoveOptions } from './members.ts'
 export type { Metric, Sample } from './metrics.ts'
 export { createNode, type Node } from './node.ts'
-export { encodeCommand } from './operation.ts'
+export { decodeCommand, encodeCommand } from './operation.ts'
 export type { NodeLimits, NodeOptions, SessionOptions, SnapshotOptions } from './options.ts'
 export { isRefusal, Refusal, type RefusalOptions } from './refusal.ts'
 export { type ReplicatedMachine, replicate } from './replicate.ts'

@@ -4,6 +4,7 @@ import { describe, expect, it } from 'vitest'
 import { commandCalls, queryCalls } from '../src/calls.ts'
 import { closeEntry, commandEntry, openEntry, readEntry, versionEntry } from '../src/entry.ts'
 import { type AnyMachine, type Context, defineMachine } from '../src/machine.ts'
+import { decodeCommand, encodeCommand } from '../src/operation.ts'
 import { isRefusal, Refusal } from '../src/refusal.ts'
 import { type ReplicatedMachine, replicate } from '../src/replicate.ts'
 import { decodeResult } from '../src/result.ts'
@@ -460,8 +461,14 @@ describe('a command that a client outside signed', () => {
       }),
     )
     const client = new Uint8Array([1, 2, 3])
-    const command = place(1, commandEntry(undefined, 'who', encodeValue(undefined)))
+    const command = place(1, encodeCommand('who', undefined))
     expect(decodeResult(machine.apply([{ ...command, client }])[0]!)).toEqual(client)
     expect(run(machine, 2, 'who')).toBeUndefined()
+  })
+
+  it('is read back from the bytes that were signed', () => {
+    expect(decodeCommand(encodeCommand('add', { by: 3 }))).toEqual({ name: 'add', input: { by: 3 } })
+    expect(() => decodeCommand(openEntry(new Uint8Array(16), 9))).toThrow('MALFORMED')
+    expect(() => decodeCommand(new Uint8Array([9, 9]))).toThrow('UNKNOWN_FORMAT')
   })
 })
