@@ -219,11 +219,13 @@ export class Claims {
     const signers = seats.filter((seat, member) => seat >= 0 && (who & (1 << member)) !== 0)
     if (liar >= 0) signers.push(liar)
     const gathered = signers.sort((a, b) => a - b).map((signer) => ({ signer, signature: nothing }))
-    // As honest members would put it together, and as a liar might try.
-    const tries = [assemble(members, gathered) ?? [], gathered, ...choices(gathered, members.quorum)]
-    return tries.some((signatures) => {
+    // Whoever puts one together believes it; what a liar shows is looked at first.
+    const own = assemble(members, [...gathered, ...gathered])
+    const shown = [gathered, ...choices(gathered, members.quorum)]
+    return [own, ...shown].some((signatures) => {
+      if (signatures === undefined) return false
       const certificate = { phase, epoch: members.epoch, place: claim, signatures }
-      if (flawOfCertificate(members, certificate) !== undefined) return false
+      if (signatures !== own && flawOfCertificate(members, certificate) !== undefined) return false
       return certificateChecks(members, certificate).every(({ key, bytes }) => {
         const seat = members.list.findIndex((voter) => voter.key === key)
         return (

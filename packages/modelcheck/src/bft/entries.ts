@@ -52,6 +52,11 @@ export class Entries implements Tree {
     return (this.#held[older]! & (1 << newer)) !== 0
   }
 
+  /** Whether its epoch ended before it: said by names alone, whatever the protocol says. */
+  endsBefore(at: number): boolean {
+    return this.list[at]!.word.includes('C!')
+  }
+
   isOneChain(a: number, b: number): boolean {
     return this.has(a, b) || this.has(b, a)
   }

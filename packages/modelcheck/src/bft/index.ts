@@ -26,6 +26,13 @@ const scopes: readonly Scope[] = [
     return { name: `one-slot-${liar}`, about: `one slot, ${liar} lies`, words: oneSlot, terms: 3, more: { liar } }
   }),
   { name: 'three-values', about: 'one slot, three entries to choose from', words: ['a', 'b', 'c'], terms: 2 },
+  {
+    name: 'five-members',
+    about: 'one slot, five members, where a majority is no quorum',
+    words: oneSlot,
+    terms: 2,
+    more: { seats: [['m0', 'm1', 'm2', 'm3', 'm4']] },
+  },
   { name: 'two-slots', about: 'two slots, one behind the other', words: twoSlots, terms: 2, states: 60_000_000 },
   { name: 'two-slots-3', about: 'two slots, three terms', words: twoSlots, terms: 3, states: 20_000_000 },
   {
@@ -54,12 +61,12 @@ const scopes: readonly Scope[] = [
 export const bftSubjects: readonly Subject[] = scopes.map(({ name, about, words, terms, more, states }) => ({
   ...{ name, about, states },
   bounds: {
-    members: 4,
+    members: more?.seats?.[0]!.length ?? 4,
     terms,
     slots: Math.max(...words.map(({ length }) => length)),
     entries: words.length,
     liar: more?.liar ?? 'm0',
-    ...(more?.seats ? { epochs: 2 } : {}),
+    ...(more?.seats?.[1] ? { epochs: 2 } : {}),
   },
   explore: (options) => exploreVotes(setting(new Entries(words), [...Array(terms).keys()], more), options),
 }))

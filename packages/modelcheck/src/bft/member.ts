@@ -185,7 +185,7 @@ export class Members {
     const { list } = this.#claims
     const votes = list.filter((_, at) => (appended & (1 << at)) !== 0)
     for (const a of votes) {
-      if (!entries.list[a.entry]!.isLegal) this.#broken('I16: an epoch ends with its configuration', 'a vote goes on')
+      if (entries.endsBefore(a.entry)) this.#broken('I16: an epoch ends with its configuration', 'a vote goes on')
       for (const b of votes) {
         if (a === b || a.era !== b.era || a.term !== b.term) continue
         if (a.index === b.index) this.#broken('I1: one append vote for each place', `two in term ${a.term}`)

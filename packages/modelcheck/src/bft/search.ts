@@ -61,7 +61,9 @@ class Search {
     } catch (error) {
       if (!(error instanceof Violation)) throw error
       const { invariant, message } = error
-      const path = parent < 0 ? [] : this.#seen.path(parent)
+      if (parent < 0)
+        return { ...this.#figures(false), violation: { invariant, what: message, steps: ['before anything happened'] } }
+      const path = this.#seen.path(parent)
       const { steps, what = message } = tell(this.#votes, path.slice(1), invariant, (state) => {
         this.#canonical(state)
         return { high: this.#high, low: this.#low }
