@@ -1,4 +1,14 @@
 import type { NodeId } from '@raftkit/contract'
+import {
+  mustInvestigate,
+  weighAnchor,
+  weighEntry,
+  weighMandate,
+  weighRepeated,
+  weighTermVotes,
+  weighVote,
+} from './accusing.ts'
+import type { Node } from './branches.ts'
 import { flawOfTermCertificate, mandateChecks } from './certificate.ts'
 import { type Entry, flawOfEntry } from './entry.ts'
 import { beginFetch } from './fetching.ts'
@@ -14,13 +24,15 @@ export type AppendEntries = Extract<Message, { type: 'appendEntries' }>
 
 /** S2, before signatures: it must come from the leader of its term, follow from what is known, and bind itself to its term's certificate. */
 export function admitAppend(server: Server, from: NodeId, message: AppendEntries): Check[] | undefined {
-  const { members, ballot, committed } = server
+  const { members, ballot, committed, accusations } = server
   const { epoch, term, entries, proof } = message
   if (epoch !== members.epoch || from !== members.leader(term)) return undefined
   if (term < ballot.term) {
     catchUp(server, from, term)
     return undefined
   }
+  if (accusations.convicted.has(from)) return undefined
+  if (term > 0 && proof?.term === term) weighMandate(server, proof)
   const isNew = term > 0 && (term > ballot.term || server.proof === undefined)
   if (isNew && (proof === undefined || proof.term !== term || flawOfTermCertificate(members, proof) !== undefined))
     return undefined
@@ -49,6 +61,7 @@ export function onAppendEntries(server: Server, from: NodeId, message: AppendEnt
   if (term > 0 && server.proof === undefined && proof !== undefined) {
     server.proof = proof
     server.newest = proof
+    weighTermVotes(server, proof)
   }
   const first = entries[0]!
   const wanted = [server.anchor!, tree.has(server.hashOf(first)) ? undefined : first.header.parent].find(
@@ -61,23 +74,32 @@ export function onAppendEntries(server: Server, from: NodeId, message: AppendEnt
     return beginFetch(server, wanted, members.signer(from)!)
   }
   let parent = tree.get(first.header.parent)
-  for (const entry of entries) {
-    if (!tree.has(server.hashOf(entry)) && (!parent || flawOfEntry(server.settings.digest, entry, parent.entry))) return
+  for (const [at, entry] of entries.entries()) {
+    if (!tree.has(server.hashOf(entry))) {
+      if (!parent) return
+      if (flawOfEntry(server.settings.digest, entry, parent.entry)) return weighEntry(server, message, at, parent.entry)
+    }
     parent = server.keep(entry)
   }
   const tip = parent!
-  if (!mayAppend(server.ballot, term, tip.hash, server.anchor, tree)) return
+  const place = placeOf(server, term, tip.entry)
+  weighVote(server, { signer: members.signer(from)!, phase: 'append', place, signature: message.signature })
+  if (!mayAppend(server.ballot, term, tip.hash, server.anchor, tree)) {
+    if (tree.has(server.anchor!) && !tree.holds(server.anchor!, tip.hash)) weighAnchor(server, message, place)
+    return
+  }
   // Everything from what is certified on must have been checked here; below the anchor, f + 1 honest members did.
   tree.validate(server.anchor!)
   const path = tree.between(server.committed.hash, tip.hash)
-  if (!path || flawOfRequests(server, path)) return
+  if (!path || mustInvestigate(server, entriesOf(path), from, message)) return
+  if (!isOfTerm(server, path, term)) return
+  if (flawOfRequests(server, path)) return weighRepeated(server, message)
   const missing = path.filter((node) => !node.isValid && requestChecks(server, node.entry).length > 0)
   if (missing.length > 0) {
     const open = { ...message, entries: path.slice(path.indexOf(missing[0]!)).map(({ entry }) => entry) }
     return server.receive(from, open)
   }
   tree.validate(tip.hash)
-  const place = placeOf(server, term, tip.entry)
   server.tally.record({
     signer: members.signer(from)!,
     phase: 'append',
@@ -92,6 +114,14 @@ export function onAppendEntries(server: Server, from: NodeId, message: AppendEnt
 
 export function placeOf(server: Server, term: number, entry: Entry): Place {
   return { term, index: entry.header.index, hash: server.hashOf(entry) }
+}
+
+const entriesOf = (nodes: readonly Node[]): Entry[] => nodes.map(({ entry }) => entry)
+
+/** What stands on the anchor was made by the leader of this term, and says so: so an entry tells who must answer for it. */
+function isOfTerm({ tree, anchor }: Server, path: readonly Node[], term: number): boolean {
+  const from = tree.get(anchor!)!.entry.header.index
+  return path.every(({ entry: { header } }) => (header.index > from ? header.term === term : header.term <= term))
 }
 
 const lastIndex = ({ entries }: AppendEntries): number => entries.at(-1)?.header.index ?? 0

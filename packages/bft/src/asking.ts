@@ -1,4 +1,5 @@
 import type { NodeId } from '@raftkit/contract'
+import type { Investigation } from './accusing.ts'
 import type { Message } from './messages.ts'
 import type { ServerAsk } from './server.ts'
 import type { Check, Phase, Place } from './statement.ts'
@@ -6,7 +7,8 @@ import type { Tallied } from './tally.ts'
 
 /** What waits for its signatures to be verified. */
 export type Purpose =
-  | { readonly type: 'message'; readonly from: NodeId; readonly message: Message }
+  | { readonly type: 'message'; readonly from: NodeId; readonly message: Message; readonly checks: readonly Check[] }
+  | Investigation
   | { readonly type: 'requests'; readonly requests: readonly Uint8Array[] }
   | { readonly type: 'tally'; readonly votes: readonly Tallied[] }
 

@@ -20,6 +20,8 @@ const tags = {
   fetch: 7,
   fetched: 8,
   forward: 9,
+  witness: 20,
+  evidence: 21,
 } as const satisfies Record<Message['type'], number>
 
 const typeOf: Message['type'][] = []
@@ -58,6 +60,13 @@ export function encodeMessage(message: Message): Uint8Array {
       break
     case 'fetched':
       writeEntries(writer, message.entries)
+      break
+    case 'witness':
+      writer.u64(message.epoch).u8(message.signer).u8(phases.indexOf(message.phase))
+      writePlace(writer, message.place).bytes(message.signature)
+      break
+    case 'evidence':
+      writer.bytes(message.bytes)
       break
     case 'forward':
       writer.u32(message.requests.length)
@@ -119,6 +128,17 @@ function readBody(type: Message['type'], reader: Reader): Message {
       return { type, hash: readHash(reader), above: reader.u64() }
     case 'fetched':
       return { type, entries: readEntries(reader) }
+    case 'witness':
+      return {
+        type,
+        epoch: reader.u64(),
+        signer: reader.u8(),
+        phase: readPhase(reader),
+        place: readPlace(reader),
+        signature: reader.bytes(signatureLimit),
+      }
+    case 'evidence':
+      return { type, bytes: reader.bytes() }
     case 'forward':
       return { type, requests: Array.from({ length: reader.count(4) }, () => reader.bytes()) }
   }

@@ -29,9 +29,9 @@ export {
 } from './entry.ts'
 export { type Claim, claimStatement, inOrder, type SignedClaim } from './evidence/claim.ts'
 export { decodeEvidence, type Evidence, encodeEvidence, type Flaw, type ItemProof } from './evidence/evidence.ts'
-export { type Lie, type Verdict, type Verify, verifyEvidence } from './evidence/verdict.ts'
-export type { Digest, Hash } from './hash.ts'
+export { type Case, judge, type Lie, stands, type Verdict, type Verify, verifyEvidence } from './evidence/verdict.ts'
 export { type Founding, founding, incarnationOf } from './founding.ts'
+export type { Digest, Hash } from './hash.ts'
 export { type CertifiedRaftOptions, certifiedRaft } from './kind.ts'
 export { faults, Members, quorum, type Voter } from './members.ts'
 export { merklePath, merkleRoot, provesItem } from './merkle.ts'
@@ -59,7 +59,14 @@ export {
   mayCommit,
   type Tree,
 } from './rules.ts'
-export { Server, type ServerAsk, type ServerEffects, type ServerEvent, type Settings } from './server.ts'
+export {
+  Server,
+  type ServerAsk,
+  type ServerEffects,
+  type ServerEvent,
+  type ServerHappening,
+  type Settings,
+} from './server.ts'
 export {
   type Check,
   compareRank,

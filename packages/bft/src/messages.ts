@@ -43,5 +43,16 @@ export type Message =
   /** The entry of that hash and those before it, down to `above`. */
   | { readonly type: 'fetch'; readonly hash: Hash; readonly above: number }
   | { readonly type: 'fetched'; readonly entries: readonly Entry[] }
+  /** A leader's vote, shown to a member that voted for something else: one of the two can prove a lie. It counts for nothing. */
+  | {
+      readonly type: 'witness'
+      readonly epoch: number
+      readonly signer: number
+      readonly phase: Phase
+      readonly place: Place
+      readonly signature: Uint8Array
+    }
+  /** Proof of a lie, as encoded. */
+  | { readonly type: 'evidence'; readonly bytes: Uint8Array }
   /** A client's request for whoever leads, as encoded. */
   | { readonly type: 'forward'; readonly requests: readonly Uint8Array[] }

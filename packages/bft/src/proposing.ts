@@ -1,5 +1,6 @@
+import { evidenceDue } from './accusing.ts'
 import { placeOf } from './appending.ts'
-import { type Entry, headerHash, itemsRoot, span } from './entry.ts'
+import { type Entry, type EntryKind, headerHash, itemsRoot, span } from './entry.ts'
 import { append, mayAppend } from './rules.ts'
 import type { Server } from './server.ts'
 import type { Used } from './used.ts'
@@ -13,31 +14,44 @@ export function propose(server: Server): void {
   if (!server.isLeader || anchor === undefined) return
   const first = tree.get(anchor)
   if (first === undefined) return
+  // What says it is of this term is this leader's to answer for, and was made before: somebody with more than f friends.
+  if (anchor !== server.members.genesis.hash && first.entry.header.term >= server.ballot.term) return
   const committed = server.committed.entry.header.index
   if (server.ballot.tip === undefined && first.entry.header.index > committed) lead(server, first.entry)
+  const bound = tree.get(server.ballot.tip ?? anchor)!
+  const due = evidenceDue(server)
+  if (due !== undefined && bound.entry.header.index - committed < settings.window) {
+    server.accusations.proposed.set(due.who, server.ballot.term)
+    extend(server, bound.entry, 'evidence', [due.evidence])
+  }
   while (pool.isWaiting) {
     const tip = tree.get(server.ballot.tip ?? anchor)!
     if (tip.entry.header.index - committed >= settings.window) return
     const used = tree.holds(server.committed.hash, tip.hash) ? server.usedAt(tip.hash) : undefined
     const items = used && batch(server, used)
     if (items === undefined || items.length === 0) return
-    const { header } = tip.entry
-    const entry: Entry = {
-      header: {
-        epoch: server.members.epoch,
-        index: header.index + 1,
-        term: server.ballot.term,
-        kind: 'data',
-        parent: headerHash(settings.digest, header),
-        root: itemsRoot(settings.digest, items),
-        position: header.position + span(tip.entry),
-        time: Math.max(header.time, server.wall),
-      },
-      items,
-    }
-    server.keep(entry)
-    lead(server, entry)
+    extend(server, tip.entry, 'data', items)
   }
+}
+
+function extend(server: Server, parent: Entry, kind: EntryKind, items: readonly Uint8Array[]): void {
+  const { members, ballot, wall, settings } = server
+  const { header } = parent
+  const entry: Entry = {
+    header: {
+      epoch: members.epoch,
+      index: header.index + 1,
+      term: ballot.term,
+      kind,
+      parent: headerHash(settings.digest, header),
+      root: itemsRoot(settings.digest, items),
+      position: header.position + span(parent),
+      time: Math.max(header.time, wall),
+    },
+    items,
+  }
+  server.keep(entry)
+  lead(server, entry)
 }
 
 function lead(server: Server, entry: Entry): void {

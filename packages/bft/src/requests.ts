@@ -1,3 +1,4 @@
+import { weighRival } from './accusing.ts'
 import type { Node } from './branches.ts'
 import type { Entry } from './entry.ts'
 import { itemHash, requestCheck, requestIn } from './request.ts'
@@ -10,7 +11,12 @@ export function admitRequest(server: Server, bytes: Uint8Array): { bytes: Uint8A
   const request = bytes.length > settings.batchBytes ? undefined : requestIn(bytes)
   if (request === undefined || !pool.hasRoom(request, bytes.length)) return undefined
   if (pool.has(itemHash(settings.digest, bytes)) || !used.isFresh(request)) return undefined
-  if (settings.admits?.(request.client) === false || pool.rival(request) !== undefined) return undefined
+  if (settings.admits?.(request.client) === false) return undefined
+  const rival = pool.rival(request)
+  if (rival !== undefined) {
+    weighRival(server, bytes, request, rival.bytes)
+    return undefined
+  }
   return { bytes, check: requestCheck(settings.digest, server.genesis, request) }
 }
 
@@ -42,9 +48,11 @@ export function requestChecks({ settings, genesis, verified, pool }: Server, { h
  * branch, and whoever asks may. `nodes`: from behind what is committed on, in order.
  */
 export function flawOfRequests(server: Server, nodes: readonly Node[]): string | undefined {
-  const { admits } = server.settings
+  const { settings, accusations } = server
+  const { admits } = settings
   for (const { hash, entry } of nodes) {
     if (entry.header.kind === 'noop') continue
+    if (entry.header.kind === 'evidence' && accusations.proved.has(itemHash(settings.digest, entry.items[0]!))) continue
     if (entry.header.kind !== 'data') return `this version votes for no ${entry.header.kind} entry`
     if (server.usedAt(hash) === undefined) return 'a request is in it that was executed before'
     if (admits && entry.items.some((item) => !admits(requestIn(item)!.client)))

@@ -1,4 +1,5 @@
 import type { NodeId } from '@raftkit/contract'
+import { onEvidence, onInvestigated, weighForged, weighVote } from './accusing.ts'
 import { admitAppend, onAppendEntries } from './appending.ts'
 import { answerFetch, onFetched } from './fetching.ts'
 import type { Message } from './messages.ts'
@@ -16,7 +17,7 @@ export function receive(server: Server, from: NodeId, message: Message): void {
   const checks = admit(server, sender, from, message)
   if (checks === undefined) return
   if (checks.length === 0) return handle(server, sender, from, message)
-  server.verify(checks, { type: 'message', from, message })
+  server.verify(checks, { type: 'message', from, message, checks })
 }
 
 export function receiveRequests(server: Server, requests: readonly Uint8Array[]): void {
@@ -36,15 +37,21 @@ export function onVerified(server: Server, ask: number, valid: readonly boolean[
         requests.filter((_, at) => valid[at]),
       )
     }
+    case 'evidence':
+      return onInvestigated(server, purpose, valid)
     case 'tally': {
       const { votes } = purpose
       for (const [at, vote] of votes.entries()) server.tally.judge(vote, valid[at] === true)
       return votes[0] && count(server, votes[0].phase, votes[0].place)
     }
     case 'message': {
-      const { from, message } = purpose
+      const { from, message, checks } = purpose
       const sender = server.members.signer(from)
-      if (!valid.every(Boolean) || sender === undefined) return
+      if (sender === undefined) return
+      if (!valid.every(Boolean)) {
+        if (message.type === 'appendEntries') weighForged(server, message, checks, valid)
+        return
+      }
       if (message.type === 'appendEntries')
         for (const { items } of message.entries) for (const item of items) server.isSigned(item)
       // Time has passed: what was news may be none now.
@@ -87,5 +94,9 @@ function handle(server: Server, sender: number, from: NodeId, message: Message):
       return answerFetch(server, from, message)
     case 'fetched':
       return onFetched(server, sender, message)
+    case 'witness':
+      return message.epoch === server.members.epoch ? weighVote(server, message) : undefined
+    case 'evidence':
+      return onEvidence(server, from, message.bytes)
   }
 }

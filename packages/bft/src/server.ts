@@ -1,5 +1,6 @@
 import { checksumSeed } from '@raftkit/bytes'
 import { type GroupId, type Index, type LogWrite, type NodeId, RaftkitError, type Term } from '@raftkit/contract'
+import { Accusations, type Accused, convict } from './accusing.ts'
 import type { AppendEntries } from './appending.ts'
 import { Asking, type Purpose } from './asking.ts'
 import { Branches, type Node } from './branches.ts'
@@ -20,7 +21,7 @@ import { type Ballot, firstBallot } from './rules.ts'
 import type { State } from './state.ts'
 import type { Check, Phase, Place } from './statement.ts'
 import { Tally } from './tally.ts'
-import { nextDeadline, onTime } from './terms.ts'
+import { nextDeadline, onTime, shun } from './terms.ts'
 import { Used } from './used.ts'
 
 export interface Settings {
@@ -61,8 +62,12 @@ export interface ServerEffects {
   readonly asks: readonly ServerAsk[]
   /** To apply, in order. */
   readonly committed: readonly Entry[]
+  readonly happened: readonly ServerHappening[]
   readonly deadline: number | undefined
 }
+
+/** What the host should tell people. */
+export type ServerHappening = { readonly type: 'accused' } & Accused
 
 const mostVerified = 65_536
 
@@ -121,12 +126,16 @@ export class Server {
   since: number
   resendAt: number
   lastCommitTerm: Term = 0
+  accusations: Accusations = new Accusations()
+  /** Until when a peer is shown no more votes of its leader. */
+  witnessed: Map<NodeId, number> = new Map()
 
   asking: Asking = new Asking()
   promises: Promises = new Promises()
   journal: Journal
   #messages: { to: NodeId; message: Message; after: number }[] = []
   #committed: Entry[] = []
+  #happened: ServerHappening[] = []
 
   constructor(settings: Settings, now: number) {
     this.settings = settings
@@ -185,6 +194,8 @@ export class Server {
     copy.pool = this.pool.fork()
     copy.verified = new Set(this.verified)
     copy.helped = new Map(this.helped)
+    copy.accusations = this.accusations.fork()
+    copy.witnessed = new Map(this.witnessed)
     copy.said = { ...this.said }
     copy.certified = { ...this.certified }
     copy.asking = this.asking.fork()
@@ -192,6 +203,7 @@ export class Server {
     copy.journal = this.journal.fork()
     copy.#messages = [...this.#messages]
     copy.#committed = [...this.#committed]
+    copy.#happened = [...this.#happened]
     return copy
   }
 
@@ -221,6 +233,7 @@ export class Server {
     }
     this.promises.count(this, this.journal.durable)
     wake(this)
+    shun(this)
     propose(this)
   }
 
@@ -230,9 +243,11 @@ export class Server {
     this.promises.say(this, this.journal.issued)
     const messages = this.#messages
     const committed = this.#committed
+    const happened = this.#happened
+    this.#happened = []
     this.#messages = []
     this.#committed = []
-    return { write, messages, asks: this.asking.take(), committed, deadline: nextDeadline(this) }
+    return { write, messages, asks: this.asking.take(), committed, happened, deadline: nextDeadline(this) }
   }
 
   receive(from: NodeId, message: Message): void {
@@ -312,6 +327,7 @@ export class Server {
         if (request !== undefined) this.pool.executed(hash, request, this.used)
         this.verified.delete(hash)
       }
+      if (node.entry.header.kind === 'evidence') convict(this, node.entry)
       this.#committed.push(node.entry)
       this.committed = node
     }
@@ -323,6 +339,10 @@ export class Server {
     this.suspicions.clear()
     this.tally.forget(certificate.place.index)
     this.journal.touch()
+  }
+
+  tell(happening: ServerHappening): void {
+    this.#happened.push(happening)
   }
 
   send(to: NodeId, message: Message): void {

@@ -53,6 +53,12 @@ export class Tally {
     return found
   }
 
+  /** A signer's votes: in that term, or those of the newest it voted in. */
+  of(signer: number, term?: Term): Iterable<Tallied> {
+    const box = this.#boxes.get(signer)
+    return box === undefined || (term !== undefined && box.term !== term) ? [] : box.votes.values()
+  }
+
   /** Whether the signature of that vote turned out to be one. What is none is forgotten. */
   judge({ signer, phase, place, signature }: Tallied, isVerified: boolean): void {
     const box = this.#boxes.get(signer)

@@ -1,4 +1,5 @@
 import type { NodeId, Term } from '@raftkit/contract'
+import { weighTermVote, weighTermVotes } from './accusing.ts'
 import {
   assemble,
   certificateChecks,
@@ -36,18 +37,32 @@ export function nextDeadline(server: Server): number | undefined {
 const suspects = (server: Server): boolean => wanted(server, server.me) > server.ballot.term
 
 export function onTime(server: Server): void {
-  const { now, settings, me, ballot } = server
+  const { now, settings } = server
   // Only commits stop it: a leader that beats and does nothing is suspected like a silent one.
-  if (server.isBusy && now >= server.since + timeoutOf(server) && !suspects(server)) {
-    server.suspicions.set(me, ballot.term + 1)
-    server.broadcast({ type: 'preVote', epoch: server.members.epoch, term: ballot.term + 1 })
-    weigh(server)
-  }
+  if (server.isBusy && now >= server.since + timeoutOf(server)) suspect(server)
   if (now < server.resendAt) return
   server.resendAt = now + settings.resend
   if (server.isBusy || server.isUnsettled) sayAgain(server)
   forwardOld(server)
   fetchElsewhere(server)
+}
+
+/** Says aloud that the term should be given up, for the next whose leader is no convicted liar. */
+export function suspect(server: Server): void {
+  const { me, members, ballot, suspicions, accusations } = server
+  if (suspects(server)) return
+  let term = ballot.term + 1
+  for (let tries = members.faults; tries > 0 && accusations.convicted.has(members.leader(term)); tries--) term++
+  suspicions.set(me, term)
+  server.broadcast({ type: 'preVote', epoch: members.epoch, term })
+  weigh(server)
+}
+
+/** Who was convicted leads no more: its term is given up as soon as there is something to do. */
+export function shun(server: Server): void {
+  const { accusations, members, ballot, isBusy } = server
+  if (accusations.convicted.size > 0 && isBusy && accusations.convicted.has(members.leader(ballot.term)))
+    suspect(server)
 }
 
 /** Messages get lost; what was promised is said until it is of no use any more. */
@@ -118,6 +133,7 @@ export function admitRequestVote(
   const { epoch, term, vote, lock } = message
   if (epoch !== members.epoch || vote.signer !== sender) return undefined
   if (term < ballot.term || (term === ballot.term && server.proof !== undefined)) catchUp(server, from, term - 1)
+  if (demands.get(sender)?.term === term) weighTermVote(server, term, vote)
   if (term < ballot.term || term <= (demands.get(sender)?.term ?? 0)) return undefined
   // A claim comes with its proof, and is older than the term: S5 sees to that where members are honest.
   if ((lock === undefined) !== (vote.lock === undefined)) return undefined
@@ -136,6 +152,7 @@ export function onRequestVote(
 ): void {
   const { members, demands } = server
   if (term <= (demands.get(sender)?.term ?? 0)) return
+  if (sender !== server.me) weighTermVote(server, term, vote)
   demands.set(sender, { term, vote, lock })
   if (lock !== undefined && sender !== server.me && compareRank(lock.place, server.ballot.lock) > 0)
     onCertificate(server, lock, sender)
@@ -171,6 +188,7 @@ export function admitTermCertificate(server: Server, certificate: TermCertificat
 /** Enters the term. It binds whoever leads it and nobody else: followers judge by what their leader shows (decision 0030, 1). */
 export function onTermCertificate(server: Server, certificate: TermCertificate): void {
   const { term } = certificate
+  weighTermVotes(server, certificate)
   if (term < server.ballot.term) return
   server.adopt(enterTerm(server.ballot, term))
   if (term > (server.newest?.term ?? 0)) server.newest = certificate

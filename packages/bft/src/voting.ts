@@ -1,5 +1,6 @@
 import type { NodeId } from '@raftkit/contract'
 import { RaftkitError } from '@raftkit/contract'
+import { weighCommit, weighVote, witness } from './accusing.ts'
 import { assemble, type Certificate, certificateChecks, flawOfCertificate } from './certificate.ts'
 import { beginFetch } from './fetching.ts'
 import type { Message } from './messages.ts'
@@ -18,6 +19,8 @@ export function onVote(server: Server, sender: number, from: NodeId, { epoch, ph
   const ahead = place.index - server.committed.entry.header.index
   if (ahead <= 0) return catchUp(server, from, place.term)
   if (ahead > windowAhead(server)) return
+  weighVote(server, { signer: sender, phase, place, signature })
+  witness(server, from, { phase, place })
   server.tally.record({ signer: sender, phase, place, signature, isVerified: false })
   count(server, phase, place)
 }
@@ -75,6 +78,7 @@ function advance(server: Server, certificate: Certificate): void {
   if (tree.holds(place.hash, committed.hash)) return
   const nodes = tree.between(committed.hash, place.hash)
   if (nodes === undefined) throw diverged(place)
+  weighCommit(server, certificate)
   server.advance(certificate, nodes)
 }
 

@@ -1,11 +1,14 @@
 import {
   type Check,
+  decodeEvidence,
   decodeMessage,
   decodeRequest,
   type Entry,
   encodeMessage,
   encodeRequest,
   headerHash,
+  judge,
+  type Lie,
   Members,
   type Message,
   open,
@@ -13,6 +16,7 @@ import {
   requestCheck,
   Server,
   type ServerEvent,
+  stands,
 } from '../src/index.ts'
 import { founding, sha256 } from './keys.ts'
 
@@ -60,6 +64,9 @@ interface Happening {
   readonly run: () => unknown
 }
 
+const requestsOf = ({ log }: Machine): Uint8Array[] =>
+  log.flatMap(({ header, items }) => (header.kind === 'data' ? items : []))
+
 /** What the network does to a message until it heals. */
 export interface Weather {
   readonly drop: number
@@ -80,6 +87,8 @@ export class World {
   now = 0
   /** Places for which a Byzantine member was seen to vote for different entries. */
   lies = 0
+  /** Lies that honest members proved, by liar. */
+  readonly accused: Map<string, Set<Lie>> = new Map()
   readonly #agreed: string[] = []
   readonly #votes: Map<string, string> = new Map()
   readonly #left: Map<string, number> = new Map()
@@ -180,15 +189,15 @@ export class World {
   }
 
   executed(machine: Machine): string[] {
-    return machine.log
-      .flatMap(({ items }) => items.flatMap((item) => decodeRequest(item).operations))
+    return requestsOf(machine)
+      .flatMap((item) => decodeRequest(item).operations)
       .map((operation) => new TextDecoder().decode(operation))
   }
 
   /** Of all that honest members executed: nothing twice (I13), nothing that nobody signed (I15). */
   check(): void {
     for (const machine of this.honest) {
-      for (const item of machine.log.flatMap(({ items }) => items))
+      for (const item of requestsOf(machine))
         if (!isSealed(requestCheck(sha256, this.members.genesis.hash, decodeRequest(item))))
           throw new Error(`${machine.id} executed what nobody signed`)
       const executed = this.executed(machine)
@@ -206,7 +215,8 @@ export class World {
   #step(machine: Machine, event: ServerEvent): void {
     const { server } = machine
     server.step(event, this.now)
-    const { write, messages, asks, committed, deadline } = server.take(this.now)
+    const { write, messages, asks, committed, happened, deadline } = server.take(this.now)
+    for (const happening of happened) if (happening.type === 'accused') this.#hear(machine, happening)
     machine.log.push(...committed)
     machine.held.push(...messages)
     if (write && !machine.isStuck) {
@@ -251,6 +261,16 @@ export class World {
       if (said !== undefined) this.#judge(machine, said)
       if (said !== undefined) this.#carry(machine, to, said)
     }
+  }
+
+  /** I18: whatever anybody accuses anyone of stands for whoever has nothing but the keys, and names no honest member. */
+  #hear({ id, isHonest }: Machine, { who, lie, evidence }: { who: string; lie: Lie; evidence: Uint8Array }): void {
+    if (!isHonest) return
+    const found = judge(sha256, this.members, this.members.genesis.hash, decodeEvidence(evidence))
+    const flags = found && [...found.valid, ...found.invalid].map(isSealed)
+    if (!found || !stands(found, flags!) || found.who !== who) throw new Error(`${id} cannot prove ${lie} of ${who}`)
+    if (this.honest.some((one) => one.id === who)) throw new Error(`${id} frames ${who}: ${found.what}`)
+    this.accused.set(who, new Set([...(this.accused.get(who) ?? []), lie]))
   }
 
   /** I9, I10: whoever is first decides what the others must apply there. */
