@@ -1,0 +1,63 @@
+import { readFileSync } from 'node:fs'
+import { UsageError } from '@raftkit/app-kv'
+import { type Proven, verifyReceipt } from '@raftkit/bft'
+import { verifier } from '@raftkit/ed25519'
+import type { Command } from 'commander'
+import { decodeCommand } from 'raftkit'
+import { type Genesis, trustOf, whose } from '../genesis.ts'
+import { type Opening, Unproven } from './command-line.ts'
+
+/** On the event loop, as one answer: nobody else waits for it. */
+const verify = verifier({ threads: 0 }).verify as (
+  checks: Parameters<Parameters<typeof verifyReceipt>[2]>[0],
+) => boolean[]
+
+/** What needs files alone, and no member. */
+export function offlineCommands(program: Command, { desk }: Opening): void {
+  program
+    .command('verify <files...>')
+    .description('Verify receipts offline, by the keys of the genesis file. Ends with 3 if one proves nothing.')
+    .action((files: string[], _options, command: Command) => {
+      const { genesis, print, say } = desk(command)
+      const trust = trustOf(genesis)
+      let unproven = 0
+      for (const file of files) {
+        try {
+          const proven = verifyReceipt(fileAt(file), trust, verify)
+          print({ file, verified: true, ...summary(proven, genesis) }, () => words(file, proven, genesis))
+        } catch (error) {
+          if (error instanceof UsageError) throw error
+          unproven++
+          print(
+            { file, verified: false, reason: (error as Error).message },
+            () => `${file}: ${(error as Error).message}`,
+          )
+        }
+      }
+      say(`${files.length - unproven} of ${files.length} verified`)
+      if (unproven > 0) throw new Unproven(`${unproven} of ${files.length} receipts prove nothing`)
+    })
+}
+
+export function fileAt(path: string): Uint8Array {
+  try {
+    return new Uint8Array(readFileSync(path))
+  } catch (error) {
+    throw new UsageError((error as Error).message)
+  }
+}
+
+function summary({ position, index, time, term, signers, hash, request }: Proven, genesis: Genesis): object {
+  const operations = request.operations.map((operation) => decodeCommand(operation))
+  return { position, index, time, term, hash, signers, author: whose(genesis, request.client), operations }
+}
+
+function words(file: string, proven: Proven, genesis: Genesis): string {
+  const { position, time, signers, request } = proven
+  const lines = request.operations.map((operation, at) => {
+    const { name, input } = decodeCommand(operation)
+    return `  ${position + at}  ${name} ${JSON.stringify(input)}`
+  })
+  const when = new Date(time).toISOString()
+  return `${file}: ${whose(genesis, request.client)} at ${when}, committed by ${signers.join(', ')}\n${lines.join('\n')}`
+}

@@ -1,0 +1,63 @@
+import { table } from '@raftkit/app-kv'
+import type { Command } from 'commander'
+import { tip } from '../reading.ts'
+import type { MemberStatus } from '../server/https.ts'
+import { type Opening, type Session, Unproven } from './command-line.ts'
+
+const colours = { red: 31, green: 32, yellow: 33 } as const
+
+export function statusCommand(program: Command, { session }: Opening): void {
+  program
+    .command('status')
+    .description(
+      'What each member says of itself, beside what f + 1 say of the ledger. Ends with 3 if a member differs.',
+    )
+    .action(async (_options, command: Command) => {
+      const at = session(command)
+      const [known, ...members] = await Promise.all([
+        tip(at.client),
+        ...at.genesis.members.map(async ({ id }) => ({ id, said: await statusOf(at, id) })),
+      ])
+      const differs = members.filter(({ said }) => said && isAnother(said, known)).map(({ id }) => id)
+      at.print(
+        { ...known, differs, members: members.map(({ id, said }) => said ?? { id, state: 'unreachable' }) },
+        () => {
+          const paint = painter(at)
+          const rows = members.map(({ id, said }) => [
+            id,
+            said?.role ?? '-',
+            said?.term ?? '-',
+            said?.leader ?? '-',
+            said?.applied ?? '-',
+            said?.entries ?? '-',
+            said?.hash.slice(0, 16) ?? '-',
+            !said
+              ? paint('yellow', 'unreachable')
+              : differs.includes(id)
+                ? paint('red', 'DIFFERS')
+                : paint('green', said.state),
+          ])
+          const heading = `${known.entries} entries, hash ${known.hash.slice(0, 16)}… (as f + 1 members say)`
+          return `${heading}\n${table(['member', 'role', 'term', 'leader', 'applied', 'entries', 'hash', 'state'], rows)}`
+        },
+      )
+      if (differs.length > 0) throw new Unproven(`${differs.join(', ')}: another ledger than that of the others`)
+    })
+}
+
+/** With as many entries, another hash; or more of them than there were when that was asked, which may be. */
+const isAnother = ({ entries, hash }: MemberStatus, known: { entries: number; hash: string }): boolean =>
+  entries === known.entries && hash !== known.hash
+
+async function statusOf({ wire, timeout }: Session, id: string): Promise<MemberStatus | undefined> {
+  try {
+    return (await wire.get(id, '/v1/status', AbortSignal.timeout(Math.min(3_000, timeout)))) as MemberStatus
+  } catch {
+    return undefined
+  }
+}
+
+function painter({ stdout, env }: Session): (colour: keyof typeof colours, text: string) => string {
+  const isPlain = !(stdout as { isTTY?: boolean }).isTTY || env.NO_COLOR !== undefined
+  return (colour, text) => (isPlain ? text : `\x1b[${colours[colour]}m${text}\x1b[0m`)
+}
