@@ -26,7 +26,12 @@ export function onRequests(server: Server, requests: readonly Uint8Array[]): voi
   for (const bytes of requests) {
     const request = requestIn(bytes)!
     // Time has passed: it may have been executed, or another one came first.
-    if (!used.isFresh(request) || !pool.hasRoom(request, bytes.length) || pool.rival(request) !== undefined) continue
+    if (!used.isFresh(request) || !pool.hasRoom(request, bytes.length)) continue
+    const rival = pool.rival(request)
+    if (rival !== undefined) {
+      weighRival(server, bytes, request, rival.bytes)
+      continue
+    }
     if (!server.isBusy) server.since = now
     const hash = itemHash(server.settings.digest, bytes)
     pool.add({ bytes, hash, request, since: now, forwarded: undefined })

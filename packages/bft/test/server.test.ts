@@ -1,25 +1,7 @@
 import { afterAll, describe, expect, test } from 'vitest'
 import { encodeRequest, headerHash, itemsRoot, open, termVoteStatement, voteStatement } from '../src/index.ts'
 import { sha256 } from './keys.ts'
-import { fair, sealAs, World } from './world.ts'
-
-function founded(n: number, seed: number, byzantine: Parameters<World['start']>[1][] = []): World {
-  const world = new World(n, seed)
-  for (let i = 0; i < n; i++) world.start(`m${i}`, byzantine[i])
-  return world
-}
-
-/** Requests of two clients, all of which must have been executed by all honest members. */
-function submitted(world: World, from: number, count: number): string[] {
-  const words: string[] = []
-  for (let seq = from; seq < from + count; seq++) {
-    for (const client of ['alice', 'bob']) {
-      world.submit(world.request(client, seq))
-      words.push(`${client} ${seq}`)
-    }
-  }
-  return words
-}
+import { fair, founded, sealAs, submitted, World } from './world.ts'
 
 const logs = (world: World): string[][] => world.honest.map((machine) => world.executed(machine).sort())
 

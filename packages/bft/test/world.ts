@@ -38,7 +38,7 @@ const isSealed = ({ key, bytes, signature }: Check): boolean => Buffer.compare(s
 
 const keyOf = (name: string): Uint8Array => sha256(new TextEncoder().encode(name))
 
-export type Fault = (message: Message, to: string, world: World) => Message | undefined
+export type Fault = (message: Message, to: string, world: World) => Message | readonly Message[] | undefined
 
 interface Machine {
   readonly id: string
@@ -257,9 +257,11 @@ export class World {
     const ready = machine.held.filter(({ after }) => after <= machine.durable)
     machine.held = machine.held.filter(({ after }) => after > machine.durable)
     for (const { to, message } of ready) {
-      const said = machine.fault(message, to, this)
-      if (said !== undefined) this.#judge(machine, said)
-      if (said !== undefined) this.#carry(machine, to, said)
+      const said = machine.fault(message, to, this) ?? []
+      for (const one of Array.isArray(said) ? (said as readonly Message[]) : [said as Message]) {
+        this.#judge(machine, one)
+        this.#carry(machine, to, one)
+      }
     }
   }
 
@@ -315,4 +317,23 @@ export class World {
             this.#step(machine, { type: 'message', from: from.id, message: decodeMessage(bytes) }),
           )
   }
+}
+
+/** All members started; `byzantine`: what those at the same places do. */
+export function founded(n: number, seed: number, byzantine: (Fault | undefined)[] = []): World {
+  const world = new World(n, seed)
+  for (let i = 0; i < n; i++) world.start(`m${i}`, byzantine[i])
+  return world
+}
+
+/** Requests of two clients, all of which must have been executed by all honest members. */
+export function submitted(world: World, from: number, count: number): string[] {
+  const words: string[] = []
+  for (let seq = from; seq < from + count; seq++) {
+    for (const client of ['alice', 'bob']) {
+      world.submit(world.request(client, seq))
+      words.push(`${client} ${seq}`)
+    }
+  }
+  return words
 }
