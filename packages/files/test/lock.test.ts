@@ -5,7 +5,10 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { createDirectory, folderHolder, lockFolder, replaceFile, syncDirectory } from '@raftkit/files'
 import { bundle, type Program } from '@raftkit/testing/program'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
+
+// It starts many processes, and the machine may be busy.
+vi.setConfig({ testTimeout: 60_000 })
 
 let program: Program
 let directory: string

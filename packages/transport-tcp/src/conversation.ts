@@ -1,6 +1,6 @@
 import type { Socket } from 'node:net'
-import type { Connection, Pipe } from '@raftkit/links'
-import { alive, copiedBytes, encodeFrames, FrameReader } from './frames.ts'
+import { type Connection, FrameReader, type Pipe } from '@raftkit/links'
+import { alive, aliveWord, copiedBytes, encodeFrames } from './frames.ts'
 
 /** A side that has nothing to say gives a sign of life that often. */
 const aliveMs = 2000
@@ -27,7 +27,7 @@ export class Conversation implements Pipe {
   /** From here on, frames are read. `rest`: what came behind the greeting. */
   begin(connection: Connection, rest: Buffer, maxFrameBytes: number): void {
     const socket = this.#socket
-    const reader = new FrameReader(maxFrameBytes, (frame) => connection.frame(frame))
+    const reader = new FrameReader(maxFrameBytes, (frame) => connection.frame(frame), aliveWord)
     const hear = (chunk: Buffer) => {
       this.#silent = 0
       if (!reader.read(chunk)) connection.malformed('its bytes are no frames, or one is above the limit')

@@ -1,9 +1,10 @@
+import { wordBytes } from '@raftkit/links'
+
 /*
- * After the greeting, both sides send words of 32 bits, little-endian: the length of the frame that follows, or `alive`,
- * which nothing follows. Frames are below 2^28 bytes, so any other word is malformed.
+ * After the greeting, both sides send a stream of frames (frames.ts of @raftkit/links), and as a sign of life the word `alive`, which
+ * nothing follows. Frames are below 2^28 bytes, so any other word is malformed.
  */
-const wordBytes = 4
-const aliveWord = 0xffff_ffff
+export const aliveWord = 0xffff_ffff
 export const alive: Buffer = Buffer.from([0xff, 0xff, 0xff, 0xff])
 
 /** From this size on, a part goes to the socket as it is; below, a copy costs less than one more buffer to write. */
@@ -46,68 +47,4 @@ export function encodeFrames(frames: readonly (readonly Uint8Array[])[], copies:
   }
   if (to > from) chunks.push(copies.subarray(from, to))
   return chunks
-}
-
-/** Cuts what arrives into frames. */
-export class FrameReader {
-  readonly #maxFrameBytes: number
-  readonly #hand: (frame: Uint8Array) => void
-  /** Bytes of a word that is not whole. */
-  readonly #word: Uint8Array = new Uint8Array(wordBytes)
-  #wordFilled = 0
-  /** A frame that is not whole. */
-  #frame: Uint8Array | undefined
-  #frameFilled = 0
-
-  constructor(maxFrameBytes: number, hand: (frame: Uint8Array) => void) {
-    this.#maxFrameBytes = maxFrameBytes
-    this.#hand = hand
-  }
-
-  /** False: from here on these are no frames. A frame that is whole within `chunk` is a view of it. */
-  read(chunk: Uint8Array): boolean {
-    const { buffer, byteOffset, length: end } = chunk
-    let at = 0
-    while (at < end) {
-      if (this.#frame) {
-        at = this.#fill(this.#frame, chunk, at)
-        continue
-      }
-      let length: number
-      if (this.#wordFilled === 0 && at + wordBytes <= end) {
-        length = wordAt(chunk, at)
-        at += wordBytes
-      } else {
-        this.#word[this.#wordFilled++] = chunk[at++]!
-        if (this.#wordFilled < wordBytes) continue
-        this.#wordFilled = 0
-        length = wordAt(this.#word, 0)
-      }
-      if (length === aliveWord) continue
-      if (length > this.#maxFrameBytes) return false
-      if (at + length <= end) {
-        this.#hand(new Uint8Array(buffer, byteOffset + at, length))
-        at += length
-      } else {
-        this.#frame = new Uint8Array(Buffer.allocUnsafeSlow(length).buffer)
-        this.#frameFilled = 0
-      }
-    }
-    return true
-  }
-
-  #fill(frame: Uint8Array, chunk: Uint8Array, at: number): number {
-    const end = Math.min(chunk.length, at + frame.length - this.#frameFilled)
-    frame.set(chunk.subarray(at, end), this.#frameFilled)
-    this.#frameFilled += end - at
-    if (this.#frameFilled === frame.length) {
-      this.#frame = undefined
-      this.#hand(frame)
-    }
-    return end
-  }
-}
-
-function wordAt(bytes: Uint8Array, at: number): number {
-  return (bytes[at]! | (bytes[at + 1]! << 8) | (bytes[at + 2]! << 16) | (bytes[at + 3]! << 24)) >>> 0
 }

@@ -1,4 +1,4 @@
-/** Frames between nodes over TCP: length-prefixed, one connection per lane. The wire is written down in greeting.ts and frames.ts. */
+/** Frames between nodes over TCP: length-prefixed, one connection per lane. The wire is written down in greeting.ts and frames.ts, here and in @raftkit/links. */
 import { type LinkOptions, type LinkTransport, linkTransport } from '@raftkit/links'
 import { dial } from './dialler.ts'
 import { tcpListener } from './listener.ts'

@@ -1,6 +1,7 @@
+import { FrameReader } from '@raftkit/links'
 import { noise } from '@raftkit/testing/noise'
 import { describe, expect, test } from 'vitest'
-import { alive, copiedBytes, encodeFrames, FrameReader } from '../src/frames.ts'
+import { alive, aliveWord, copiedBytes, encodeFrames } from '../src/frames.ts'
 
 const maxFrameBytes = 70_000
 
@@ -12,7 +13,7 @@ function encode(frames: readonly (readonly Uint8Array[])[], spare = 0): Buffer {
 /** Reads the bytes in chunks of these sizes, over and over. */
 function read(bytes: Uint8Array, sizes: readonly number[] = [bytes.length || 1]) {
   const frames: Uint8Array[] = []
-  const reader = new FrameReader(maxFrameBytes, (frame) => frames.push(frame))
+  const reader = new FrameReader(maxFrameBytes, (frame) => frames.push(frame), aliveWord)
   let whole = true
   for (let at = 0, n = 0; at < bytes.length && whole; at += sizes[n++ % sizes.length]!)
     whole = reader.read(Uint8Array.from(bytes.subarray(at, at + sizes[n % sizes.length]!)))
@@ -66,7 +67,7 @@ describe('frames on the wire', () => {
   test('a frame that is whole within a read is a view of it; one that is not lies by itself', () => {
     const bytes = encode([[noise(100)], [noise(100)]])
     const frames: Uint8Array[] = []
-    const reader = new FrameReader(maxFrameBytes, (frame) => frames.push(frame))
+    const reader = new FrameReader(maxFrameBytes, (frame) => frames.push(frame), aliveWord)
     const [one, two] = [Uint8Array.from(bytes.subarray(0, 150)), Uint8Array.from(bytes.subarray(150))]
     reader.read(one)
     reader.read(two)

@@ -1,5 +1,5 @@
-import type { Batch, Connection, Pipe } from '@raftkit/links'
-import { encodeFrames, FrameReader } from './frames.ts'
+import { type Batch, type Connection, FrameReader, type Pipe } from '@raftkit/links'
+import { encodeFrames } from './frames.ts'
 import type { Ear, Line } from './line.ts'
 
 /** A line whose both ends have admitted each other, as a pipe. */

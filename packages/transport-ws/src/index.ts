@@ -1,4 +1,4 @@
-/** Frames between nodes over WebSocket. The wire is written down in line.ts and frames.ts, and in greeting.ts of @raftkit/links. */
+/** Frames between nodes over WebSocket. The wire is written down in line.ts, and in greeting.ts and frames.ts of @raftkit/links. */
 import { type LinkTransport, linkTransport } from '@raftkit/links'
 import { type WsTransportOptions, wsCarrier } from './carrier.ts'
 

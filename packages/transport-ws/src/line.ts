@@ -1,9 +1,9 @@
 import type { Certificate, Refusal } from '@raftkit/links'
 
 /*
- * Messages on the wire: binary ones, of `maxMessageBytes` at most, under the subprotocol `raftkit1`. First the greeting (greeting.ts),
- * then, in both directions, pieces of a stream of frames (frames.ts). A message of no bytes is a sign of life: every two seconds the
- * listener says one, and the dialler says one back.
+ * Messages on the wire: binary ones, of `maxMessageBytes` at most, under the subprotocol `raftkit1`. First the greeting, then, in both
+ * directions, pieces of a stream of frames (greeting.ts and frames.ts of @raftkit/links). A message of no bytes is a sign of life: every
+ * two seconds the listener says one, and the dialler says one back.
  */
 
 export const protocol = 'raftkit1'

@@ -1,6 +1,7 @@
+import { FrameReader } from '@raftkit/links'
 import { noise } from '@raftkit/testing/noise'
 import { describe, expect, test } from 'vitest'
-import { encodeFrames, FrameReader } from '../src/frames.ts'
+import { encodeFrames } from '../src/frames.ts'
 import { maxMessageBytes } from '../src/line.ts'
 
 const maxFrameBytes = 300_000

@@ -65,7 +65,8 @@ const messages: readonly Message[] = [
   },
 ]
 
-const identity = {
+/** Of a server of Raft by itself. */
+export const identity = {
   id: 'n1',
   cluster: 'fuzz',
   group: 'main',

@@ -1,5 +1,6 @@
 import { checksumSeed, crc32, encodeRecords, readRecord, recordKind, verifyRecord } from '@raftkit/bytes'
 import { raft } from '@raftkit/core'
+import { identity } from './protocol.ts'
 import { Disagreement, isEqual, setU32, type Target, u32At } from './target.ts'
 
 const genesis = '00112233445566778899aabbccddeeff'
@@ -63,15 +64,6 @@ export function recordFields(bytes: Uint8Array): { at: number; size: number; kin
     at += length
   }
   return fields
-}
-
-const identity = {
-  id: 'n1',
-  cluster: 'fuzz',
-  group: 'main',
-  incarnation: 'a'.repeat(32),
-  seed: 1,
-  maxMessageBytes: 4_194_304,
 }
 
 /** A log as a server finds it when it starts: records with their terms, times and configurations. */

@@ -100,7 +100,7 @@ export const tcp: Target = {
   weight: 5,
   parsers: {
     'packages/transport-tcp/src/greeting.ts': /^(add|next|rest|decode)$/,
-    'packages/transport-tcp/src/frames.ts': /^(read|#?fill|wordAt)$/,
+    'packages/links/src/frames.ts': /^(read|#?fill|wordAt)$/,
   },
   tokens: ['raftkit1', 'fuzz/n2', 'fuzz/n1'].map((text) => Buffer.from(text)),
   // A frame that is announced is allocated, once its length is checked.
@@ -247,7 +247,7 @@ export const ws: Target = {
   name: 'ws',
   weight: 4,
   parsers: {
-    'packages/transport-ws/src/frames.ts': /^(read|#?fill|number)$/,
+    'packages/links/src/frames.ts': /^(read|#?fill|wordAt)$/,
     'packages/transport-ws/src/gate.ts': /^laneOf$/,
     'packages/links/src/greeting.ts': /^decodeGreeting$/,
   },
