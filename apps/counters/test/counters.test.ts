@@ -1,20 +1,33 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
 import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm } from 'node:fs/promises'
-import { tmpdir } from 'node:os'
+import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
+import { addresses } from '@raftkit/testing/ports'
 import { afterEach, beforeEach, expect, test } from 'vitest'
 
-const program = fileURLToPath(new URL('../dist/counters.js', import.meta.url))
+const built = fileURLToPath(new URL('../dist/counters.js', import.meta.url))
+/** Here it finds its packages. */
+const parent = fileURLToPath(new URL('../node_modules/.tests', import.meta.url))
 const children = new Set<ChildProcess>()
 let directory: string
+let program: string
 
 beforeEach(async () => {
-  if (!existsSync(program)) throw new Error('this test runs the built program: npm run build')
-  directory = await mkdtemp(join(tmpdir(), 'raftkit-counters-'))
+  if (!existsSync(built)) throw new Error('this test runs the built program: npm run build')
+  await mkdir(parent, { recursive: true })
+  directory = await mkdtemp(join(parent, 'counters-'))
+  program = join(directory, 'counters.mjs')
+  // The ports that it prints may be taken on this machine: free ones stand in their place.
+  let text = await readFile(built, 'utf8')
+  for (const [n, free] of Object.values(await addresses('n1', 'n2', 'n3')).entries()) {
+    const printed = `127.0.0.1:${7001 + n}`
+    expect(text).toContain(printed)
+    text = text.replace(printed, free)
+  }
+  await writeFile(program, text)
 })
 
 afterEach(async () => {
