@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import { type Digest, type Entry, flawOfEntry, type Hash, headerHash, merkleRoot, span, type Tree } from '@raftkit/bft'
+import { type Digest, type Entry, flawOfEntry, type Hash, headerHash, itemsRoot, span, type Tree } from '@raftkit/bft'
 
 export const sha256: Digest = (bytes) => createHash('sha256').update(bytes).digest()
 
@@ -66,7 +66,7 @@ function foundingOf(): Known {
   const items = [new TextEncoder().encode('founding')]
   const header = {
     ...({ epoch: 0, index: 0, term: 0, kind: 'config', parent: nobody } as const),
-    ...{ root: merkleRoot(sha256, items), position: 0, time: 0 },
+    ...{ root: itemsRoot(sha256, items), position: 0, time: 0 },
   }
   return { word: '', entry: { header, items }, hash: headerHash(sha256, header), parent: -1, era: 0, isLegal: true }
 }
@@ -84,13 +84,16 @@ function child(list: readonly Known[], word: string): Known {
     term: 0,
     kind: letter === 'C' ? ('config' as const) : ('noop' as const),
     parent: before.hash,
-    root: merkleRoot(sha256, items),
+    root: itemsRoot(sha256, items),
     position: before.entry.header.position + span(before.entry),
     // Tells children of one parent apart.
     time: before.entry.header.time + Math.max(0, letters.indexOf(letter)),
   }
   const entry = { header, items }
-  const isLegal = before.isLegal && flawOfEntry(sha256, entry, before.entry) === undefined
+  const flaw = flawOfEntry(sha256, entry, before.entry)
+  // An entry that nobody may vote for would make its scope show nothing.
+  if (flaw !== undefined && letter !== '!') throw new Error(`entry ${word} is not as entries must be: ${flaw}`)
+  const isLegal = before.isLegal && flaw === undefined
   return { word, entry, hash: headerHash(sha256, header), parent, era: follows ? parent : before.era, isLegal }
 }
 

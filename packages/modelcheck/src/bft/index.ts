@@ -61,7 +61,7 @@ const scopes: readonly Scope[] = [
 export const bftSubjects: readonly Subject[] = scopes.map(({ name, about, words, terms, more, states }) => ({
   ...{ name, about, states },
   bounds: {
-    members: more?.seats?.[0]!.length ?? 4,
+    members: more?.seats?.[0]?.length ?? 4,
     terms,
     slots: Math.max(...words.map(({ length }) => length)),
     entries: words.length,
