@@ -34,7 +34,7 @@ export function mulberry(seed: number): () => number {
 const seal = (key: Uint8Array, bytes: Uint8Array): Uint8Array => sha256(new Uint8Array([...key, ...bytes]))
 /** As a member that lies would sign. */
 export const sealAs = (id: string, bytes: Uint8Array): Uint8Array => seal(keyOf(id), bytes)
-const isSealed = ({ key, bytes, signature }: Check): boolean => Buffer.compare(seal(key, bytes), signature) === 0
+export const isSealed = ({ key, bytes, signature }: Check): boolean => Buffer.compare(seal(key, bytes), signature) === 0
 
 const keyOf = (name: string): Uint8Array => sha256(new TextEncoder().encode(name))
 
@@ -192,6 +192,10 @@ export class World {
     return requestsOf(machine)
       .flatMap((item) => decodeRequest(item).operations)
       .map((operation) => new TextDecoder().decode(operation))
+  }
+
+  hashOf({ header }: Entry): string {
+    return headerHash(sha256, header)
   }
 
   /** Of all that honest members executed: nothing twice (I13), nothing that nobody signed (I15). */
