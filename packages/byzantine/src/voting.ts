@@ -1,4 +1,5 @@
-import { headerHash, Members, type Message, type Place, voteStatement } from '@raftkit/bft'
+import { encodeEvidence, headerHash, Members, type Message, type Place, voteStatement } from '@raftkit/bft'
+import type { NodeId } from '@raftkit/contract'
 import { flipped, vote } from './signing.ts'
 import { type Behaviour, halves, others, pick, type Stage } from './stage.ts'
 
@@ -91,13 +92,29 @@ export const foreignEpoch: Behaviour = (stage) => {
 }
 
 export const damagedSignature: Behaviour = (stage) => ({
-  says(_, message) {
+  says(to, message) {
     if (stage.random() < 0.5) return message
+    if (stage.random() < 0.1) frame(stage, to, message)
     const lie = damaged(stage, message)
     if (lie !== message) stage.did('F13')
     return lie
   },
 })
+
+/** Evidence against somebody who did nothing, out of what the liar can sign: its own word, and damage. */
+function frame(stage: Stage, to: NodeId, message: Message): void {
+  if (message.type !== 'vote') return
+  const { epoch, list } = stage.members
+  const { phase, place } = message
+  const rival = { ...place, hash: poison(stage) }
+  stage.sign(voteStatement(stage.members.domain, phase, rival), (signature) => {
+    const first = { claim: { type: phase, place }, signature: message.signature }
+    const second = { claim: { type: phase, place: rival }, signature }
+    const signer = Math.floor(stage.random() * list.length)
+    const bytes = encodeEvidence({ type: 'contradiction', epoch, signer, first, second, headers: [] })
+    stage.say(to, { type: 'evidence', bytes: stage.random() < 0.5 ? bytes : flipped(bytes, () => stage.random()) })
+  })
+}
 
 function damaged(stage: Stage, message: Message): Message {
   const random = (): number => stage.random()

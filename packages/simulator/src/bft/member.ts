@@ -150,7 +150,7 @@ export class Member {
     } catch (error) {
       return this.#stop(error)
     }
-    const { write, messages, asks, committed, deadline } = effects
+    const { write, messages, asks, committed, happened, deadline } = effects
     this.#held.push(...messages)
     if (write) {
       const { term, lock } = server.ballot
@@ -164,6 +164,7 @@ export class Member {
       })
       if (world.crashes(this, 'written')) return
     }
+    for (const happening of happened) if (happening.type === 'accused') world.accused(this, happening)
     for (const entry of committed) this.#apply(entry)
     this.#release()
     for (const ask of asks)

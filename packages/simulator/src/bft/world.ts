@@ -1,13 +1,18 @@
 import {
   type Check,
+  decodeEvidence,
   type Entry,
   headerHash,
+  judge,
   Members,
   type Message,
   type Request,
   type ServerEvent,
   type Settings,
+  stands,
+  type Verdict,
 } from '@raftkit/bft'
+import { toHex } from '@raftkit/bytes'
 import { type FaultName, Knowledge, type Said } from '@raftkit/byzantine'
 import type { NodeId } from '@raftkit/contract'
 import { Random } from '../random.ts'
@@ -45,6 +50,8 @@ export class BftWorld {
   readonly epoch: number = 1_700_000_000_000
   readonly faults: Map<FaultName, number> = new Map()
   readonly counts: Map<string, number> = new Map()
+  /** Members against whom an honest one holds evidence. */
+  readonly culprits: Set<NodeId> = new Set()
   now = 0
   events = 0
   isHealed = false
@@ -285,6 +292,23 @@ export class BftWorld {
   halted(member: Member): void {
     this.count('halted')
     if (!this.plan.isOver) throw new Violation('I9', `${member.id} halts: ${String(member.halted)}`, member.halted)
+  }
+
+  /** I18: whatever an honest member holds against somebody convinces anyone who has the keys, and is true. */
+  accused({ isHonest, id }: Member, { who, lie, what, evidence }: Verdict & { readonly evidence: Uint8Array }): void {
+    if (!isHonest) return
+    const found = judge(sha256, this.members, this.members.genesis.hash, decodeEvidence(evidence))
+    const checks = found ? [...found.valid, ...found.invalid] : []
+    if (found === undefined || found.who !== who || !stands(found, checks.map(this.notary.isSigned)))
+      throw new Violation('I18', `${id} holds something against ${who} that proves nothing`, { lie, what })
+    const isLiar = this.plan.liars.some(({ seat }) => this.members.list[seat]!.id === who)
+    const isMallory = lie === 'E8' && this.clients.every(({ key }) => toHex(key) !== who)
+    if (!isLiar && !isMallory) {
+      this.count('framed')
+      throw new Violation('I18', `${id} proves of ${who}, who is honest: ${what}`, { lie, what })
+    }
+    this.count(`evidence ${lie}`)
+    if (isLiar) this.culprits.add(who)
   }
 
   did(fault: FaultName): void {

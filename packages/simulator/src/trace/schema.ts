@@ -139,6 +139,11 @@ export const lineTypes: readonly LineType[] = [
   ]),
   line('compacted', 'Entries that the snapshot holds were dropped.', ['first: integer the log begins here now']),
   line('amnesic', 'A peer lost what it had acknowledged; it is not counted any more.', ['peer: text which']),
+  line('accused', 'A lie is proved; the proof itself stands in no trace.', [
+    'who: text the member, or the key of the client',
+    'lie: text which kind, `E1` to `E8`',
+    'what: text a sentence',
+  ]),
   line('removed', 'Newer members say that this node is none of them.'),
   line('ignored', 'A message was ignored.', ['from: text whose', 'reason: text a sentence']),
   // messages
