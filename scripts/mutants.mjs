@@ -53,10 +53,11 @@ const protocols = {
     chapters: bft.chapters,
     inapplicable: bft.inapplicable,
     page: 'docs/guarantees/bft-mutants.md',
+    // The fastest first.
     engines: {
+      modelcheck: modelChecker('--protocol bft --states 20000 --workers 1 --json'.split(' ')),
       tests: tests(['bft', 'bft-client']),
-      simulator: simulator([...'--protocol bft --seeds 12 --lasts 2000 --workers 1 --first --json'.split(' ')]),
-      modelcheck: modelChecker(['--protocol', 'bft', '--states', '60000', '--workers', '1', '--json']),
+      simulator: simulator('--protocol bft --seeds 12 --lasts 2000 --workers 1 --first --json'.split(' ')),
     },
   },
 }

@@ -62,8 +62,9 @@ function run(args, environment, seconds) {
   })
 }
 
-/** What the product itself says when it finds a rule broken is a verdict, too. */
+/** What the product itself says when it finds a rule broken is a verdict, too, and so is what the referee in bft's tests says of a member. */
 const isVerdict = (/** @type {string} */ message) =>
+  /^Error: m\d (executed|leaves a gap|frames|applied|differs|votes)|^Error: no end at/.test(message) ||
   /^(AssertionError|Error: (expected|promise) |Violation|RaftkitError: (seed \d+, step \d+: )?(INVARIANT|DIVERGED|DAMAGED|MACHINE_MISMATCH))/.test(
     message,
   )
