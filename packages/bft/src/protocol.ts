@@ -166,7 +166,8 @@ export class CertifiedRaft implements Protocol<Message> {
       this.#purposes.set(id, { type: 'submissions', submissions: fresh.submissions })
       this.#ask({ type: 'verify', id, checks: fresh.checks })
     }
-    const { write, messages, asks, committed, deadline } = server.take(now)
+    const { write, messages, asks, committed, happened, deadline } = server.take(now)
+    this.#happened.push(...happened)
     const apply = this.#commit(committed)
     this.#noticeRole()
     const outgoing = this.#outgoing(messages)

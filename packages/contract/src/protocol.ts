@@ -268,6 +268,14 @@ export type Happening =
   | { readonly type: 'compacted'; readonly first: Index }
   /** The peer shows less than it acknowledged: it lost its disk under the same incarnation, and is not counted any more. */
   | { readonly type: 'amnesic'; readonly peer: NodeId }
+  /** A lie is proved: `evidence` convinces anyone who has the members' keys. `who`: a member, or a client's key in hex; `lie`: which kind; `what`: a sentence. */
+  | {
+      readonly type: 'accused'
+      readonly who: NodeId
+      readonly lie: string
+      readonly what: string
+      readonly evidence: Uint8Array
+    }
   /** Newer members say that this node is none of them. */
   | { readonly type: 'removed' }
   /** A message was ignored that should not have come. */

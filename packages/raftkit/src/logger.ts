@@ -69,6 +69,8 @@ function describe(event: NodeEvent): Line | undefined {
       return ['debug', 'compacted', `the log begins at ${event.first}`]
     case 'amnesic':
       return ['error', 'amnesic', `${event.peer} lost what it had acknowledged; it is not counted any more: replace it`]
+    case 'accused':
+      return ['error', 'accused', `${event.who} lied, and it is proved (${event.lie}): ${event.what}`]
     case 'removed':
       return ['warn', 'removed', 'this node is no member any more; it may be closed']
     case 'link':

@@ -55,6 +55,7 @@ describe('a trace of a simulation', () => {
       'stalled',
       'warning',
       'missed',
+      'accused',
       'amnesic',
       'removed',
       'ignored',
