@@ -298,9 +298,10 @@ export class Server {
         for (const name of this.disk.blobs.keys()) if (!ask.names.includes(name)) this.disk.blobs.delete(name)
         for (const name of this.disk.partial.keys()) if (!ask.names.includes(name)) this.disk.partial.delete(name)
         return undefined
+      case 'takeSnapshot':
       case 'sign':
       case 'verify':
-        throw new AssertionError({ message: 'Raft signs nothing' })
+        throw new AssertionError({ message: 'Raft asks for no such thing' })
     }
   }
 

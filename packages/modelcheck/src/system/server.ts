@@ -221,9 +221,10 @@ export class Turn {
         for (const blobs of [this.#blobs, this.#partial])
           for (const name of blobs.keys()) if (!ask.names.includes(name)) blobs.delete(name)
         return undefined
+      case 'takeSnapshot':
       case 'sign':
       case 'verify':
-        throw new Error('Raft signs nothing')
+        throw new Error('Raft asks for no such thing')
     }
   }
 }
