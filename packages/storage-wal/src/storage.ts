@@ -21,7 +21,7 @@ import { Wal } from './wal.ts'
 export interface WalOptions {
   /**
    * Size of a segment file. Space comes back a segment at a time; some are kept to be written over, which is faster than to let files grow.
-   * From 65536 to 1 GiB; default 16 MiB.
+   * From 65536 to 1 GiB; default 8 MiB.
    */
   readonly segmentBytes?: number
   /** What lies beneath: another one than this machine's file system, for simulations and tests. */
@@ -40,7 +40,7 @@ const slackSegments = 2
 export function walStorage(directory: string, options: WalOptions = {}): Storage {
   if (typeof directory !== 'string' || directory === '')
     throw new RaftkitError('INVALID_OPTION', 'walStorage needs the path of a directory')
-  const { segmentBytes = 16_777_216, disk = nodeDisk } = options
+  const { segmentBytes = 8_388_608, disk = nodeDisk } = options
   if (!Number.isSafeInteger(segmentBytes) || segmentBytes < 65_536 || segmentBytes > 1_073_741_824)
     throw new RaftkitError('INVALID_OPTION', '`segmentBytes` is a whole number of bytes from 65536 to 1073741824')
   return new WalStorage(directory, segmentBytes, disk)

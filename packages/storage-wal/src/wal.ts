@@ -6,13 +6,14 @@ import { Segment, type Segments } from './segment.ts'
 
 /**
  * Zeros go behind a frame that makes its file grow, so that the next ones need not: a flush that changes a file's size costs the journal another.
- * As many as eight small frames take, where the journal would write more than they do; as one larger one; none behind the largest. Decision 0020.
+ * As many as eight small frames take, where the journal would write more than they do; as one larger one; none behind the largest, where it writes
+ * far less. Decision 0020.
  */
 const smallBytes = 16_384
 const filledFrames = 8
-const zeros = Buffer.alloc(131_072)
-/** Files that are kept to be written over. */
-const sparesMax = 4
+const zeros = Buffer.alloc(65_536)
+/** Files that are kept to be written over: as many as a snapshot sets free by default. */
+const sparesMax = 8
 
 /** Where the next frame goes. */
 export interface Room {
