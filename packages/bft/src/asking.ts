@@ -1,5 +1,6 @@
-import type { NodeId } from '@raftkit/contract'
+import type { Ask, Index, NodeId } from '@raftkit/contract'
 import type { Investigation } from './accusing.ts'
+import type { CheckpointVote } from './checkpointing.ts'
 import type { Message } from './messages.ts'
 import type { ServerAsk } from './server.ts'
 import type { Check, Phase, Place } from './statement.ts'
@@ -11,6 +12,19 @@ export type Purpose =
   | Investigation
   | { readonly type: 'requests'; readonly requests: readonly Uint8Array[] }
   | { readonly type: 'tally'; readonly votes: readonly Tallied[] }
+  | { readonly type: 'checkpointVotes'; readonly votes: readonly CheckpointVote[] }
+  /** Of a checkpoint of its own at that entry: the machine's snapshot, then its bytes. */
+  | { readonly type: 'taken' | 'read'; readonly index: Index }
+  /** For a peer. */
+  | { readonly type: 'serve'; readonly to: NodeId; readonly index: Index; readonly at: number; readonly pages: number }
+  /** Of a state that is fetched. */
+  | { readonly type: 'transfer'; readonly name: string }
+  | { readonly type: 'restored' }
+  | { readonly type: 'nothing' }
+
+type Without<T> = T extends unknown ? Omit<T, 'id'> : never
+/** An ask without its number. */
+export type Wanted = Without<Exclude<Ask, { type: 'sign' | 'verify' | 'readLog' }>>
 
 /** Messages of one sender whose signatures are being verified: what a liar sends beyond that is dropped unseen (I21). */
 const mostParked = 64
@@ -53,12 +67,31 @@ export class Asking {
     this.#asks.push({ type: 'verify', id: this.#asked, checks })
   }
 
+  /** Anything but signatures; `purpose` gets the answer. */
+  ask(ask: Wanted, purpose: Purpose): void {
+    this.#asked++
+    // That is never answered.
+    if (ask.type !== 'retain') this.#purposes.set(this.#asked, purpose)
+    this.#asks.push({ ...ask, id: this.#asked } as ServerAsk)
+  }
+
   /** What the answer to `ask` is for, once. */
   settle(ask: number): Purpose | undefined {
     const purpose = this.#purposes.get(ask)
     this.#purposes.delete(ask)
     if (purpose?.type === 'message') this.#parked.set(purpose.from, this.#parked.get(purpose.from)! - 1)
     return purpose
+  }
+
+  isFor(type: Purpose['type']): boolean {
+    for (const purpose of this.#purposes.values()) if (purpose.type === type) return true
+    return false
+  }
+
+  /** Whether pages for that peer are being read: it gets no others meanwhile. */
+  isServing(to: NodeId): boolean {
+    for (const purpose of this.#purposes.values()) if (purpose.type === 'serve' && purpose.to === to) return true
+    return false
   }
 
   /** Whether votes for that place are being verified. */

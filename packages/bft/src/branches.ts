@@ -1,5 +1,5 @@
 import type { Index } from '@raftkit/contract'
-import { type Entry, headerHash } from './entry.ts'
+import { bytesOf, type Entry, headerHash } from './entry.ts'
 import type { Digest, Hash } from './hash.ts'
 import type { Tree } from './rules.ts'
 
@@ -13,19 +13,53 @@ export interface Node {
 /** All entries that are known and hang together: the log, and the branches of terms that came to nothing. Every parent is there but the root's. */
 export class Branches implements Tree {
   readonly #digest: Digest
-  readonly #nodes: Map<Hash, Node>
+  #nodes: Map<Hash, Node>
+  #root: Node
+  /** Known to lie before the root: all that is here descends from them, too. */
+  #buried: ReadonlySet<Hash>
 
-  constructor(digest: Digest, root: Entry | ReadonlyMap<Hash, Node>) {
+  constructor(digest: Digest, root: Entry, buried: readonly Hash[] = []) {
     this.#digest = digest
-    this.#nodes = new Map('header' in root ? [] : root)
-    if ('header' in root) {
-      const hash = headerHash(digest, root.header)
-      this.#nodes.set(hash, { hash, entry: root, isValid: true })
-    }
+    const hash = headerHash(digest, root.header)
+    this.#root = { hash, entry: root, isValid: true }
+    this.#nodes = new Map([[hash, this.#root]])
+    this.#buried = new Set(buried)
   }
 
   fork(): Branches {
-    return new Branches(this.#digest, this.#nodes)
+    const copy = new Branches(this.#digest, this.#root.entry)
+    copy.#nodes = new Map(this.#nodes)
+    copy.#buried = this.#buried
+    return copy
+  }
+
+  /** The oldest that is kept. */
+  get root(): Node {
+    return this.#root
+  }
+
+  get buried(): readonly Hash[] {
+    return [...this.#buried]
+  }
+
+  isBuried(hash: Hash | undefined): boolean {
+    return hash !== undefined && this.#buried.has(hash)
+  }
+
+  /** Only what descends from `hash` stays; of what lies before it, those of `named` are remembered as such. */
+  prune(hash: Hash, named: readonly (Hash | undefined)[]): void {
+    const root = this.#nodes.get(hash)!
+    const buried = named.filter((one): one is Hash => one !== undefined && one !== hash && this.holds(one, hash))
+    const kept = new Map([[hash, root]])
+    // Parents come before their children.
+    for (const [key, node] of this.#nodes) if (kept.has(node.entry.header.parent)) kept.set(key, node)
+    this.#nodes = kept
+    this.#root = root
+    this.#buried = new Set(buried)
+  }
+
+  *[Symbol.iterator](): Generator<Hash> {
+    yield* this.#nodes.keys()
   }
 
   get(hash: Hash): Node | undefined {
@@ -69,16 +103,18 @@ export class Branches implements Tree {
   }
 
   holds(older: Hash, newer: Hash): boolean {
-    return older === newer || this.between(older, newer) !== undefined
+    if (older === newer || this.between(older, newer) !== undefined) return true
+    return this.#buried.has(older) && this.#nodes.has(newer)
   }
 
-  /** From `hash` down to what is not above `above`, at most `most`. */
+  /** From `hash` down to what is not above `above`: no more bytes than `most`, but one entry at least. */
   down(hash: Hash, above: Index, most: number): Entry[] {
     const entries: Entry[] = []
-    for (let node = this.#nodes.get(hash); node && entries.length < most; ) {
-      if (node.entry.header.index <= above) break
+    let bytes = 0
+    for (let node = this.#nodes.get(hash); node; node = this.#nodes.get(node.entry.header.parent)) {
+      bytes += bytesOf(node.entry)
+      if (node.entry.header.index <= above || (bytes > most && entries.length > 0)) break
       entries.push(node.entry)
-      node = this.#nodes.get(node.entry.header.parent)
     }
     return entries
   }

@@ -106,7 +106,7 @@ export function assemble<S extends Signature>(members: Members, gathered: Iterab
   return [...bySigner.values()].sort((a, b) => a.signer - b.signer).slice(0, members.quorum)
 }
 
-function flawOfSigners(members: Members, signatures: readonly Signature[]): string | undefined {
+export function flawOfSigners(members: Members, signatures: readonly Signature[]): string | undefined {
   if (signatures.length !== members.quorum) return `${signatures.length} signatures where ${members.quorum} are due`
   let before = -1
   for (const { signer } of signatures) {

@@ -3,7 +3,7 @@ import type { Message } from './messages.ts'
 
 /** Entries and requests, which may be many, never hold up votes. */
 export const laneOf = ({ type }: Message): Lane =>
-  type === 'appendEntries' || type === 'fetched' || type === 'forward' ? 'bulk' : 'control'
+  type === 'appendEntries' || type === 'fetched' || type === 'forward' || type === 'page' ? 'bulk' : 'control'
 
 /** What a trace says of a message: the kind, and the numbers by which a reader follows the protocol. Nothing of what clients put in. */
 export function describe(message: Message): MessageSummary {
@@ -36,6 +36,14 @@ export function describe(message: Message): MessageSummary {
       return { kind, count: message.entries.length }
     case 'forward':
       return { kind, count: message.requests.length }
+    case 'checkpoint':
+      return { kind, index: message.checkpoint.index, root: message.checkpoint.root.slice(0, 8) }
+    case 'checkpointed':
+      return { kind, index: message.certificate.checkpoint.index }
+    case 'fetchPages':
+      return { kind, index: message.index, at: message.at }
+    case 'page':
+      return { kind, at: message.at, count: message.count }
     default:
       return { kind }
   }

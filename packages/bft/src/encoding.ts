@@ -1,6 +1,7 @@
 import { Reader, Writer } from '@raftkit/bytes'
 import { RaftkitError } from '@raftkit/contract'
 import type { Certificate, Mandate, Signature, TermCertificate, TermVote } from './certificate.ts'
+import { readCheckpoint, readCheckpointCertificate, writeCheckpoint, writeCheckpointCertificate } from './checkpoint.ts'
 import { type Entry, headerBytes, readEntry, writeEntry } from './entry.ts'
 import { type Digest, type Hash, hashOf, rawHash, readHash } from './hash.ts'
 import type { Message } from './messages.ts'
@@ -20,6 +21,10 @@ const tags = {
   fetch: 7,
   fetched: 8,
   forward: 9,
+  checkpoint: 10,
+  checkpointed: 11,
+  fetchPages: 12,
+  page: 13,
   witness: 20,
   evidence: 21,
 } as const satisfies Record<Message['type'], number>
@@ -60,6 +65,20 @@ export function encodeMessage(message: Message): Uint8Array {
       break
     case 'fetched':
       writeEntries(writer, message.entries)
+      break
+    case 'checkpoint':
+      writeCheckpoint(writer, message.checkpoint).bytes(message.signature)
+      break
+    case 'checkpointed':
+      writeCheckpointCertificate(writer, message.certificate)
+      break
+    case 'fetchPages':
+      writer.u64(message.index).raw(rawHash(message.root)).u32(message.at)
+      break
+    case 'page':
+      writer.raw(rawHash(message.root)).u32(message.at).u32(message.count).u32(message.path.length)
+      for (const hash of message.path) writer.raw(rawHash(hash))
+      writer.bytes(message.bytes)
       break
     case 'witness':
       writer.u64(message.epoch).u8(message.signer).u8(phases.indexOf(message.phase))
@@ -128,6 +147,17 @@ function readBody(type: Message['type'], reader: Reader): Message {
       return { type, hash: readHash(reader), above: reader.u64() }
     case 'fetched':
       return { type, entries: readEntries(reader) }
+    case 'checkpoint':
+      return { type, checkpoint: readCheckpoint(reader), signature: reader.bytes(signatureLimit) }
+    case 'checkpointed':
+      return { type, certificate: readCheckpointCertificate(reader) }
+    case 'fetchPages':
+      return { type, index: reader.u64(), root: readHash(reader), at: reader.u32() }
+    case 'page': {
+      const [root, at, count] = [readHash(reader), reader.u32(), reader.u32()]
+      const path = Array.from({ length: reader.count(32) }, () => readHash(reader))
+      return { type, root, at, count, path, bytes: reader.bytes() }
+    }
     case 'witness':
       return {
         type,

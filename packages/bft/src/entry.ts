@@ -75,6 +75,9 @@ export function readEntry(reader: Reader): Entry {
   return { header, items }
 }
 
+/** As encoded, about. */
+export const bytesOf = ({ items }: Entry): number => items.reduce((sum, { length }) => sum + 4 + length, headerBytes)
+
 /** How far `position` moves on. Throws `MALFORMED` if an item is no request. */
 export function span({ header, items }: Entry): number {
   if (header.kind !== 'data') return 1

@@ -19,10 +19,11 @@ export interface Fetching {
   readonly tries: number
 }
 
-const mostFetched = 32
+/** Bytes of one answer: the rest is asked for from there on. */
+const mostFetched = 1024 * 1024
 
 export function beginFetch(server: Server, hash: Hash, peer: number): void {
-  if (server.fetching !== undefined || server.tree.has(hash)) return
+  if (server.fetching !== undefined || server.transfer !== undefined || server.tree.has(hash)) return
   server.fetching = {
     next: hash,
     got: [],
@@ -44,7 +45,11 @@ export function fetchElsewhere(server: Server): void {
 }
 
 export function answerFetch(server: Server, from: NodeId, { hash, above }: Fetch): void {
-  const entries = server.tree.down(hash, above, mostFetched)
+  const { stable, tree, settings } = server
+  // What it would need below that is pruned here.
+  if (stable && above < tree.root.entry.header.index)
+    server.send(from, { type: 'checkpointed', certificate: stable.certificate })
+  const entries = tree.down(hash, above, Math.min(mostFetched, 2 * settings.batchBytes))
   if (entries.length > 0) server.send(from, { type: 'fetched', entries })
 }
 
@@ -56,6 +61,9 @@ export function onFetched(server: Server, sender: number, { entries }: Fetched):
   for (const entry of entries) {
     if (server.hashOf(entry) !== next || tree.has(next)) break
     if (entry.header.index <= committed.entry.header.index) return giveUp(server)
+    // Indexes fall one by one: a chain that a liar made up ends (I21).
+    const above = got.at(-1)
+    if (above !== undefined && entry.header.index !== above.header.index - 1) return giveUp(server)
     got.push(entry)
     next = entry.header.parent
     if (entry.header.index === committed.entry.header.index + 1 && next !== committed.hash) return beside(server, got)

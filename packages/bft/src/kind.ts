@@ -16,6 +16,7 @@ import type { Message } from './messages.ts'
 import { open as openServer } from './opening.ts'
 import { isEqual } from './own.ts'
 import { CertifiedRaft } from './protocol.ts'
+import { snapshotOf } from './state.ts'
 
 export interface CertifiedRaftOptions {
   /** Who founds the cluster, and by which key each is known: the same list on all members, and the ids of the node's option `members`. At least four. */
@@ -30,6 +31,8 @@ export interface CertifiedRaftOptions {
   readonly longestTimeout?: number
   /** Milliseconds until what may have been lost is said again. Default a quarter of the election timeout. */
   readonly resend?: number
+  /** Every so many entries the members certify a checkpoint, and prune what lies before the one before it; the same on all members. Default: none is. */
+  readonly checkpointEntries?: number
   /** Which clients may ask, by their keys; the same on all members, whose votes rest on it. Members may always. Default: whoever comes. */
   readonly admits?: (client: Uint8Array) => boolean
 }
@@ -51,6 +54,7 @@ export function certifiedRaft(options: CertifiedRaftOptions): ProtocolKind<Messa
   positive('batchBytes', options.batchBytes)
   positive('longestTimeout', options.longestTimeout)
   positive('resend', options.resend)
+  positive('checkpointEntries', options.checkpointEntries)
   return { name: 'certified-raft', signs: true, open: (init) => open(options, init) }
 }
 
@@ -74,19 +78,21 @@ function open(options: CertifiedRaftOptions, init: ProtocolInit): Opening<Messag
     longestTimeout: options.longestTimeout ?? 32 * timeout,
     resend: options.resend ?? timeout / 4,
     window: options.window ?? 8,
+    checkpointEntries: options.checkpointEntries ?? 0,
     batchBytes: Math.min(options.batchBytes ?? 256 * KiB, roomBytes),
     ...(admits && { admits: (client: Uint8Array) => isMember(client) || admits(client) }),
   }
   const isMember = (client: Uint8Array): boolean => members.list.some(({ key }) => isEqual(key, client))
+  const snapshot = before && snapshotOf(before.promises)
   const runs: Run[] = []
   return {
-    snapshot: undefined,
+    snapshot,
     load: (run) => void runs.push(run),
     start(now) {
-      const server = openServer(settings, before?.promises, joined(runs), now)
+      const server = openServer(settings, before?.promises, { first: found.first, ...joined(runs) }, now)
       const boot = (before?.identity.boot ?? 0) + 1
       return new CertifiedRaft({
-        ...{ identity: { ...identity, boot }, group, server, maxMessageBytes, now, position: 0 },
+        ...{ identity: { ...identity, boot }, group, server, maxMessageBytes, now, position: snapshot?.index ?? 0 },
         config: configOf(options, init),
         // A million boots later nobody remembers the first; the random half tells a disk that was wiped from the one before.
         session: (boot % 0x10_0000) * 0x1_0000_0000 + init.seed,

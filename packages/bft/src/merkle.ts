@@ -6,7 +6,8 @@ import { type Digest, type Hash, hashOf, rawHash } from './hash.ts'
  * different domains, so that no node passes for an item; the root covers the count, so that a place in the tree has one meaning.
  */
 
-const leaf = (digest: Digest, item: Uint8Array): Hash => hashOf(digest, 'raftkit item 1', item)
+/** Of an item: what the tree is made of. */
+export const leaf = (digest: Digest, item: Uint8Array): Hash => hashOf(digest, 'raftkit item 1', item)
 const node = (digest: Digest, left: Hash, right: Hash): Hash =>
   hashOf(digest, 'raftkit node 1', new Writer(64).raw(rawHash(left)).raw(rawHash(right)).finish())
 
@@ -15,25 +16,42 @@ function crown(digest: Digest, count: number, top: Hash | undefined): Hash {
   return hashOf(digest, 'raftkit root 1', (top === undefined ? writer : writer.raw(rawHash(top))).finish())
 }
 
-export function merkleRoot(digest: Digest, items: readonly Uint8Array[]): Hash {
-  const leaves = items.map((item) => leaf(digest, item))
-  return crown(digest, items.length, leaves.length === 0 ? undefined : top(digest, leaves))
+/** The tree level by level, the leaves first. A hash without a neighbour goes up as it is: so left subtrees are the largest full ones. */
+export class Merkle {
+  readonly leaves: readonly Hash[]
+  readonly root: Hash
+  readonly #levels: (readonly Hash[])[]
+
+  constructor(digest: Digest, leaves: readonly Hash[]) {
+    this.leaves = leaves
+    this.#levels = [leaves]
+    for (let level = leaves; level.length > 1; this.#levels.push(level)) {
+      const below = level
+      level = Array.from({ length: Math.ceil(below.length / 2) }, (_, at) => {
+        const [left, right] = [below[2 * at]!, below[2 * at + 1]]
+        return right === undefined ? left : node(digest, left, right)
+      })
+    }
+    this.root = crown(digest, leaves.length, this.#levels.at(-1)![0])
+  }
+
+  /** The hashes beside the way from leaf `at` up to the root, the lowest first. */
+  path(at: number): Hash[] {
+    return this.#levels.flatMap((level, height) => level[Math.floor(at / 2 ** height) ^ 1] ?? [])
+  }
 }
 
+const overItems = (digest: Digest, items: readonly Uint8Array[]): Merkle =>
+  new Merkle(
+    digest,
+    items.map((item) => leaf(digest, item)),
+  )
+
+export const merkleRoot = (digest: Digest, items: readonly Uint8Array[]): Hash => overItems(digest, items).root
+
 /** The hashes beside the way from item `at` up to the root, the lowest first. */
-export function merklePath(digest: Digest, items: readonly Uint8Array[], at: number): Hash[] {
-  const path: Hash[] = []
-  let leaves = items.map((item) => leaf(digest, item))
-  let place = at
-  while (leaves.length > 1) {
-    const split = leftSize(leaves.length)
-    const isLeft = place < split
-    path.unshift(top(digest, isLeft ? leaves.slice(split) : leaves.slice(0, split)))
-    leaves = isLeft ? leaves.slice(0, split) : leaves.slice(split)
-    if (!isLeft) place -= split
-  }
-  return path
-}
+export const merklePath = (digest: Digest, items: readonly Uint8Array[], at: number): Hash[] =>
+  overItems(digest, items).path(at)
 
 /** Whether `item` is number `at` of the `count` items under `root`. */
 export function provesItem(
@@ -57,12 +75,6 @@ export function provesItem(
   let hash = leaf(digest, item)
   for (const [i, isLeft] of turns.entries()) hash = isLeft ? node(digest, hash, path[i]!) : node(digest, path[i]!, hash)
   return crown(digest, count, hash) === root
-}
-
-function top(digest: Digest, leaves: readonly Hash[]): Hash {
-  if (leaves.length === 1) return leaves[0]!
-  const split = leftSize(leaves.length)
-  return node(digest, top(digest, leaves.slice(0, split)), top(digest, leaves.slice(split)))
 }
 
 /** The largest power of two below `size`. */

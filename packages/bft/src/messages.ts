@@ -1,5 +1,6 @@
-import type { Term } from '@raftkit/contract'
+import type { Index, Term } from '@raftkit/contract'
 import type { Certificate, Mandate, TermCertificate, TermVote } from './certificate.ts'
+import type { Checkpoint, CheckpointCertificate } from './checkpoint.ts'
 import type { Entry } from './entry.ts'
 import type { Hash } from './hash.ts'
 import type { Phase, Place } from './statement.ts'
@@ -43,6 +44,21 @@ export type Message =
   /** The entry of that hash and those before it, down to `above`. */
   | { readonly type: 'fetch'; readonly hash: Hash; readonly above: number }
   | { readonly type: 'fetched'; readonly entries: readonly Entry[] }
+  /** The sender's word for its state behind an entry. */
+  | { readonly type: 'checkpoint'; readonly checkpoint: Checkpoint; readonly signature: Uint8Array }
+  /** For whoever lacks what lies before it: that is not kept any more. */
+  | { readonly type: 'checkpointed'; readonly certificate: CheckpointCertificate }
+  /** Pages of that checkpoint, `at` and those behind it: as many as the receiver likes. */
+  | { readonly type: 'fetchPages'; readonly index: Index; readonly root: Hash; readonly at: number }
+  /** One of them, with the way to the root. */
+  | {
+      readonly type: 'page'
+      readonly root: Hash
+      readonly at: number
+      readonly count: number
+      readonly path: readonly Hash[]
+      readonly bytes: Uint8Array
+    }
   /** A leader's vote, shown to a member that voted for something else: one of the two can prove a lie. It counts for nothing. */
   | {
       readonly type: 'witness'

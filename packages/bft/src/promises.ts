@@ -1,5 +1,7 @@
 import type { Term } from '@raftkit/contract'
 import type { Certificate, TermCertificate } from './certificate.ts'
+import { type Checkpoint, checkpointStatement } from './checkpoint.ts'
+import { countCheckpoint } from './checkpointing.ts'
 import { termCertificateHash } from './encoding.ts'
 import type { Entry } from './entry.ts'
 import type { Message } from './messages.ts'
@@ -16,6 +18,7 @@ export type Promised =
   /** The leader's, of the certificate that it will lead under. */
   | { readonly type: 'mandate'; readonly certificate: TermCertificate }
   | { readonly type: 'term'; readonly term: Term; readonly lock: Certificate | undefined }
+  | { readonly type: 'checkpoint'; readonly checkpoint: Checkpoint }
 
 type Said = Exclude<Promised, { type: 'mandate' }>
 
@@ -44,9 +47,9 @@ export class Promises {
     this.#owed = [...this.#owed, { ask, what, write: undefined, signature: undefined, isSent: false }]
   }
 
-  /** Those of a term that was given up are of no use to anybody. */
+  /** Those of a term that was given up are of no use to anybody; a checkpoint is of no term. */
   clear(): void {
-    this.#owed = []
+    this.#owed = this.#owed.filter(({ what }) => what.type === 'checkpoint')
   }
 
   has(type: Promised['type']): boolean {
@@ -87,6 +90,7 @@ export function statementOf({ members, settings }: Server, what: Promised): Uint
     const { certificate } = what
     return leadStatement(members.domain, certificate.term, termCertificateHash(settings.digest, certificate))
   }
+  if (what.type === 'checkpoint') return checkpointStatement(members.domain, what.checkpoint)
   return what.type === 'term'
     ? termVoteStatement(members.domain, what.term, what.lock?.place)
     : voteStatement(members.domain, what.type === 'lead' ? 'append' : what.phase, what.place)
@@ -110,6 +114,10 @@ function say(server: Server, what: Said, signature: Uint8Array, write: number): 
       server.said.append = message
       return server.broadcast(isFirst ? message : { ...message, proof: undefined }, write)
     }
+    case 'checkpoint': {
+      server.said.checkpoint = { type: 'checkpoint', checkpoint: what.checkpoint, signature }
+      return server.broadcast(server.said.checkpoint, write)
+    }
     case 'vote': {
       const message: Message = { type: 'vote', epoch, phase: what.phase, place: what.place, signature }
       server.said[what.phase] = message
@@ -123,6 +131,8 @@ function countOwn(server: Server, what: Said, signature: Uint8Array): void {
     const vote = { signer: server.me, lock: what.lock?.place, signature }
     return onRequestVote(server, server.me, { term: what.term, vote, lock: what.lock })
   }
+  if (what.type === 'checkpoint')
+    return countCheckpoint(server, { signer: server.me, ...what, signature, isVerified: true })
   const phase = what.type === 'lead' ? 'append' : what.phase
   server.tally.record({ signer: server.me, phase, place: what.place, signature, isVerified: true })
   count(server, phase, what.place)

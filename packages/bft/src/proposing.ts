@@ -25,7 +25,9 @@ export function propose(server: Server): void {
     extend(server, bound.entry, 'evidence', [due.evidence])
   }
   while (pool.isWaiting) {
-    const tip = tree.get(server.ballot.tip ?? anchor)!
+    const tip = tree.get(server.tip ?? anchor)
+    // A vote of its last life for what was pruned since: it leads no more in this term.
+    if (tip === undefined) return
     if (tip.entry.header.index - committed >= settings.window) return
     const used = tree.holds(server.committed.hash, tip.hash) ? server.usedAt(tip.hash) : undefined
     const items = used && batch(server, used)

@@ -16,6 +16,7 @@ import {
   type Status,
   type Term,
 } from '@raftkit/contract'
+import { retainBlobs } from './checkpointing.ts'
 import { describe, laneOf } from './describing.ts'
 import { decodeMessage, encodeMessage } from './encoding.ts'
 import { type Entry, span } from './entry.ts'
@@ -149,7 +150,8 @@ export class CertifiedRaft implements Protocol<Message> {
         this.#applied = Math.max(this.#applied, event.index)
         return
       case 'snapshot':
-        this.#ask({ type: 'retain', id: this.#nextAsk(), names: [] })
+        // Nobody's checkpoint: it goes again.
+        return retainBlobs(server)
     }
   }
 
@@ -168,6 +170,7 @@ export class CertifiedRaft implements Protocol<Message> {
     }
     const { write, messages, asks, committed, happened, deadline } = server.take(now)
     this.#happened.push(...happened)
+    for (const ask of asks) if (ask.type === 'restore') this.#position = ask.snapshot.index
     const apply = this.#commit(committed)
     this.#noticeRole()
     const outgoing = this.#outgoing(messages)
@@ -217,7 +220,7 @@ export class CertifiedRaft implements Protocol<Message> {
       ...{ commit: this.#position, applied: this.#applied, first: 1, durable: this.#position },
       last: Math.max(this.#position, tip === undefined ? 0 : tip.header.position + span(tip)),
       ...{ config, configIndex: 1, configCommitted: true, removed: false },
-      ...{ snapshot: undefined, uncommittedBytes, peers: [] },
+      ...{ snapshot: this.#server.stable?.snapshot, uncommittedBytes, peers: [] },
     }
   }
 
@@ -290,6 +293,7 @@ export class CertifiedRaft implements Protocol<Message> {
     if (ask % 2 === 0) {
       if (answer.type === 'sign') server.step({ type: 'signed', ask: ask / 2, signature: answer.signature }, now)
       else if (answer.type === 'verify') server.step({ type: 'verified', ask: ask / 2, valid: answer.valid }, now)
+      else server.step({ type: 'answered', ask: ask / 2, answer }, now)
       return
     }
     const purpose = this.#purposes.get(ask)

@@ -1,12 +1,14 @@
-import type { NodeId } from '@raftkit/contract'
+import type { Answer, NodeId } from '@raftkit/contract'
 import { onEvidence, onInvestigated, weighForged, weighVote } from './accusing.ts'
 import { admitAppend, onAppendEntries } from './appending.ts'
+import { onCheckpoint, onCheckpointed, onCheckpointVotes, onTaken } from './checkpointing.ts'
 import { answerFetch, onFetched } from './fetching.ts'
 import type { Message } from './messages.ts'
 import { admitRequest, onRequests } from './requests.ts'
 import type { Server } from './server.ts'
 import type { Check } from './statement.ts'
 import { admitRequestVote, admitTermCertificate, onPreVote, onRequestVote, onTermCertificate } from './terms.ts'
+import { admitCheckpointed, answerPages, beginTransfer, onPage, onTransferAnswer, sendPages } from './transferring.ts'
 import { admitCertificate, count, onCertificate, onVote } from './voting.ts'
 
 /** First what costs nothing, then the signatures, then the effect: an unproved message changes nothing. */
@@ -41,22 +43,44 @@ export function onVerified(server: Server, ask: number, valid: readonly boolean[
       return onInvestigated(server, purpose, valid)
     case 'tally': {
       const { votes } = purpose
-      for (const [at, vote] of votes.entries()) server.tally.judge(vote, valid[at] === true)
+      for (const [at, vote] of votes.entries()) {
+        server.tally.judge(vote, valid[at] === true)
+        if (!valid[at]) server.conduct.note(vote.signer, 'signatures')
+      }
       return votes[0] && count(server, votes[0].phase, votes[0].place)
     }
+    case 'checkpointVotes':
+      return onCheckpointVotes(server, purpose.votes, valid)
     case 'message': {
       const { from, message, checks } = purpose
       const sender = server.members.signer(from)
       if (sender === undefined) return
       if (!valid.every(Boolean)) {
         if (message.type === 'appendEntries') weighForged(server, message, checks, valid)
-        return
+        return server.conduct.note(sender, 'signatures')
       }
       if (message.type === 'appendEntries')
         for (const { items } of message.entries) for (const item of items) server.isSigned(item)
       // Time has passed: what was news may be none now.
       if (admit(server, sender, from, message) !== undefined) handle(server, sender, from, message)
     }
+  }
+}
+
+/** The disk and the machine answer. */
+export function onAnswered(server: Server, ask: number, answer: Answer): void {
+  const purpose = server.asking.settle(ask)
+  switch (purpose?.type) {
+    case 'taken':
+    case 'read':
+      return onTaken(server, purpose.index, answer)
+    case 'restored':
+      server.isRestoring = false
+      return
+    case 'serve':
+      return answer.type === 'readSnapshot' ? sendPages(server, purpose, answer.bytes) : undefined
+    case 'transfer':
+      return onTransferAnswer(server, purpose.name, answer)
   }
 }
 
@@ -71,6 +95,8 @@ function admit(server: Server, sender: number, from: NodeId, message: Message): 
       return admitCertificate(server, message.certificate)
     case 'termCertified':
       return admitTermCertificate(server, message.certificate)
+    case 'checkpointed':
+      return admitCheckpointed(server, message.certificate)
     default:
       return []
   }
@@ -94,6 +120,15 @@ function handle(server: Server, sender: number, from: NodeId, message: Message):
       return answerFetch(server, from, message)
     case 'fetched':
       return onFetched(server, sender, message)
+    case 'checkpoint':
+      return onCheckpoint(server, sender, message)
+    case 'checkpointed':
+      onCheckpointed(server, message.certificate)
+      return beginTransfer(server, message.certificate, sender)
+    case 'fetchPages':
+      return answerPages(server, from, message)
+    case 'page':
+      return onPage(server, sender, message)
     case 'witness':
       return message.epoch === server.members.epoch ? weighVote(server, message) : undefined
     case 'evidence':

@@ -1,14 +1,26 @@
 import { checksumSeed } from '@raftkit/bytes'
-import { type GroupId, type Index, type LogWrite, type NodeId, RaftkitError, type Term } from '@raftkit/contract'
+import {
+  type Answer,
+  type Ask,
+  type GroupId,
+  type Index,
+  type LogWrite,
+  type NodeId,
+  RaftkitError,
+  type Term,
+} from '@raftkit/contract'
 import { Accusations, type Accused, convict } from './accusing.ts'
 import type { AppendEntries } from './appending.ts'
 import { Asking, type Purpose } from './asking.ts'
+import { decodeHead, type Held } from './base.ts'
 import { Branches, type Node } from './branches.ts'
 import type { Certificate, Mandate, TermCertificate, TermVote } from './certificate.ts'
+import { beginCheckpoint, Checkpoints } from './checkpointing.ts'
+import { Conduct } from './conduct.ts'
 import type { Entry } from './entry.ts'
 import { type Fetching, wake } from './fetching.ts'
 import type { Digest, Hash } from './hash.ts'
-import { Journal } from './journal.ts'
+import { Journal, type Line } from './journal.ts'
 import type { Members } from './members.ts'
 import type { Message } from './messages.ts'
 import { Pool } from './pool.ts'
@@ -16,12 +28,13 @@ import { type Promised, Promises, repeat, statementOf } from './promises.ts'
 import { propose } from './proposing.ts'
 import { itemHash, requestIn } from './request.ts'
 import { onRequests } from './requests.ts'
-import { onVerified, receive, receiveRequests } from './routing.ts'
+import { onAnswered, onVerified, receive, receiveRequests } from './routing.ts'
 import { type Ballot, firstBallot } from './rules.ts'
-import type { State } from './state.ts'
+import type { Stable, State } from './state.ts'
 import type { Check, Phase, Place } from './statement.ts'
 import { Tally } from './tally.ts'
 import { nextDeadline, onTime, shun } from './terms.ts'
+import type { Transfer } from './transferring.ts'
 import { Used } from './used.ts'
 
 export interface Settings {
@@ -38,6 +51,8 @@ export interface Settings {
   /** Entries that the leader proposes beyond what is committed. */
   readonly window: number
   readonly batchBytes: number
+  /** Every so many entries is a checkpoint (§3.7); the same on all members. 0 or absent: none is, and nothing is ever pruned. */
+  readonly checkpointEntries?: number
   /** Whether whoever has that key may be a client; the same on all members, whose votes rest on it. Absent: whoever comes. */
   readonly admits?: (client: Uint8Array) => boolean
 }
@@ -50,10 +65,13 @@ export type ServerEvent =
   | { readonly type: 'durable'; readonly write: number }
   | { readonly type: 'signed'; readonly ask: number; readonly signature: Uint8Array }
   | { readonly type: 'verified'; readonly ask: number; readonly valid: readonly boolean[] }
+  /** To asks for anything but signatures. */
+  | { readonly type: 'answered'; readonly ask: number; readonly answer: Answer }
 
 export type ServerAsk =
   | { readonly type: 'sign'; readonly id: number; readonly bytes: Uint8Array }
   | { readonly type: 'verify'; readonly id: number; readonly checks: readonly Check[] }
+  | Exclude<Ask, { type: 'sign' | 'verify' | 'readLog' }>
 
 export interface ServerEffects {
   readonly write: { readonly id: number; readonly change: LogWrite } | undefined
@@ -94,6 +112,8 @@ export class Server {
   /** What the leader of the current term has shown: binds it to an anchor. */
   proof: Mandate | undefined
   commit: Certificate | undefined
+  /** The newest checkpoint that a quorum holds, this member among them. */
+  stable: Stable | undefined
 
   tree: Branches
   committed: Node
@@ -113,13 +133,18 @@ export class Server {
   /** Hashes of requests whose signature was verified. */
   verified: Set<Hash> = new Set()
   /** What was said last, to be said again. */
-  said: { append?: Message; commit?: Message; term?: Message } = {}
+  said: { append?: Message; commit?: Message; term?: Message; checkpoint?: Message } = {}
   /** The highest place a commit vote was given for in this term. */
   committing: Place | undefined
   /** Waits for an entry that is being fetched. */
   waiting: { readonly from: NodeId; readonly message: AppendEntries } | undefined
   certified: { append?: Certificate; commit?: Certificate } = {}
   fetching: Fetching | undefined
+  checkpoints: Checkpoints = new Checkpoints()
+  transfer: Transfer | undefined
+  /** The machine is being put where a fetched state says: what is committed behind it waits. */
+  isRestoring = false
+  conduct: Conduct = new Conduct()
   /** Until when a peer that is behind has had its help. */
   helped: Map<NodeId, number> = new Map()
   /** Since when nothing was committed that could have been. */
@@ -154,30 +179,76 @@ export class Server {
     this.committed = root
   }
 
-  /** Goes on from what the disk holds: the journal's entries in order, and the promises. Says again what may not have been heard. */
-  resume(state: State, entries: readonly Entry[]): void {
-    for (const entry of entries) {
-      if (!this.tree.has(entry.header.parent)) throw damaged('an entry of the journal has no parent')
-      this.tree.add(entry)
-    }
-    this.journal.resume(entries.length)
-    const { ballot, lock, stated, proof, commit } = state
-    const needed = [ballot.tip, commit?.place.hash]
-    if (needed.some((hash) => hash !== undefined && !this.tree.has(hash)))
-      throw damaged('the journal lacks an entry that the state names')
+  /** Goes on from what the disk holds: the journal's lines from `first` on, in order, and the promises. Says again what may not have been heard. */
+  resume(state: State, first: Index, lines: readonly Line[]): void {
+    const { ballot, lock, stated, proof, commit, stable } = state
+    this.stable = stable
     this.ballot = ballot
     this.lock = lock
     this.stated = stated
     this.proof = proof
     this.newest = proof
+    const needed = this.#load(lines, state)
+    this.journal.resume(first, lines)
+    if (needed.some((hash) => hash !== undefined && !this.tree.has(hash) && !this.tree.isBuried(hash)))
+      throw damaged('the journal lacks an entry that the state names')
     // What it voted for it had checked.
     if (ballot.tip !== undefined) this.tree.validate(ballot.tip)
-    if (commit !== undefined) {
+    if (commit !== undefined && !this.tree.holds(commit.place.hash, this.committed.hash)) {
       this.tree.validate(commit.place.hash)
       this.advance(commit, this.tree.between(this.committed.hash, commit.place.hash) ?? [])
-    }
+    } else this.commit = commit
     if (lock !== undefined && this.tree.has(lock.place.hash)) this.tree.validate(lock.place.hash)
     repeat(this)
+  }
+
+  /** The tree as it was, and what is committed by the newest checkpoint. The hashes that must be there. */
+  #load(lines: readonly Line[], { stable, buried, ballot, commit }: State): (Hash | undefined)[] {
+    const at = stable?.certificate.checkpoint.index ?? 0
+    const all: Held[] = lines.flatMap((line) => (line.type === 'held' ? [line.held] : []))
+    const find = (index: Index): Held => {
+      const held = all.filter(({ checkpoint }) => checkpoint.index === index).at(-1)
+      if (held === undefined) throw damaged(`its checkpoint of entry ${index} is missing`)
+      return held
+    }
+    const newest = stable && find(at)
+    const from = stable !== undefined && stable.from > 0 ? find(stable.from) : undefined
+    if (from) this.tree = new Branches(this.settings.digest, decodeHead(from.head).entry, buried)
+    for (const line of lines)
+      if (line.type === 'entry' && this.tree.has(line.entry.header.parent)) this.tree.add(line.entry)
+      else if (line.type === 'entry' && stable === undefined) throw damaged('an entry of the journal has no parent')
+    if (newest !== undefined) {
+      const { entry, used } = decodeHead(newest.head)
+      const committed = this.tree.get(this.tree.hashOf(entry))
+      if (committed === undefined) throw damaged('the journal does not lead up to its checkpoint')
+      this.tree.validate(committed.hash)
+      this.committed = committed
+      this.used = used
+    }
+    for (const held of all) {
+      const { checkpoint } = held
+      if (checkpoint.index > at || held === newest || held === from) this.checkpoints.held.set(checkpoint.index, held)
+      if (checkpoint.index > at) this.owe({ type: 'checkpoint', checkpoint })
+    }
+    return [ballot.tip, commit?.place.hash]
+  }
+
+  /** Begins anew behind an entry that a quorum certified the state of: nothing before it is needed. */
+  begin(tree: Branches, used: Used): void {
+    this.tree = tree
+    this.committed = tree.root
+    this.used = used
+    this.#usedAt.clear()
+    // What was committed and not handed out yet is in that state.
+    this.#committed = []
+    this.isRestoring = true
+    // Its certificate lies before the state, or was never seen.
+    this.commit = undefined
+    this.fetching = undefined
+    this.since = this.now
+    this.pool.sweep(used)
+    this.tally.forget(tree.root.entry.header.index)
+    this.journal.touch()
   }
 
   /** A copy that shares nothing that changes. */
@@ -201,6 +272,8 @@ export class Server {
     copy.asking = this.asking.fork()
     copy.promises = this.promises.fork()
     copy.journal = this.journal.fork()
+    copy.checkpoints = this.checkpoints.fork()
+    copy.conduct = this.conduct.fork()
     copy.#messages = [...this.#messages]
     copy.#committed = [...this.#committed]
     copy.#happened = [...this.#happened]
@@ -230,6 +303,9 @@ export class Server {
       case 'verified':
         onVerified(this, event.ask, event.valid)
         break
+      case 'answered':
+        onAnswered(this, event.ask, event.answer)
+        break
     }
     this.promises.count(this, this.journal.durable)
     wake(this)
@@ -242,11 +318,11 @@ export class Server {
     const write = this.journal.write(this)
     this.promises.say(this, this.journal.issued)
     const messages = this.#messages
-    const committed = this.#committed
+    const committed = this.isRestoring ? [] : this.#committed
     const happened = this.#happened
     this.#happened = []
     this.#messages = []
-    this.#committed = []
+    if (!this.isRestoring) this.#committed = []
     return { write, messages, asks: this.asking.take(), committed, happened, deadline: nextDeadline(this) }
   }
 
@@ -281,7 +357,8 @@ export class Server {
       this.proof = undefined
       this.stated = undefined
       this.committing = undefined
-      this.said = {}
+      const { checkpoint } = this.said
+      this.said = checkpoint === undefined ? {} : { checkpoint }
       this.promises.clear()
       this.pool.restock()
       this.since = this.now
@@ -294,8 +371,9 @@ export class Server {
   keep(entry: Entry): Node {
     const before = this.tree.get(this.hashOf(entry))
     if (before) return before
-    this.journal.add(entry)
-    return this.tree.add(entry)
+    const node = this.tree.add(entry)
+    this.journal.add({ type: 'entry', key: node.hash, entry })
+    return node
   }
 
   hashOf(entry: Entry): Hash {
@@ -330,6 +408,7 @@ export class Server {
       if (node.entry.header.kind === 'evidence') convict(this, node.entry)
       this.#committed.push(node.entry)
       this.committed = node
+      beginCheckpoint(this, node)
     }
     const { index } = this.committed.entry.header
     for (const [hash, ahead] of this.#usedAt) if (ahead.index <= index) this.#usedAt.delete(hash)
@@ -359,10 +438,26 @@ export class Server {
     return this.journal.issued
   }
 
-  /** What entries of the current term must stand on; undefined: its leader has not shown it. */
+  /** What entries of the current term must stand on; undefined: its leader has not shown it. Pruned: the oldest entry that is kept stands for it. */
   get anchor(): Hash | undefined {
-    if (this.ballot.term === 0) return this.members.genesis.hash
-    return this.proof && (this.proof.lock?.place.hash ?? this.members.genesis.hash)
+    const { anchorPlace, tree } = this
+    return tree.isBuried(anchorPlace?.hash) ? tree.root.hash : anchorPlace?.hash
+  }
+
+  /** As the certificate of the term names it. */
+  get anchorPlace(): { readonly index: Index; readonly hash: Hash } | undefined {
+    const { genesis } = this.members
+    return this.ballot.term === 0 ? genesis : this.proof && (this.proof.lock?.place ?? genesis)
+  }
+
+  /** The last entry it voted for in this term. Pruned: the oldest that is kept stands for it. */
+  get tip(): Hash | undefined {
+    const { tip } = this.ballot
+    return this.tree.isBuried(tip) ? this.tree.root.hash : tip
+  }
+
+  get buried(): readonly Hash[] {
+    return this.tree.buried
   }
 
   get isLeader(): boolean {

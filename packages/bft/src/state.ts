@@ -1,6 +1,8 @@
 import { Reader, Writer } from '@raftkit/bytes'
-import { RaftkitError } from '@raftkit/contract'
+import { type Index, isRaftkitError, RaftkitError, type SnapshotPoint } from '@raftkit/contract'
+import { readSnapshotPoint, writeSnapshotPoint } from './base.ts'
 import type { Certificate, Mandate } from './certificate.ts'
+import { type CheckpointCertificate, readCheckpointCertificate, writeCheckpointCertificate } from './checkpoint.ts'
 import {
   maybe,
   optional,
@@ -11,7 +13,7 @@ import {
   writeMandate,
   writePlace,
 } from './encoding.ts'
-import { rawHash, readHash } from './hash.ts'
+import { type Hash, rawHash, readHash } from './hash.ts'
 import type { Ballot } from './rules.ts'
 
 /** The state blob of the LogStore: everything a member has promised, and what proves it. */
@@ -21,11 +23,22 @@ export interface State {
   readonly stated: Certificate | undefined
   readonly proof: Mandate | undefined
   readonly commit: Certificate | undefined
+  /** What lies before it is not needed any more; the machine's part is in that snapshot. */
+  readonly stable: Stable | undefined
+  /** Entries that are pruned and may still be named: they lie before the oldest that is kept. */
+  readonly buried: readonly Hash[]
+}
+
+export interface Stable {
+  readonly certificate: CheckpointCertificate
+  readonly snapshot: SnapshotPoint
+  /** The index of the entry that the tree begins with. */
+  readonly from: Index
 }
 
 const stateFormat = 1
 
-export function encodeState({ ballot, lock, stated, proof, commit }: State): Uint8Array {
+export function encodeState({ ballot, lock, stated, proof, commit, stable, buried }: State): Uint8Array {
   const writer = new Writer(1024).u8(stateFormat).u64(ballot.term)
   optional(writer, ballot.tip, (to, hash) => to.raw(rawHash(hash)))
   writer.u8(ballot.stated === undefined ? 0 : ballot.stated === 'none' ? 1 : 2)
@@ -34,6 +47,12 @@ export function encodeState({ ballot, lock, stated, proof, commit }: State): Uin
   optional(writer, stated, writeCertificate)
   optional(writer, proof, writeMandate)
   optional(writer, commit, writeCertificate)
+  optional(writer, stable, (to, { certificate, snapshot, from }) => {
+    writeCheckpointCertificate(to, certificate)
+    writeSnapshotPoint(to, snapshot).u64(from)
+  })
+  writer.u32(buried.length)
+  for (const hash of buried) writer.raw(rawHash(hash))
   return writer.finish()
 }
 
@@ -54,6 +73,28 @@ export function decodeState(bytes: Uint8Array): State {
   const stated = maybe(reader, readCertificate)
   const proof = maybe(reader, readMandate)
   const commit = maybe(reader, readCertificate)
+  const stable = maybe(reader, () => ({
+    certificate: readCheckpointCertificate(reader),
+    snapshot: readSnapshotPoint(reader),
+    from: reader.u64(),
+  }))
+  const buried = Array.from({ length: reader.count(32) }, () => readHash(reader))
   reader.end()
-  return { ballot: { term, tip, lock: lock?.place, stated: claim }, lock, stated, proof, commit }
+  return { ballot: { term, tip, lock: lock?.place, stated: claim }, lock, stated, proof, commit, stable, buried }
+}
+
+/** From where the machine must be restored before anything is applied. Throws `DAMAGED` or `UNKNOWN_FORMAT`. */
+export function snapshotOf(state: Uint8Array): SnapshotPoint | undefined {
+  try {
+    return decodeState(state).stable?.snapshot
+  } catch (cause) {
+    if (!isRaftkitError(cause, 'MALFORMED')) throw cause
+    throw new RaftkitError(
+      'DAMAGED',
+      'the state is not what was written: give this member a new key and an empty disk',
+      {
+        cause,
+      },
+    )
+  }
 }

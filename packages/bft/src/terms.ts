@@ -16,6 +16,7 @@ import type { Message } from './messages.ts'
 import { askForTerm, enterTerm } from './rules.ts'
 import type { Server } from './server.ts'
 import { type Check, compareRank } from './statement.ts'
+import { lookAfterTransfer } from './transferring.ts'
 import { onCertificate } from './voting.ts'
 
 type PreVote = Extract<Message, { type: 'preVote' }>
@@ -29,8 +30,8 @@ function timeoutOf({ settings, ballot, lastCommitTerm }: Server): number {
 
 /** Undefined: nothing waits, so nothing is due. */
 export function nextDeadline(server: Server): number | undefined {
-  const { isBusy, isUnsettled, fetching, resendAt, since } = server
-  if (!isBusy && !isUnsettled && fetching === undefined) return undefined
+  const { isBusy, isUnsettled, fetching, transfer, resendAt, since } = server
+  if (!isBusy && !isUnsettled && fetching === undefined && transfer === undefined) return undefined
   return isBusy && !suspects(server) ? Math.min(resendAt, since + timeoutOf(server)) : resendAt
 }
 
@@ -45,6 +46,7 @@ export function onTime(server: Server): void {
   if (server.isBusy || server.isUnsettled) sayAgain(server)
   forwardOld(server)
   fetchElsewhere(server)
+  lookAfterTransfer(server)
 }
 
 /** Says aloud that the term should be given up, for the next whose leader is no convicted liar. */
@@ -72,6 +74,10 @@ function sayAgain(server: Server): void {
   if (suspicion > ballot.term) server.broadcast({ type: 'preVote', epoch: members.epoch, term: suspicion })
   if (said.term !== undefined && proof === undefined) server.broadcast(said.term, promised)
   if (said.commit !== undefined) server.broadcast(said.commit, promised)
+  if (said.checkpoint?.type === 'checkpoint') {
+    const { index } = said.checkpoint.checkpoint
+    if (index > (server.stable?.certificate.checkpoint.index ?? 0)) server.broadcast(said.checkpoint, promised)
+  }
   const { append } = said
   if (append?.type === 'vote') server.broadcast(append, promised)
   if (append?.type === 'appendEntries') {
@@ -93,7 +99,9 @@ export function catchUp(server: Server, peer: NodeId, term: Term): void {
 /** A suspicion promises nothing: whoever has it goes on voting in its term. */
 export function onPreVote(server: Server, sender: number, from: NodeId, { epoch, term }: PreVote): void {
   if (epoch !== server.members.epoch) return
-  if (term <= server.ballot.term) return catchUp(server, from, term - 1)
+  // Whoever suspects may only lack what the others hold (F29).
+  catchUp(server, from, term - 1)
+  if (term <= server.ballot.term) return
   if (term > (server.suspicions.get(sender) ?? 0)) server.suspicions.set(sender, term)
   weigh(server)
 }

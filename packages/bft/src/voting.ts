@@ -47,7 +47,10 @@ export function count(server: Server, phase: Phase, place: Place): void {
 export function admitCertificate(server: Server, certificate: Certificate): Check[] | undefined {
   const { members, tree, committed, ballot } = server
   const { phase, place } = certificate
-  const isNews = phase === 'commit' ? !tree.holds(place.hash, committed.hash) : compareRank(place, ballot.lock) > 0
+  // What is pruned cannot be compared any more.
+  const isKept = place.index > tree.root.entry.header.index
+  const isNews =
+    phase === 'commit' ? isKept && !tree.holds(place.hash, committed.hash) : compareRank(place, ballot.lock) > 0
   if (!isNews || flawOfCertificate(members, certificate) !== undefined) return undefined
   return certificateChecks(members, certificate)
 }

@@ -1,3 +1,5 @@
+import { fromHex, recordEnd, toHex } from '@raftkit/bytes'
+import type { Answer } from '@raftkit/contract'
 import {
   type Check,
   decodeEvidence,
@@ -15,7 +17,9 @@ import {
   type Request,
   requestCheck,
   Server,
+  type ServerAsk,
   type ServerEvent,
+  span,
   stands,
 } from '../src/index.ts'
 import { founding, sha256 } from './keys.ts'
@@ -40,12 +44,22 @@ const keyOf = (name: string): Uint8Array => sha256(new TextEncoder().encode(name
 
 export type Fault = (message: Message, to: string, world: World) => Message | readonly Message[] | undefined
 
+interface Disk {
+  state: Uint8Array | undefined
+  /** Of the lines that are there. */
+  first: number
+  lines: Uint8Array
+  count: number
+  /** Complete or not. */
+  readonly blobs: Map<string, Uint8Array>
+}
+
 interface Machine {
   readonly id: string
   server: Server
   /** Rises with every crash: what an earlier life began comes to nothing. */
   life: number
-  readonly disk: { state: Uint8Array | undefined; lines: Uint8Array; count: number }
+  readonly disk: Disk
   readonly isHonest: boolean
   readonly fault: Fault
   log: Entry[]
@@ -67,6 +81,14 @@ interface Happening {
 const requestsOf = ({ log }: Machine): Uint8Array[] =>
   log.flatMap(({ header, items }) => (header.kind === 'data' ? items : []))
 
+const writeLog = (log: readonly Entry[]): Uint8Array =>
+  new TextEncoder().encode(JSON.stringify(log.map(({ header, items }) => ({ header, items: items.map(toHex) }))))
+
+const readLog = (blob: Uint8Array): Entry[] =>
+  (JSON.parse(new TextDecoder().decode(blob)) as { header: Entry['header']; items: string[] }[]).map(
+    ({ header, items }) => ({ header, items: items.map(fromHex) }),
+  )
+
 /** What the network does to a message until it heals. */
 export interface Weather {
   readonly drop: number
@@ -84,6 +106,9 @@ export class World {
   readonly machines: Machine[] = []
   readonly random: () => number
   weather: Weather = fair
+  checkpointEntries = 0
+  /** What a machine that does not do the same as the others writes down. */
+  twist: (id: string, blob: Uint8Array) => Uint8Array = (_, blob) => blob
   now = 0
   /** Places for which a Byzantine member was seen to vote for different entries. */
   lies = 0
@@ -109,7 +134,7 @@ export class World {
       id,
       server,
       life: 0,
-      disk: { state: undefined, lines: new Uint8Array(0), count: 0 },
+      disk: { state: undefined, first: 1, lines: new Uint8Array(0), count: 0, blobs: new Map() },
       isHonest,
       fault: fault ?? ((m) => m),
       log: [],
@@ -134,9 +159,11 @@ export class World {
       order: this.#order++,
       run: () => {
         if (machine.life !== life) return
-        const { state, lines, count } = machine.disk
+        const { state, first, lines, count, blobs } = machine.disk
         machine.durable = 0
-        machine.server = open(this.#settings(machine.id), state, { bytes: lines, count }, this.now)
+        machine.server = open(this.#settings(machine.id), state, { first, bytes: lines, count }, this.now)
+        const { stable } = machine.server
+        if (stable) machine.log = readLog(blobs.get(stable.snapshot.name)!)
         machine.life++
         this.#step(machine, { type: 'time' })
       },
@@ -147,6 +174,7 @@ export class World {
     return {
       ...{ digest: sha256, self: id, members: this.members, founding, group: 'main' },
       ...{ timeout: 200, longestTimeout: 5000, resend: 60, window: 4, batchBytes: 2000 },
+      ...{ checkpointEntries: this.checkpointEntries },
     }
   }
 
@@ -230,22 +258,29 @@ export class World {
         disk.state = write.change.state
         const { run } = write.change.tail ?? {}
         if (run) {
-          if (write.change.tail?.at !== disk.count + 1) throw new Error(`${machine.id} leaves a gap in its journal`)
+          if (write.change.tail?.at !== disk.first + disk.count)
+            throw new Error(`${machine.id} leaves a gap in its journal`)
           disk.lines = new Uint8Array([...disk.lines, ...run.bytes])
           disk.count += run.count
         }
+        for (; disk.first <= (write.change.compactTo ?? 0); disk.first++, disk.count--)
+          disk.lines = disk.lines.subarray(recordEnd(disk.lines, 0))
         machine.durable = Math.max(machine.durable, write.id)
         this.#release(machine)
         this.#step(machine, { type: 'durable', write: write.id })
       })
     }
     this.#release(machine)
-    for (const ask of asks)
+    for (const ask of asks) {
+      const answer = ask.type === 'sign' || ask.type === 'verify' ? undefined : this.#carryOut(machine, ask)
       this.#later(machine, this.random(), () => {
         if (ask.type === 'verify')
           this.#step(machine, { type: 'verified', ask: ask.id, valid: ask.checks.map(isSealed) })
-        else this.#step(machine, { type: 'signed', ask: ask.id, signature: seal(keyOf(machine.id), ask.bytes) })
+        else if (ask.type === 'sign')
+          this.#step(machine, { type: 'signed', ask: ask.id, signature: seal(keyOf(machine.id), ask.bytes) })
+        else if (answer) this.#step(machine, { type: 'answered', ask: ask.id, answer })
       })
+    }
     const isSet = machine.alarm === deadline
     machine.alarm = deadline
     if (deadline !== undefined && !isSet)
@@ -255,6 +290,41 @@ export class World {
         this.#step(machine, { type: 'time' })
       })
     if (machine.isHonest) this.#agree(machine, committed)
+  }
+
+  /** The machine is its log; a blob is what it wrote down of it. */
+  #carryOut(machine: Machine, ask: Exclude<ServerAsk, { type: 'sign' | 'verify' }>): Answer | undefined {
+    const { blobs } = machine.disk
+    switch (ask.type) {
+      case 'takeSnapshot': {
+        const at = machine.log.findIndex((entry) => entry.header.position + span(entry) === ask.index)
+        if (at < 0) throw new Error(`${machine.id} is not at ${ask.index}`)
+        const { term } = machine.log[at]!.header
+        const name = `${ask.index}-${term}-own-${this.#order}`
+        const blob = this.twist(machine.id, writeLog(machine.log.slice(0, at + 1)))
+        blobs.set(name, blob)
+        return { type: 'takeSnapshot', snapshot: { name, index: ask.index, term, bytes: blob.length } }
+      }
+      case 'readSnapshot': {
+        const blob = blobs.get(ask.name)
+        if (!blob) return { type: 'failed', code: 'MISSING' }
+        return { type: 'readSnapshot', bytes: blob.subarray(ask.offset, ask.offset + ask.maxBytes) }
+      }
+      case 'createSnapshot':
+        if (!blobs.has(ask.name)) blobs.set(ask.name, new Uint8Array(0))
+        return { type: 'createSnapshot', held: blobs.get(ask.name)!.length }
+      case 'writeSnapshot':
+        blobs.set(ask.name, new Uint8Array([...blobs.get(ask.name)!, ...ask.bytes]))
+        return { type: 'writeSnapshot', held: blobs.get(ask.name)!.length }
+      case 'commitSnapshot':
+        return { type: 'commitSnapshot' }
+      case 'restore':
+        machine.log = readLog(blobs.get(ask.snapshot.name)!)
+        return { type: 'restore' }
+      case 'retain':
+        for (const name of blobs.keys()) if (!ask.names.includes(name)) blobs.delete(name)
+        return undefined
+    }
   }
 
   #release(machine: Machine): void {

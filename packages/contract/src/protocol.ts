@@ -198,6 +198,8 @@ export type Ask =
   /** Append to that blob. */
   | { readonly type: 'writeSnapshot'; readonly id: number; readonly name: string; readonly bytes: Uint8Array }
   | { readonly type: 'commitSnapshot'; readonly id: number; readonly name: string }
+  /** Write the machine down as it is when exactly `index` is applied; asked before that is handed out. The blob stays until `retain` leaves it out. */
+  | { readonly type: 'takeSnapshot'; readonly id: number; readonly index: Index }
   /** Replace the machine's state, after what is being applied. */
   | { readonly type: 'restore'; readonly id: number; readonly snapshot: SnapshotPoint }
   /** All other blobs may go, except one that the runtime is writing itself. */
@@ -212,6 +214,7 @@ export type Answer =
   /** `held`: the bytes the blob holds by now. */
   | { readonly type: 'createSnapshot' | 'writeSnapshot'; readonly held: number }
   | { readonly type: 'commitSnapshot' | 'restore' }
+  | { readonly type: 'takeSnapshot'; readonly snapshot: SnapshotPoint }
   | { readonly type: 'sign'; readonly signature: Uint8Array }
   /** Whether each is a signature, in order. */
   | { readonly type: 'verify'; readonly valid: readonly boolean[] }

@@ -62,6 +62,8 @@ export class Applier {
   /** Ascending by index. */
   #expected: Ending<Applied>[] = []
   #readers: { readonly index: Index; readonly run: () => void; readonly fail: (error: RaftkitError) => void }[] = []
+  /** Where the machine is looked at as it is there, and not one entry later; ascending. */
+  #stops: { readonly index: Index; readonly run: () => void; readonly fail: (error: RaftkitError) => void }[] = []
   /** The machine is inside `apply` or `restore`. */
   #inside = false
   /** A task is under way, though the machine may be between two batches. */
@@ -130,6 +132,7 @@ export class Applier {
       this.#term = snapshot.term
       // Committed, but their results never passed through this replica.
       for (const ending of this.#expectedUpTo(snapshot.index)) ending.fail(resultLost(ending.index))
+      this.#stop()
       this.#events.restored()
       done()
     })
@@ -145,12 +148,21 @@ export class Applier {
     else this.#readers.push({ index, run, fail })
   }
 
+  /** Runs once the machine has applied exactly `index`, before anything behind it; fails if that is past. */
+  at(index: Index, run: () => void, fail: (error: RaftkitError) => void): void {
+    if (this.#stopped) return fail(this.#stopped)
+    if (index < this.#index) return fail(missed(index))
+    if (index === this.#index && !this.#inside) return run()
+    const at = this.#stops.findIndex((stop) => stop.index > index)
+    this.#stops.splice(at < 0 ? this.#stops.length : at, 0, { index, run, fail })
+  }
+
   /** Nothing is applied any more; who waits for a read is told. Resolves when the machine is left alone. */
   stop(error: RaftkitError): Promise<void> {
     this.#stopped ??= error
     this.#tasks.length = 0
     this.#expected = [] // their calls are settled by Pending
-    for (const { fail } of this.#readers.splice(0)) fail(this.#stopped)
+    for (const { fail } of [...this.#readers.splice(0), ...this.#stops.splice(0)]) fail(this.#stopped)
     return this.#busy ? new Promise((resolve) => this.#idle.push(resolve)) : Promise.resolve()
   }
 
@@ -195,6 +207,14 @@ export class Applier {
     for (const resolve of this.#idle.splice(0)) resolve()
     if (this.#stopped) return
     this.#events.failed(failure(cause, 'MACHINE_MISMATCH', `the state machine failed after entry ${this.#index}`))
+  }
+
+  #stop(): void {
+    while (this.#stops[0] && this.#stops[0].index <= this.#index) {
+      const { index, run, fail } = this.#stops.shift()!
+      if (index === this.#index) run()
+      else fail(missed(index))
+    }
   }
 
   #read(): void {
@@ -269,7 +289,8 @@ export class Applier {
     let bytes = 0
     let last = this.#index
     let term = this.#term
-    for (; !records.ended && last - this.#index < batchCommands; last++, records.next()) {
+    const most = Math.min(batchCommands, (this.#stops[0]?.index ?? Number.POSITIVE_INFINITY) - this.#index)
+    for (; !records.ended && last - this.#index < most; last++, records.next()) {
       const { piece, at, end } = records
       const index = recordIndex(piece, at)
       if (index !== last + 1) throw new RaftkitError('INVARIANT', `entry ${index} stands where ${last + 1} belongs`)
@@ -299,6 +320,7 @@ export class Applier {
           throw new RaftkitError('INVARIANT', `entry ${ending.index} was proposed here, and is no command`)
         ending.done({ index: ending.index, result: results[at]! })
       }
+      this.#stop()
       this.#events.applied(from, last, bytes, this.#environment.now() - began)
     }
     if (commands.length === 0) return finish([])
@@ -369,6 +391,9 @@ class Records {
     this.end = end
   }
 }
+
+const missed = (index: Index): RaftkitError =>
+  new RaftkitError('INVARIANT', `the machine is past entry ${index}, as which it was to be written down`)
 
 function resultLost(index: Index): RaftkitError {
   return new RaftkitError(

@@ -105,7 +105,10 @@ export class Replica implements Proposing {
   #error: RaftkitError | undefined
 
   constructor(parts: ReplicaParts, pending: Pending, host: ReplicaHost) {
-    const { group, protocol, log, machine, environment, applied, policy } = parts
+    const { group, protocol, log, machine, environment, applied } = parts
+    // Where members sign, they agree on when: the protocol asks for each.
+    const never = { everyEntries: Number.POSITIVE_INFINITY, everyBytes: Number.POSITIVE_INFINITY }
+    const policy = parts.signatures ? never : parts.policy
     this.group = group
     this.pending = pending
     this.seeds = randomSeeds(environment)
@@ -129,6 +132,7 @@ export class Replica implements Proposing {
     const identity = `${incarnation.slice(0, 8)}-${boot}`
     this.snapshots = new Snapshots(machine, parts.snapshots, environment, policy, identity, {
       between: (freeze, fail) => this.applier.between(0, () => freeze(this.applier), fail),
+      at: (index, freeze, fail) => this.applier.at(index, () => freeze(this.applier), fail),
       taken: (snapshot) => {
         this.#saved.push(snapshot)
         this.#wake()
@@ -263,8 +267,11 @@ export class Replica implements Proposing {
       this.#host.changed()
     }
     this.pending.settle(effects.settled)
+    // The machine must not run past the entry behind which it is to be written down.
+    const isTaking = ({ type }: Ask): boolean => type === 'takeSnapshot'
+    for (const ask of effects.asks.filter(isTaking)) if (!this.#error) this.#ask(ask)
     if (effects.apply) this.applier.apply(effects.apply)
-    for (const ask of effects.asks) if (!this.#error) this.#ask(ask)
+    for (const ask of effects.asks) if (!isTaking(ask) && !this.#error) this.#ask(ask)
   }
 
   /** Stops visibly: nothing leaves from now on, every call is told, and the host hears of it. */
@@ -298,7 +305,10 @@ export class Replica implements Proposing {
       this.#outbox.advance(this.#durable)
       this.#step({ type: 'durable', write: this.#durable }, now)
     }
-    for (const { ask, answer } of this.#answers.splice(0)) this.#step({ type: 'answer', ask, answer }, now)
+    for (const { ask, answer } of this.#answers.splice(0)) {
+      this.#step({ type: 'answer', ask, answer }, now)
+      if (answer.type === 'takeSnapshot') this.snapshots.told(answer.snapshot.name)
+    }
     if (this.#applied !== undefined) this.#step({ type: 'applied', index: this.#applied }, now)
     this.#applied = undefined
     for (const { name, index, bytes } of this.#saved.splice(0)) {
@@ -372,6 +382,13 @@ export class Replica implements Proposing {
         })
         break
       }
+      case 'takeSnapshot':
+        answer(
+          this.snapshots
+            .takeAt(ask.index)
+            .then((snapshot) => (snapshot ? { type: 'takeSnapshot', snapshot } : { type: 'failed', code: 'MISSING' })),
+        )
+        break
       case 'sign':
       case 'verify':
         carryOut(

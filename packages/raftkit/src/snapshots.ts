@@ -25,6 +25,12 @@ export interface SnapshotsHost {
     freeze: (at: { readonly index: Index; readonly term: Term }) => void,
     fail: (error: RaftkitError) => void,
   ): void
+  /** Runs `freeze` when the machine holds exactly what comes up to `index`. */
+  at(
+    index: Index,
+    freeze: (at: { readonly index: Index; readonly term: Term }) => void,
+    fail: (error: RaftkitError) => void,
+  ): void
   /** The blob is committed: the protocol must hear of it. */
   taken(snapshot: SnapshotPoint): void
   failed(error: RaftkitError): void
@@ -55,7 +61,7 @@ export class Snapshots {
   /** After a failure: only once so much more was applied. */
   #patience = 0
   #writing: string | undefined
-  /** Committed, but the protocol was not stepped with it yet. */
+  /** Committed, but the protocol was not stepped with it yet; or being written for the protocol. */
   readonly #untold = new Set<string>()
   #closed: RaftkitError | undefined
 
@@ -96,6 +102,31 @@ export class Snapshots {
     return new Promise((resolve, reject) => {
       this.#waiters.push({ atLeast: index, resolve, reject })
       this.#begin()
+    })
+  }
+
+  /** The machine as it is at exactly `index`, for the protocol; undefined: it could not be written down, or there is no room. */
+  takeAt(index: Index): Promise<SnapshotPoint | undefined> {
+    return new Promise((resolve, reject) => {
+      const freeze = ({ term }: { readonly term: Term }): void => {
+        const name = snapshotName(index, term, `${this.#identity}-${++this.#count}`)
+        this.#host.tell({ type: 'snapshotting', step: 'begun', index })
+        let chunks: AsyncIterable<Uint8Array>
+        try {
+          chunks = this.#machine.snapshot()
+        } catch (error) {
+          this.#gaveUp(index, error)
+          return resolve(undefined)
+        }
+        this.#untold.add(name)
+        this.#save(name, index, term, chunks).then(resolve, (error) => {
+          this.#untold.delete(name)
+          if (error instanceof StorageFailed && !error.failure.retryable) return reject(error.failure)
+          this.#gaveUp(index, error instanceof StorageFailed ? error.failure : error)
+          resolve(undefined)
+        })
+      }
+      this.#host.at(index, freeze, () => resolve(undefined))
     })
   }
 
@@ -159,25 +190,39 @@ export class Snapshots {
   }
 
   async #write(name: string, index: Index, term: Term, chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const began = this.#environment.now()
-    let writer: SnapshotWriter | undefined
     try {
-      writer = await stored(this.#store.create(name))
-      for await (const chunk of sealed(index, term, chunks)) {
-        if (this.#closed) return
-        await stored(writer.write(chunk))
-      }
-      if (this.#closed) return
-      const { bytes } = writer
-      await stored(writer.commit())
+      const snapshot = await this.#save(name, index, term, chunks)
+      if (snapshot === undefined) return
       this.#untold.add(name)
-      const snapshot = { name, index, term, bytes }
-      this.#host.tell({ type: 'saved', snapshot, milliseconds: this.#environment.now() - began })
       this.#host.taken(snapshot)
     } catch (error) {
       // A full disk is no failure: the log goes on, and a later snapshot may find room.
       if (error instanceof StorageFailed && !error.failure.retryable) this.#host.failed(error.failure)
       else this.#gaveUp(index, error instanceof StorageFailed ? error.failure : error)
+    }
+  }
+
+  /** Undefined: closed meanwhile. */
+  async #save(
+    name: string,
+    index: Index,
+    term: Term,
+    chunks: AsyncIterable<Uint8Array>,
+  ): Promise<SnapshotPoint | undefined> {
+    const began = this.#environment.now()
+    let writer: SnapshotWriter | undefined
+    try {
+      writer = await stored(this.#store.create(name))
+      for await (const chunk of sealed(index, term, chunks)) {
+        if (this.#closed) return undefined
+        await stored(writer.write(chunk))
+      }
+      if (this.#closed) return undefined
+      const { bytes } = writer
+      await stored(writer.commit())
+      const snapshot = { name, index, term, bytes }
+      this.#host.tell({ type: 'saved', snapshot, milliseconds: this.#environment.now() - began })
+      return snapshot
     } finally {
       await writer?.close().catch(() => undefined)
     }
