@@ -1,7 +1,8 @@
 import type { Socket } from 'node:net'
+import type { Peer } from '@raftkit/contract'
 import { expect } from 'vitest'
 import { connect, TestNode, type World } from './node.ts'
-import { tcp } from './strangers.ts'
+import { impostor, tcp } from './strangers.ts'
 import { until } from './until.ts'
 
 /** Two nodes that talk all the while, and must not notice. `at`: where the first of them is. */
@@ -30,4 +31,24 @@ export async function remain(count: number, world: World): Promise<void> {
     socket.on('close', () => open.delete(socket)).resume()
   }
   await until(() => open.size === count)
+}
+
+/** A node tries peers that answer so, by their ids, more than six times each, and `more`; it takes none of them for one. */
+export async function dialInVain(
+  world: World,
+  answers: Readonly<Record<string, (socket: Socket) => void>>,
+  more: readonly Peer[] = [],
+): Promise<void> {
+  const a = await TestNode.start(world, 'a')
+  const attempts = new Map<string, number>()
+  const peers = Object.entries(answers).map(async ([id, answer]) => {
+    const address = await impostor((socket) => {
+      attempts.set(id, (attempts.get(id) ?? 0) + 1)
+      answer(socket)
+    })
+    return { id, address }
+  })
+  a.transport.setPeers([...(await Promise.all(peers)), ...more])
+  await until(() => Object.keys(answers).every((id) => attempts.get(id)! > 6))
+  expect([a.links, a.heard]).toEqual([[], []])
 }

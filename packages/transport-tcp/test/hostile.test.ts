@@ -1,10 +1,10 @@
 import type { Socket } from 'node:net'
 import type { Lane } from '@raftkit/contract'
 import { type Greeting, type Hello, Refusal } from '@raftkit/links'
-import { remain, undisturbed } from '@raftkit/testing/hostile'
+import { dialInVain, remain, undisturbed } from '@raftkit/testing/hostile'
 import { closeAll, TestNode } from '@raftkit/testing/node'
 import { noise } from '@raftkit/testing/noise'
-import { closeStrangers, ended, impostor, tcp } from '@raftkit/testing/strangers'
+import { closeStrangers, ended, tcp } from '@raftkit/testing/strangers'
 import { until, wait } from '@raftkit/testing/until'
 import { type TransportReport, tcpTransport } from '@raftkit/transport-tcp'
 import { afterEach, describe, expect, test } from 'vitest'
@@ -187,21 +187,7 @@ describe('whatever comes to the port', { timeout: 60_000 }, () => {
       },
       another: (socket) => socket.write(encodeHello('control', mallory)),
     }
-    const a = await TestNode.start(world, 'a')
-    const attempts = new Map<string, number>()
-    const peers = await Promise.all(
-      Object.entries(answers).map(async ([id, answer]) => ({
-        id,
-        address: await impostor((socket) => {
-          attempts.set(id, (attempts.get(id) ?? 0) + 1)
-          answer(socket)
-        }),
-      })),
-    )
-    a.transport.setPeers(peers)
-    await until(() => Object.keys(answers).every((id) => attempts.get(id)! > 6))
-    expect(a.links).toEqual([])
-    expect(a.heard).toEqual([])
+    await dialInVain(world, answers)
     const told = (id: string) => reports.filter(({ peer }) => peer === id)
     expect(told('http')).toMatchObject([{ kind: 'refused' }])
     expect(told('nothing')).toMatchObject([{ kind: 'unreachable' }])
