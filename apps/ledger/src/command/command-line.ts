@@ -7,7 +7,7 @@ import { Command, CommanderError } from 'commander'
 import { type Genesis, readGenesis, trustOf } from '../genesis.ts'
 import { HttpsWire, readIdentity } from '../wire.ts'
 import { keysCommand } from './keys-command.ts'
-import { offlineCommands } from './offline-commands.ts'
+import { proofCommands } from './proof-commands.ts'
 import { readingCommands } from './reading-commands.ts'
 import { serveCommand } from './serve-command.ts'
 import { statusCommand } from './status-command.ts'
@@ -92,7 +92,7 @@ export async function run(args: readonly string[], around: Surroundings): Promis
   writingCommands(program, opening)
   readingCommands(program, opening)
   statusCommand(program, opening)
-  offlineCommands(program, opening)
+  proofCommands(program, opening)
   keysCommand(program, around)
   contain(program, around)
   try {

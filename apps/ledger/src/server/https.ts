@@ -5,12 +5,14 @@ import { type FastifyInstance, fastify } from 'fastify'
 import type { Node } from 'raftkit'
 import type { ledger } from '../machine.ts'
 import { answerRead } from '../reading.ts'
+import type { EvidenceFolder } from './evidence-folder.ts'
 import type { Lie } from './lies.ts'
 
 export interface Serving {
   readonly node: Node<typeof ledger>
   readonly tls: Tls
   readonly lie: Lie | undefined
+  readonly evidence: EvidenceFolder
 }
 
 /** A request of 64 entries of the largest size, and what stands around them. */
@@ -30,7 +32,7 @@ export interface MemberStatus {
 }
 
 /** For clients that show a certificate of this cluster's authority, and for nobody else. Not listening yet. */
-export function httpsServer({ node, tls, lie }: Serving): FastifyInstance {
+export function httpsServer({ node, tls, lie, evidence }: Serving): FastifyInstance {
   const { ca, cert, key } = tls
   const app = fastify({
     bodyLimit: mostAskBytes,
@@ -61,6 +63,12 @@ export function httpsServer({ node, tls, lie }: Serving): FastifyInstance {
     const { entries, hash } = await node.queries.tip(undefined, { consistency: 'stale' })
     return { id, role, state, term, leader: leader ?? null, commit, applied: machineApplied, entries, hash }
   })
+
+  app.get(
+    '/v1/evidence',
+    async (): Promise<{ name: string; bytes: string }[]> =>
+      evidence.all().map(({ name, bytes }) => ({ name, bytes: toHex(bytes) })),
+  )
 
   app.get('/v1/hash', async () => {
     const { index, hash } = await node.hash()

@@ -1,30 +1,44 @@
 import { UsageError } from '@raftkit/app-kv'
+import type { Message } from '@raftkit/bft'
 import type { AnsweringMember } from '@raftkit/bft-client'
+import { behaviours, byzantine, faults, type Lies } from '@raftkit/byzantine'
 import type { ProtocolKind } from '@raftkit/contract'
+import { sha256 } from '@raftkit/ed25519'
+import { type Genesis, votersOf } from '../genesis.ts'
 
 /** What a member does wrong, for trials: to the others, to clients, or both. */
 export interface Lie {
   /** For people. */
   readonly does: string
-  readonly protocol?: (honest: ProtocolKind) => ProtocolKind
+  readonly protocol: (honest: ProtocolKind<Message>) => ProtocolKind<Message>
   readonly answers?: (honest: AnsweringMember) => Partial<AnsweringMember>
 }
 
-const lies: Readonly<Record<string, Lie>> = {
-  answers: {
-    does: 'it tells clients other results and positions than the true ones',
-    answers: ({ submit }) => ({
-      submit: async (...given) => {
-        const { index, results } = await submit(...given)
-        return { index: index + 1, results: results.map((result) => result.map((byte) => byte ^ 1)) }
-      },
-    }),
-  },
-}
+type Name = keyof typeof behaviours
 
-/** Throws `UsageError`. */
-export function lieNamed(name: string): Lie {
-  const lie = Object.hasOwn(lies, name) ? lies[name] : undefined
-  if (lie === undefined) throw new UsageError(`--lie is one of ${Object.keys(lies).join(', ')}`)
-  return lie
+/** To clients: nothing that it says of what it executed is true. */
+const falseAnswers: NonNullable<Lie['answers']> = ({ submit }) => ({
+  submit: async (...given) => {
+    const { index, results } = await submit(...given)
+    return { index: index + 1, results: results.map((result) => result.map((byte) => byte ^ 1)) }
+  },
+})
+
+/** Faults of the catalogue by their numbers, as `F1` or `F1,F4`. `did`: told of each lie. Throws `UsageError`. */
+export function lieOf(names: string, genesis: Genesis, did: (fault: string) => void): Lie {
+  const chosen = names.split(',')
+  const unknown = chosen.find((name) => !Object.hasOwn(behaviours, name))
+  if (unknown !== undefined)
+    throw new UsageError(`--lie knows no ${JSON.stringify(unknown)}: ${Object.keys(behaviours).join(', ')}`)
+  const acts: Lies = {
+    members: votersOf(genesis),
+    digest: sha256,
+    did,
+    behaviours: chosen.map((name) => behaviours[name as Name]!),
+  }
+  return {
+    does: chosen.map((name) => faults[name as Name].what).join('; '),
+    protocol: (honest) => byzantine(honest, acts),
+    ...(chosen.includes('F40') && { answers: falseAnswers }),
+  }
 }

@@ -8,8 +8,9 @@ import { createNode } from 'raftkit'
 import { type Genesis, votersOf } from '../genesis.ts'
 import { ledger } from '../machine.ts'
 import { signingKey } from '../organisations.ts'
+import { EvidenceFolder } from './evidence-folder.ts'
 import { httpsServer } from './https.ts'
-import { type Lie, lieNamed } from './lies.ts'
+import { lieOf } from './lies.ts'
 
 export interface ServeOptions {
   readonly genesis: Genesis
@@ -33,7 +34,7 @@ export interface Served {
 /** One member: its node, and HTTPS for clients. Rejects if either cannot start; nothing is left open then. */
 export async function serve(options: ServeOptions, say: (line: string) => void): Promise<Served> {
   const { genesis, id, identity, data, electionTimeout } = options
-  const lie: Lie | undefined = options.lie === undefined ? undefined : lieNamed(options.lie)
+  const lie = options.lie === undefined ? undefined : lieOf(options.lie, genesis, counted(say))
   if (lie)
     say(`THIS MEMBER LIES (--lie ${options.lie}): ${lie.does}. Never do this to a ledger that anybody relies on.`)
   const kind = certifiedRaft({ members: votersOf(genesis), digest: sha256 })
@@ -44,12 +45,16 @@ export async function serve(options: ServeOptions, say: (line: string) => void):
     members: Object.fromEntries(genesis.members.map((member) => [member.id, member.address])),
     storage: walStorage(data),
     transport: grpcTransport({ tls: () => readTls(identity) }),
-    protocol: lie?.protocol?.(kind) ?? kind,
+    protocol: lie?.protocol(kind) ?? kind,
     signatures: ed25519(readKey(join(identity, signingKey))),
     timing: { electionTimeout },
   })
   const url = genesis.members.find((member) => member.id === id)!.url
-  const app = httpsServer({ node, tls: readTls(identity), lie })
+  const evidence = new EvidenceFolder(join(data, 'evidence'))
+  node.on('accused', ({ who, lie, what, evidence: bytes }) => {
+    say(`${who} LIED, and it is proved (${lie}: ${what}); the evidence is ${evidence.keep({ lie, who }, bytes)}`)
+  })
+  const app = httpsServer({ node, tls: readTls(identity), lie, evidence })
   try {
     const { hostname, port } = new URL(url)
     await app.listen({ host: hostname, port: Number(port) })
@@ -81,4 +86,14 @@ export async function serve(options: ServeOptions, say: (line: string) => void):
   })
   say(`serving ${url}`)
   return { url, stop, ended }
+}
+
+/** Says so once of each fault, and then now and then: a liar lies with every message. */
+function counted(say: (line: string) => void): (fault: string) => void {
+  const counts = new Map<string, number>()
+  return (fault) => {
+    const count = (counts.get(fault) ?? 0) + 1
+    counts.set(fault, count)
+    if (Number.isInteger(Math.log10(count))) say(`LIED: ${fault}, ${count} times`)
+  }
 }

@@ -1,6 +1,8 @@
-import { readFileSync } from 'node:fs'
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { basename, join } from 'node:path'
 import { UsageError } from '@raftkit/app-kv'
-import { type Proven, verifyReceipt } from '@raftkit/bft'
+import { type Proven, verifyEvidence, verifyReceipt } from '@raftkit/bft'
+import { fromHex } from '@raftkit/bytes'
 import { verifier } from '@raftkit/ed25519'
 import type { Command } from 'commander'
 import { decodeCommand } from 'raftkit'
@@ -12,8 +14,8 @@ const verify = verifier({ threads: 0 }).verify as (
   checks: Parameters<Parameters<typeof verifyReceipt>[2]>[0],
 ) => boolean[]
 
-/** What needs files alone, and no member. */
-export function offlineCommands(program: Command, { desk }: Opening): void {
+/** What needs files alone, and no member, but for `collect`. */
+export function proofCommands(program: Command, { desk, session }: Opening): void {
   program
     .command('verify <files...>')
     .description('Verify receipts offline, by the keys of the genesis file. Ends with 3 if one proves nothing.')
@@ -36,6 +38,45 @@ export function offlineCommands(program: Command, { desk }: Opening): void {
       }
       say(`${files.length - unproven} of ${files.length} verified`)
       if (unproven > 0) throw new Unproven(`${unproven} of ${files.length} receipts prove nothing`)
+    })
+
+  const evidence = program.command('evidence').description('Proof that a member lied.')
+  evidence
+    .command('verify <files...>')
+    .description('Verify evidence offline, by the keys of the genesis file. Ends with 3 if one proves nothing.')
+    .action(async (files: string[], _options, command: Command) => {
+      const { genesis, print, say } = desk(command)
+      const { digest, epochs } = trustOf(genesis)
+      const [members] = epochs
+      const by = { digest, members: members!, cluster: members!.genesis.hash, verify }
+      let unproven = 0
+      for (const file of files) {
+        const verdict = await verifyEvidence(fileAt(file), by)
+        if (verdict === undefined) unproven++
+        print({ file, verified: verdict !== undefined, ...verdict }, () =>
+          verdict
+            ? `${file}: ${whose(genesis, verdict.who)} lied (${verdict.lie}): ${verdict.what}`
+            : `${file}: proves nothing`,
+        )
+      }
+      say(`${files.length - unproven} of ${files.length} verified`)
+      if (unproven > 0) throw new Unproven(`${unproven} of ${files.length} prove nothing`)
+    })
+  evidence
+    .command('collect <directory>')
+    .description('Get what the members can prove, and keep it in files. It is not believed: verify it.')
+    .action(async (directory: string, _options, command: Command) => {
+      const at = session(command)
+      mkdirSync(directory, { recursive: true })
+      for (const { id } of at.genesis.members) {
+        const signal = AbortSignal.timeout(at.timeout)
+        const pieces = await at.wire.get(id, '/v1/evidence', signal).catch((error: Error) => at.say(error.message))
+        for (const { name, bytes } of (pieces ?? []) as { name: string; bytes: string }[]) {
+          const file = join(directory, `${id}-${basename(name)}`)
+          writeFileSync(file, fromHex(bytes))
+          at.print({ file }, () => file)
+        }
+      }
     })
 }
 

@@ -1,0 +1,249 @@
+import { execFile } from 'node:child_process'
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdir, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { promisify } from 'node:util'
+import { freePorts } from '@raftkit/app-kv'
+import { fromHex } from '@raftkit/bytes'
+import { Clerk } from './local/clerk.ts'
+import { Organisation, program } from './local/organisation.ts'
+import { judge } from './local/verdict.ts'
+import type { LedgerEntry } from './machine.ts'
+import { genesisFile, makeOrganisations } from './organisations.ts'
+import { read, tip } from './reading.ts'
+import type { MemberStatus } from './server/https.ts'
+
+// Four organisations write to the ledger they share. One of them lies, in three ways one behind the other, and one that does not is killed.
+// Then everything that was acknowledged is looked for, and what is proved is verified by a process that knows the genesis file and nothing else.
+
+/** East leads the first term. */
+const ids = ['east', 'north', 'south', 'west']
+const liar = 'east'
+const lies = [
+  { fault: 'F1', does: 'leads, and sends different batches to two halves of the members' },
+  { fault: 'F4', does: 'votes for two entries at one place' },
+  { fault: 'F40', does: 'tells clients results that are not true' },
+] as const
+const load = { lanes: 2, batch: 8 }
+/** Entries acknowledged while each lie lasts; on a slow machine fewer, after so many milliseconds. */
+const perLie = { atLeast: 100, wanted: 900, milliseconds: 9_000 }
+const enough = 2_000
+const receiptsWanted = 48
+const limit = 150_000
+
+const started = performance.now()
+const seconds = (): number => (performance.now() - started) / 1000
+const say = (line: string) => console.log(`${seconds().toFixed(1).padStart(5)} s  ${line}`)
+
+const directory = await mkdtemp(join(tmpdir(), 'raftkit-ledger-'))
+const ports = await freePorts(ids.length * 2)
+const genesis = await makeOrganisations(
+  directory,
+  'demo',
+  ids.map((id, at) => ({ id, host: '127.0.0.1', port: ports[at]!, httpPort: ports[ids.length + at]! })),
+)
+const organisations = genesis.members.map((member) => new Organisation(directory, member))
+const named = (id: string): Organisation => organisations.find((organisation) => organisation.id === id)!
+
+/** Who was told of by clients, and how often. */
+const mismatches = new Map<string, number>()
+const clerks = ids.map(
+  (id) =>
+    new Clerk(directory, genesis, id, ({ type, member }) => {
+      if (type === 'mismatch') mismatches.set(member, (mismatches.get(member) ?? 0) + 1)
+    }),
+)
+const acknowledged = (): number => clerks.reduce((sum, clerk) => sum + clerk.acknowledged.size, 0)
+
+async function endAll(): Promise<void> {
+  await Promise.all(organisations.map((organisation) => organisation.kill()))
+}
+let interrupted = false
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    if (interrupted) return
+    interrupted = true
+    void endAll()
+      .then(() => rm(directory, { recursive: true, force: true }))
+      .then(() => process.exit(130))
+  })
+}
+const watchdog = setTimeout(() => {
+  say(`this took longer than ${limit / 1000} s; what there is lies in ${directory}`)
+  void endAll().then(() => process.exit(1))
+}, limit)
+
+/** Resolves when so many more are acknowledged. */
+async function progress(count: number, since = acknowledged()): Promise<void> {
+  while (acknowledged() < since + count) await pause(20)
+}
+
+async function whileItLies(): Promise<void> {
+  const since = acknowledged()
+  await progress(perLie.atLeast, since)
+  await Promise.race([progress(perLie.wanted, since), pause(perLie.milliseconds)])
+}
+
+async function statusOf(id: string): Promise<MemberStatus | undefined> {
+  const { wire } = clerks.find((clerk) => clerk !== undefined)!
+  return (await wire.get(id, '/v1/status', AbortSignal.timeout(2_000)).catch(() => undefined)) as
+    | MemberStatus
+    | undefined
+}
+
+/** Who leads, as the honest members say alike. */
+async function honestLeader(): Promise<string> {
+  for (;;) {
+    const said = await Promise.all(ids.filter((id) => id !== liar).map(statusOf))
+    const leaders = new Set(said.map((status) => status?.leader ?? ''))
+    const [leader] = leaders
+    if (leaders.size === 1 && leader !== undefined && leader !== '' && leader !== liar) return leader
+    await pause(50)
+  }
+}
+
+/** The command, run by another process: what it says, a line of JSON each, and how it ended. */
+async function command(...args: string[]): Promise<{ lines: Record<string, unknown>[]; code: number }> {
+  const given = [program, '--json', '--genesis', genesisFile(directory), ...args]
+  const done = await promisify(execFile)(process.execPath, given, { env: {}, maxBuffer: 64 * 1024 * 1024 }).then(
+    ({ stdout }) => ({ stdout, code: 0 }),
+    (error: { stdout: string; code: number }) => error,
+  )
+  const lines = done.stdout.split('\n').filter((line) => line !== '')
+  return { lines: lines.map((line) => JSON.parse(line) as Record<string, unknown>), code: done.code }
+}
+
+/** A copy with one byte changed. */
+function spoilt(file: string): string {
+  const bytes = readFileSync(file)
+  const at = Math.floor(bytes.length / 2)
+  bytes[at]! ^= 1
+  writeFileSync(`${file}.spoilt`, bytes)
+  return `${file}.spoilt`
+}
+
+try {
+  say(`four organisations, each a process of its own: gRPC with mutual TLS between them, HTTPS for clients`)
+  await Promise.all(organisations.map((member) => member.start(member.id === liar ? lies[0].fault : undefined)))
+  say(`${liar} lies: it ${lies[0].does}`)
+  for (const clerk of clerks) clerk.write(load.lanes, load.batch)
+  await whileItLies()
+  say(`${acknowledged()} acknowledged; ${await honestLeader()} leads now`)
+
+  await named(liar).kill()
+  await named(liar).start(lies[1].fault)
+  say(`${liar} is back and lies otherwise: it ${lies[1].does}`)
+  await whileItLies()
+  say(`${acknowledged()} acknowledged`)
+
+  await named(liar).kill()
+  await named(liar).start(lies[2].fault)
+  say(`${liar} is back and lies otherwise: it ${lies[2].does}`)
+  await progress(perLie.atLeast)
+  const victim = await honestLeader()
+  await named(victim).kill()
+  say(`killed ${victim}, which led and never lied, after ${acknowledged()} acknowledgements`)
+  await progress(perLie.atLeast)
+  await named(victim).start()
+  say(`${victim} is back`)
+  await whileItLies()
+  await progress(Math.max(0, enough + 200 - acknowledged()))
+  await Promise.all(clerks.map((clerk) => clerk.finish()))
+  const all = new Map<string, LedgerEntry>(clerks.flatMap((clerk) => [...clerk.acknowledged]))
+  const unknown = new Set(clerks.flatMap((clerk) => [...clerk.unknown]))
+  say(`clerks are done: ${all.size} acknowledged, ${unknown.size} unknown`)
+
+  const { client, wire } = clerks[1]!
+  const known = await tip(client)
+  const ledger: LedgerEntry[] = []
+  for await (const page of read(client, { from: 1, to: known.entries })) ledger.push(...page)
+  const verdict = judge({ acknowledged: all, unknown, ledger })
+  say(`the ledger has ${ledger.length} entries, as f + 1 members tell them alike`)
+
+  const honest = ids.filter((id) => id !== liar)
+  const differs = async (): Promise<string[]> => {
+    const said = await Promise.all(honest.map(statusOf))
+    return honest.filter((_, at) => said[at]?.entries !== known.entries || said[at]?.hash !== known.hash)
+  }
+  let forked = await differs()
+  for (let tries = 0; forked.length > 0 && tries < 100; tries++) {
+    await pause(100)
+    forked = await differs()
+  }
+  say(`ledgers of the honest members that differ: ${forked.length}`)
+
+  const proofs = join(directory, 'proofs')
+  await mkdir(proofs)
+  const positions = clerks.flatMap((clerk) => clerk.positions).sort((a, b) => a - b)
+  const step = Math.max(1, Math.floor(positions.length / receiptsWanted))
+  const receipts: string[] = []
+  for (let at = positions.length - 1; at >= 0 && receipts.length < receiptsWanted; at -= step) {
+    const { bytes } = await client.receipt(positions[at]!)
+    receipts.push(join(proofs, `${positions[at]}.receipt`))
+    writeFileSync(receipts.at(-1)!, bytes)
+  }
+  const evidence: string[] = []
+  for (const id of honest)
+    for (const { name, bytes } of (await wire.get(id, '/v1/evidence', AbortSignal.timeout(5_000))) as {
+      name: string
+      bytes: string
+    }[]) {
+      evidence.push(join(proofs, `${id}-${name}`))
+      writeFileSync(evidence.at(-1)!, fromHex(bytes))
+    }
+  for (const clerk of clerks) clerk.wire.hangUp()
+  await Promise.all(organisations.map((organisation) => organisation.stop()))
+  say('all members are stopped; from here on, only files')
+
+  // Elsewhere: the genesis file, and the proofs.
+  copyFileSync(genesisFile(directory), join(proofs, 'genesis.json'))
+  const verified = await command('verify', ...receipts)
+  const accused = evidence.length > 0 ? await command('evidence', 'verify', ...evidence) : { lines: [], code: 1 }
+  const spoiltReceipt = await command('verify', spoilt(receipts[0]!))
+  const spoiltEvidence = evidence.length > 0 ? await command('evidence', 'verify', spoilt(evidence[0]!)) : { code: 0 }
+  const culprits = [...new Set(accused.lines.map(({ who }) => String(who)))]
+  const kinds = [...new Set(accused.lines.map(({ lie }) => String(lie)))].sort()
+  say(
+    `another process verified ${receipts.length} receipts and ${evidence.length} pieces of evidence (${kinds.join(', ')}), all against ${culprits.join(', ')}; with one byte changed, none`,
+  )
+
+  const wrong = [
+    ...(all.size < enough ? [`fewer than ${enough} acknowledgements`] : []),
+    ...Object.entries(verdict).flatMap(([what, count]) => (count > 0 ? [`${count} entries ${what}`] : [])),
+    ...(forked.length > 0 ? [`another ledger at ${forked.join(', ')}`] : []),
+    ...(verified.code !== 0 || verified.lines.length !== receipts.length ? ['a receipt that does not verify'] : []),
+    ...(accused.code !== 0 ? ['evidence that does not verify, or none'] : []),
+    ...(culprits.some((who) => who !== liar) ? [`evidence against ${culprits.join(', ')}`] : []),
+    ...(spoiltReceipt.code !== 3 || spoiltEvidence.code !== 3 ? ['a proof with a byte changed was believed'] : []),
+    ...([...mismatches.keys()].some((id) => id !== liar) ? ['clients were told lies by an honest member'] : []),
+    ...(mismatches.get(liar) === undefined ? [`nobody noticed what ${liar} told clients`] : []),
+  ]
+  clearTimeout(watchdog)
+  if (wrong.length === 0) await rm(directory, { recursive: true })
+  else say(`WRONG: ${wrong.join('; ')}. What there is lies in ${directory}: ${readdirSync(directory).join(', ')}`)
+  console.log(
+    JSON.stringify({
+      acknowledged: all.size,
+      ...verdict,
+      forked: forked.length,
+      unknown: unknown.size,
+      lies: lies.map(({ fault }) => fault),
+      killed: victim,
+      mismatches: mismatches.get(liar) ?? 0,
+      receiptsVerified: verified.lines.filter(({ verified }) => verified).length,
+      evidenceVerified: accused.lines.filter(({ verified }) => verified).length,
+      evidence: kinds,
+      culprits,
+      seconds: Math.round(seconds() * 10) / 10,
+    }),
+  )
+  process.exit(wrong.length === 0 ? 0 : 1)
+} catch (error) {
+  if (!interrupted) {
+    say(`failed: ${(error as Error).stack}\nWhat the members hold is kept in ${directory}`)
+    await endAll()
+    process.exit(1)
+  }
+}
