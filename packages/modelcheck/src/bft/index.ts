@@ -37,24 +37,25 @@ const scopes: readonly Scope[] = [
   { name: 'two-slots-3', about: 'two slots, three terms', words: twoSlots, terms: 3, states: 20_000_000 },
   {
     name: 'epoch',
-    about: 'a configuration ends the epoch: another member leaves, another joins, and voting begins anew',
+    about: 'a configuration ends the epoch and gives all new keys; the next one has a single term',
     words: ['a', 'C', 'Ca', 'Cb', 'C!'],
     terms: 2,
-    more: { seats },
+    more: { laterTerms: 1 },
+  },
+  {
+    name: 'epoch-joins',
+    about: 'a configuration ends the epoch: an honest member leaves, another joins; the next one has a single term',
+    words: ['a', 'C', 'Ca', 'Cb', 'C!'],
+    terms: 2,
+    more: { seats, laterTerms: 1 },
   },
   {
     name: 'epoch-contested',
-    about: 'two configurations, of which one at most can end the epoch',
+    about: 'two configurations, of which one at most can end the epoch; two terms in each',
     words: ['a', 'C', 'aC', 'Ca', 'Cb', 'C!', 'aCa'],
     terms: 2,
     more: { seats },
-  },
-  {
-    name: 'epoch-3',
-    about: 'the same as “epoch”, three terms in each',
-    words: ['a', 'C', 'Ca', 'Cb', 'C!'],
-    terms: 3,
-    more: { seats },
+    states: 20_000_000,
   },
 ]
 
@@ -63,10 +64,11 @@ export const bftSubjects: readonly Subject[] = scopes.map(({ name, about, words,
   bounds: {
     members: more?.seats?.[0]?.length ?? 4,
     terms,
+    ...(more?.laterTerms ? { later: more.laterTerms } : {}),
     slots: Math.max(...words.map(({ length }) => length)),
     entries: words.length,
     liar: more?.liar ?? 'm0',
-    ...(more?.seats?.[1] ? { epochs: 2 } : {}),
+    ...(words.some((word) => word.includes('C')) ? { epochs: 2 } : {}),
   },
   explore: (options) => exploreVotes(setting(new Entries(words), [...Array(terms).keys()], more), options),
 }))

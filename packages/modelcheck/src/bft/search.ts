@@ -163,7 +163,9 @@ class Search {
 
   #fingerprint(): void {
     const least = this.#least
-    if (this.#width === 3 && this.#votes.members.all.length < 1 << exactBits) {
+    if (this.#width === 3) {
+      if (this.#votes.members.all.length > 1 << exactBits)
+        throw new Error('more states of a member than can be told apart')
       this.#high = (least[0]! << 11) | (least[1]! >>> 10)
       this.#low = ((least[1]! & 0x3ff) << 22) | (least[2]! << 1) | 1
       return

@@ -8,6 +8,8 @@ export interface Setting {
   readonly entries: Entries
   /** Of each epoch; rising, the first is 0. */
   readonly terms: readonly number[]
+  /** Epochs but the first have so many of them. */
+  readonly laterTerms: number
   /** By number: who votes in the epoch of the same number. */
   readonly seats: readonly (readonly string[])[]
   /** Signs everything there is to sign, and hears and says what it likes. */
@@ -22,6 +24,7 @@ export interface Setting {
 const four = ['m0', 'm1', 'm2', 'm3']
 
 export const setting = (entries: Entries, terms: readonly number[], more: Partial<Setting> = {}): Setting => ({
-  ...{ entries, terms, seats: [four, four], liar: 'm0', rules: bft, isOnePhase: false, isForkOnly: false },
+  ...{ entries, terms, laterTerms: terms.length, seats: [four, four], liar: 'm0' },
+  ...{ rules: bft, isOnePhase: false, isForkOnly: false },
   ...more,
 })

@@ -119,7 +119,7 @@ export class Votes {
       const next = members.after(state, deed)
       if (next !== state && !to.has(next)) to.set(next, deed)
     }
-    const { terms } = this.setting
+    const { terms, laterTerms } = this.setting
     for (const { at, era: of, term, anchor } of members.appends) {
       if (of !== era || terms[term]! < ballot.term) continue
       if ((beginnings[this.#turn(of, term)]! & (1 << anchor)) !== 0) go(at)
@@ -129,7 +129,8 @@ export class Votes {
       if (deed.type === 'certified') {
         if ((appendable & (1 << deed.claim)) !== 0 && this.claims.list[deed.claim]!.era === era) go(at)
       } else if (deed.type === 'ask') {
-        if (era >= 0 && deed.term > ballot.term) go(at)
+        // In a term that nobody asks for nobody votes.
+        if (era === 0 || (era > 0 && terms.indexOf(deed.term) < laterTerms)) go(at)
       } else if (era < deed.era && this.#isCommitted(deed.era, committable)) go(at)
     }
     const place = this.#pool.add(to.size, ...[...to].flat())
