@@ -143,7 +143,8 @@ export function countCheckpoint(server: Server, vote: CheckpointVote): void {
 }
 
 function weigh(server: Server, checkpoint: Checkpoint): void {
-  const { members, checkpoints, asking } = server
+  const { members, checkpoints, asking, stable } = server
+  if (checkpoint.index <= (stable?.certificate.checkpoint.index ?? 0)) return
   const all = [...checkpoints.votes.values()].flatMap((votes) => votes.get(checkpoint.index) ?? [])
   const same = all.filter((vote) => isSame(vote.checkpoint, checkpoint))
   const verified = same.filter(({ isVerified }) => isVerified)

@@ -10,24 +10,25 @@ import type { Used } from './used.ts'
  * certified again, as Raft's no-op does it. Then new entries, as many at once as the window allows.
  */
 export function propose(server: Server): void {
-  const { anchor, tree, settings, pool } = server
+  const { anchor, anchorPlace, tree, settings, pool } = server
   if (!server.isLeader || anchor === undefined) return
   const first = tree.get(anchor)
   if (first === undefined) return
   // What says it is of this term is this leader's to answer for, and was made before: somebody with more than f friends.
-  if (anchor !== server.members.genesis.hash && first.entry.header.term >= server.ballot.term) return
+  const isBound = anchor === anchorPlace?.hash && anchor !== server.members.genesis.hash
+  if (isBound && first.entry.header.term >= server.ballot.term) return
   const committed = server.committed.entry.header.index
   if (server.ballot.tip === undefined && first.entry.header.index > committed) lead(server, first.entry)
-  const bound = tree.get(server.ballot.tip ?? anchor)!
+  const bound = tree.get(server.tip ?? anchor)
+  // A vote of its last life for what was pruned since: it leads no more in this term.
+  if (bound === undefined) return
   const due = evidenceDue(server)
   if (due !== undefined && bound.entry.header.index - committed < settings.window) {
     server.accusations.proposed.set(due.who, server.ballot.term)
     extend(server, bound.entry, 'evidence', [due.evidence])
   }
   while (pool.isWaiting) {
-    const tip = tree.get(server.tip ?? anchor)
-    // A vote of its last life for what was pruned since: it leads no more in this term.
-    if (tip === undefined) return
+    const tip = tree.get(server.tip ?? anchor)!
     if (tip.entry.header.index - committed >= settings.window) return
     const used = tree.holds(server.committed.hash, tip.hash) ? server.usedAt(tip.hash) : undefined
     const items = used && batch(server, used)

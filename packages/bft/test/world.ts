@@ -394,8 +394,14 @@ export class World {
 }
 
 /** All members started; `byzantine`: what those at the same places do. */
-export function founded(n: number, seed: number, byzantine: (Fault | undefined)[] = []): World {
+export function founded(
+  n: number,
+  seed: number,
+  byzantine: (Fault | undefined)[] = [],
+  checkpointEntries: number = 0,
+): World {
   const world = new World(n, seed)
+  world.checkpointEntries = checkpointEntries
   for (let i = 0; i < n; i++) world.start(`m${i}`, byzantine[i])
   return world
 }
