@@ -362,7 +362,7 @@ function findEarlier(
   request: Request,
 ): { depth: number; earlier: ItemProof } | undefined {
   const first = entries[0]!
-  const known = first && server.tree.down(first.header.parent, 0, mostHeaders - entries.length)
+  const known = first ? entriesDown(server, first.header.parent, mostHeaders - entries.length) : []
   const below = [...entries.slice(0, at + 1).reverse(), ...known]
   for (const [depth, entry] of below.entries()) {
     if (entry.header.kind !== 'data') continue
@@ -402,12 +402,18 @@ function proofOfItem(server: Server, { items }: Entry, at: number): ItemProof {
 }
 
 /** So many headers from `hash` downwards; undefined: not all are known. */
-function headersDown({ tree }: Server, hash: Hash, count: number): Header[] | undefined {
+function headersDown(server: Server, hash: Hash, count: number): Header[] | undefined {
   if (count > mostHeaders) return undefined
-  const headers: Header[] = []
-  for (let node = tree.get(hash); node && headers.length < count; node = tree.get(node.entry.header.parent))
-    headers.push(node.entry.header)
+  const headers = entriesDown(server, hash, count).map(({ header }) => header)
   return headers.length === count ? headers : undefined
+}
+
+/** From `hash` downwards, as far as they are known, and no more than so many. */
+export function entriesDown({ tree }: Server, hash: Hash, most: number): Entry[] {
+  const entries: Entry[] = []
+  for (let node = tree.get(hash); node && entries.length < most; node = tree.get(node.entry.header.parent))
+    entries.push(node.entry)
+  return entries
 }
 
 /** Two requests of a client under one number (E8, F16). Whoever put one of them into the log did nothing wrong. */

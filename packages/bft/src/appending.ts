@@ -12,6 +12,7 @@ import type { Node } from './branches.ts'
 import { flawOfTermCertificate, mandateChecks } from './certificate.ts'
 import { type Entry, flawOfEntry } from './entry.ts'
 import { beginFetch } from './fetching.ts'
+import { forgetsCommit, halt } from './halting.ts'
 import type { Message } from './messages.ts'
 import { flawOfRequests, requestChecks } from './requests.ts'
 import { append, enterTerm, mayAppend } from './rules.ts'
@@ -62,6 +63,7 @@ export function onAppendEntries(server: Server, from: NodeId, message: AppendEnt
     server.proof = proof
     server.newest = proof
     weighTermVotes(server, proof)
+    if (forgetsCommit(server, proof)) return halt(server, [proof])
   }
   const first = entries[0]!
   const wanted = [server.anchor!, tree.has(server.hashOf(first)) ? undefined : first.header.parent].find(

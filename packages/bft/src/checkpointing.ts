@@ -4,6 +4,7 @@ import type { Node } from './branches.ts'
 import { assemble, type Signature } from './certificate.ts'
 import { type Checkpoint, type CheckpointCertificate, checkpointStatement, isSame } from './checkpoint.ts'
 import { span } from './entry.ts'
+import { forgetTerms } from './halting.ts'
 import type { Hash } from './hash.ts'
 import { leaf, Merkle } from './merkle.ts'
 import type { Message } from './messages.ts'
@@ -211,6 +212,7 @@ export function stabilise(server: Server, certificate: CheckpointCertificate, { 
   const { index: from } = tree.root.entry.header
   for (const at of checkpoints.held.keys()) if (at < from) checkpoints.held.delete(at)
   server.stable = { certificate, snapshot, from }
+  forgetTerms(server, index)
   for (const [signer, votes] of checkpoints.votes)
     checkpoints.votes.set(signer, new Map([...votes].filter(([at]) => at > index)))
   const held = [...checkpoints.held.values()]

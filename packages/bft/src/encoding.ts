@@ -27,6 +27,7 @@ const tags = {
   page: 13,
   witness: 20,
   evidence: 21,
+  forked: 22,
 } as const satisfies Record<Message['type'], number>
 
 const typeOf: Message['type'][] = []
@@ -86,6 +87,9 @@ export function encodeMessage(message: Message): Uint8Array {
       break
     case 'evidence':
       writer.bytes(message.bytes)
+      break
+    case 'forked':
+      writer.bytes(message.dump)
       break
     case 'forward':
       writer.u32(message.requests.length)
@@ -169,6 +173,8 @@ function readBody(type: Message['type'], reader: Reader): Message {
       }
     case 'evidence':
       return { type, bytes: reader.bytes() }
+    case 'forked':
+      return { type, dump: reader.bytes() }
     case 'forward':
       return { type, requests: Array.from({ length: reader.count(4) }, () => reader.bytes()) }
   }

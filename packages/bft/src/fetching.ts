@@ -1,9 +1,10 @@
 import type { NodeId } from '@raftkit/contract'
 import { type Entry, flawOfEntry } from './entry.ts'
+import { halt, isBesideCommit } from './halting.ts'
 import type { Hash } from './hash.ts'
 import type { Message } from './messages.ts'
 import type { Server } from './server.ts'
-import { diverged, onCertificate } from './voting.ts'
+import { onCertificate } from './voting.ts'
 
 type Fetch = Extract<Message, { type: 'fetch' }>
 type Fetched = Extract<Message, { type: 'fetched' }>
@@ -77,8 +78,12 @@ export function onFetched(server: Server, sender: number, { entries }: Fetched):
 function beside(server: Server, chain: readonly Entry[]): void {
   const { append, commit } = server.certified
   const hashes = chain.map((entry) => server.hashOf(entry))
-  if (commit !== undefined && hashes.includes(commit.place.hash)) throw diverged(commit.place)
-  if (append !== undefined && hashes.includes(append.place.hash)) delete server.certified.append
+  const headers = chain.map(({ header }) => header)
+  if (commit !== undefined && hashes.includes(commit.place.hash)) return halt(server, [commit], headers)
+  if (append !== undefined && hashes.includes(append.place.hash)) {
+    if (isBesideCommit(server, append)) return halt(server, [append], headers)
+    delete server.certified.append
+  }
   giveUp(server)
 }
 

@@ -30,6 +30,7 @@ export {
 export { type Claim, claimStatement, inOrder, type SignedClaim } from './evidence/claim.ts'
 export { decodeEvidence, type Evidence, encodeEvidence, type Flaw, type ItemProof } from './evidence/evidence.ts'
 export { type Case, judge, type Lie, stands, type Verdict, type Verify, verifyEvidence } from './evidence/verdict.ts'
+export { type Culprit, type Dump, decodeDump, encodeDump, findCulprits } from './forensics.ts'
 export { type Founding, founding, incarnationOf } from './founding.ts'
 export type { Digest, Hash } from './hash.ts'
 export { type CertifiedRaftOptions, certifiedRaft } from './kind.ts'

@@ -70,5 +70,7 @@ export type Message =
     }
   /** Proof of a lie, as encoded. */
   | { readonly type: 'evidence'; readonly bytes: Uint8Array }
+  /** The sender has seen a fork, and stopped: what it keeps, as encoded. */
+  | { readonly type: 'forked'; readonly dump: Uint8Array }
   /** A client's request for whoever leads, as encoded. */
   | { readonly type: 'forward'; readonly requests: readonly Uint8Array[] }

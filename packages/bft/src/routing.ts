@@ -3,6 +3,7 @@ import { onEvidence, onInvestigated, weighForged, weighVote } from './accusing.t
 import { admitAppend, onAppendEntries } from './appending.ts'
 import { onCheckpoint, onCheckpointed, onCheckpointVotes, onTaken } from './checkpointing.ts'
 import { answerFetch, onFetched } from './fetching.ts'
+import { onForked } from './halting.ts'
 import type { Message } from './messages.ts'
 import { admitRequest, onRequests } from './requests.ts'
 import type { Server } from './server.ts'
@@ -15,6 +16,8 @@ import { admitCertificate, count, onCertificate, onVote } from './voting.ts'
 export function receive(server: Server, from: NodeId, message: Message): void {
   const sender = server.members.signer(from)
   if (sender === undefined || sender === server.me) return
+  if (message.type === 'forked') return onForked(server, from, sender, message.dump)
+  if (server.isForked && message.type !== 'fetch') return
   if (message.type === 'forward') return receiveRequests(server, message.requests)
   const checks = admit(server, sender, from, message)
   if (checks === undefined) return
@@ -23,6 +26,7 @@ export function receive(server: Server, from: NodeId, message: Message): void {
 }
 
 export function receiveRequests(server: Server, requests: readonly Uint8Array[]): void {
+  if (server.isForked) return
   const admitted = requests.flatMap((bytes) => admitRequest(server, bytes) ?? [])
   if (admitted.length === 0) return
   const checks = admitted.map(({ check }) => check)
@@ -31,6 +35,7 @@ export function receiveRequests(server: Server, requests: readonly Uint8Array[])
 
 export function onVerified(server: Server, ask: number, valid: readonly boolean[]): void {
   const purpose = server.asking.settle(ask)
+  if (server.isForked) return
   switch (purpose?.type) {
     case 'requests': {
       const { requests } = purpose

@@ -19,6 +19,7 @@ import { beginCheckpoint, Checkpoints } from './checkpointing.ts'
 import { Conduct } from './conduct.ts'
 import type { Entry } from './entry.ts'
 import { type Fetching, wake } from './fetching.ts'
+import { type Kept, keepTerm } from './halting.ts'
 import type { Digest, Hash } from './hash.ts'
 import { Journal, type Line } from './journal.ts'
 import type { Members } from './members.ts'
@@ -85,7 +86,10 @@ export interface ServerEffects {
 }
 
 /** What the host should tell people. */
-export type ServerHappening = { readonly type: 'accused' } & Accused
+export type ServerHappening =
+  | ({ readonly type: 'accused' } & Accused)
+  /** More than f members lie. `dump`: what `from` keeps, for `findCulprits`; the member itself has stopped, or will. */
+  | { readonly type: 'forked'; readonly from: NodeId; readonly dump: Uint8Array }
 
 const mostVerified = 65_536
 
@@ -152,6 +156,11 @@ export class Server {
   resendAt: number
   lastCommitTerm: Term = 0
   accusations: Accusations = new Accusations()
+  /** Two certificates contradict each other: it votes and commits no more. */
+  isForked = false
+  kept: Map<Term, Kept> = new Map()
+  /** Members whose dump was seen. */
+  dumps: Set<number> = new Set()
   /** Until when a peer is shown no more votes of its leader. */
   witnessed: Map<NodeId, number> = new Map()
 
@@ -181,7 +190,9 @@ export class Server {
 
   /** Goes on from what the disk holds: the journal's lines from `first` on, in order, and the promises. Says again what may not have been heard. */
   resume(state: State, first: Index, lines: readonly Line[]): void {
-    const { ballot, lock, stated, proof, commit, stable } = state
+    const { ballot, lock, stated, proof, commit, stable, kept, isForked } = state
+    this.kept = new Map(kept)
+    this.isForked = isForked
     this.stable = stable
     this.ballot = ballot
     this.lock = lock
@@ -267,6 +278,8 @@ export class Server {
     copy.helped = new Map(this.helped)
     copy.accusations = this.accusations.fork()
     copy.witnessed = new Map(this.witnessed)
+    copy.kept = new Map(this.kept)
+    copy.dumps = new Set(this.dumps)
     copy.said = { ...this.said }
     copy.certified = { ...this.certified }
     copy.asking = this.asking.fork()
@@ -307,6 +320,7 @@ export class Server {
         onAnswered(this, event.ask, event.answer)
         break
     }
+    if (this.isForked) return
     this.promises.count(this, this.journal.durable)
     wake(this)
     shun(this)
@@ -340,6 +354,7 @@ export class Server {
 
   /** Promises `what`: signed now, durable with the next write, said after that. */
   owe(what: Promised): void {
+    if (this.isForked) return
     this.promises.add(this.asking.sign(statementOf(this, what)), what)
     this.journal.touch()
   }
@@ -354,6 +369,7 @@ export class Server {
   adopt(ballot: Ballot): void {
     if (ballot === this.ballot) return
     if (ballot.term !== this.ballot.term) {
+      keepTerm(this)
       this.proof = undefined
       this.stated = undefined
       this.committing = undefined

@@ -1,5 +1,5 @@
 import { Reader, Writer } from '@raftkit/bytes'
-import { type Index, isRaftkitError, RaftkitError, type SnapshotPoint } from '@raftkit/contract'
+import { type Index, isRaftkitError, RaftkitError, type SnapshotPoint, type Term } from '@raftkit/contract'
 import { readSnapshotPoint, writeSnapshotPoint } from './base.ts'
 import type { Certificate, Mandate } from './certificate.ts'
 import { type CheckpointCertificate, readCheckpointCertificate, writeCheckpointCertificate } from './checkpoint.ts'
@@ -9,10 +9,13 @@ import {
   readCertificate,
   readMandate,
   readPlace,
+  readTermCertificate,
   writeCertificate,
   writeMandate,
   writePlace,
+  writeTermCertificate,
 } from './encoding.ts'
+import type { Kept } from './halting.ts'
 import { type Hash, rawHash, readHash } from './hash.ts'
 import type { Ballot } from './rules.ts'
 
@@ -27,6 +30,10 @@ export interface State {
   readonly stable: Stable | undefined
   /** Entries that are pruned and may still be named: they lie before the oldest that is kept. */
   readonly buried: readonly Hash[]
+  /** Of terms that produced an append certificate since the stable checkpoint, what tells liars from honest members after a fork. */
+  readonly kept: ReadonlyMap<Term, Kept>
+  /** It has seen a fork, and stopped for good. */
+  readonly isForked: boolean
 }
 
 export interface Stable {
@@ -38,7 +45,17 @@ export interface Stable {
 
 const stateFormat = 1
 
-export function encodeState({ ballot, lock, stated, proof, commit, stable, buried }: State): Uint8Array {
+export function encodeState({
+  ballot,
+  lock,
+  stated,
+  proof,
+  commit,
+  stable,
+  buried,
+  kept,
+  isForked,
+}: State): Uint8Array {
   const writer = new Writer(1024).u8(stateFormat).u64(ballot.term)
   optional(writer, ballot.tip, (to, hash) => to.raw(rawHash(hash)))
   writer.u8(ballot.stated === undefined ? 0 : ballot.stated === 'none' ? 1 : 2)
@@ -53,6 +70,12 @@ export function encodeState({ ballot, lock, stated, proof, commit, stable, burie
   })
   writer.u32(buried.length)
   for (const hash of buried) writer.raw(rawHash(hash))
+  writer.u32(kept.size)
+  for (const [term, one] of kept) {
+    optional(writer.u64(term), one.proof, writeTermCertificate)
+    writeCertificate(writer, one.lock)
+  }
+  writer.u8(isForked ? 1 : 0)
   return writer.finish()
 }
 
@@ -79,8 +102,24 @@ export function decodeState(bytes: Uint8Array): State {
     from: reader.u64(),
   }))
   const buried = Array.from({ length: reader.count(32) }, () => readHash(reader))
+  const kept = new Map<Term, Kept>()
+  for (let left = reader.count(9); left > 0; left--) {
+    const at = reader.u64()
+    kept.set(at, { proof: maybe(reader, readTermCertificate), lock: readCertificate(reader) })
+  }
+  const isForked = maybe(reader, () => true) ?? false
   reader.end()
-  return { ballot: { term, tip, lock: lock?.place, stated: claim }, lock, stated, proof, commit, stable, buried }
+  return {
+    ballot: { term, tip, lock: lock?.place, stated: claim },
+    lock,
+    stated,
+    proof,
+    commit,
+    stable,
+    buried,
+    kept,
+    isForked,
+  }
 }
 
 /** From where the machine must be restored before anything is applied. Throws `DAMAGED` or `UNKNOWN_FORMAT`. */

@@ -12,6 +12,7 @@ import {
 } from './certificate.ts'
 import { fetchElsewhere } from './fetching.ts'
 import { forwardOld } from './forwarding.ts'
+import { forgetsCommit, halt } from './halting.ts'
 import type { Message } from './messages.ts'
 import { askForTerm, enterTerm } from './rules.ts'
 import type { Server } from './server.ts'
@@ -30,6 +31,7 @@ function timeoutOf({ settings, ballot, lastCommitTerm }: Server): number {
 
 /** Undefined: nothing waits, so nothing is due. */
 export function nextDeadline(server: Server): number | undefined {
+  if (server.isForked) return undefined
   const { isBusy, isUnsettled, fetching, transfer, resendAt, since } = server
   if (!isBusy && !isUnsettled && fetching === undefined && transfer === undefined) return undefined
   return isBusy && !suspects(server) ? Math.min(resendAt, since + timeoutOf(server)) : resendAt
@@ -38,6 +40,7 @@ export function nextDeadline(server: Server): number | undefined {
 const suspects = (server: Server): boolean => wanted(server, server.me) > server.ballot.term
 
 export function onTime(server: Server): void {
+  if (server.isForked) return
   const { now, settings } = server
   // Only commits stop it: a leader that beats and does nothing is suspected like a silent one.
   if (server.isBusy && now >= server.since + timeoutOf(server)) suspect(server)
@@ -197,6 +200,7 @@ export function admitTermCertificate(server: Server, certificate: TermCertificat
 export function onTermCertificate(server: Server, certificate: TermCertificate): void {
   const { term } = certificate
   weighTermVotes(server, certificate)
+  if (forgetsCommit(server, certificate)) return halt(server, [certificate])
   if (term < server.ballot.term) return
   server.adopt(enterTerm(server.ballot, term))
   if (term > (server.newest?.term ?? 0)) server.newest = certificate

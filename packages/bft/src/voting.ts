@@ -1,8 +1,8 @@
 import type { NodeId } from '@raftkit/contract'
-import { RaftkitError } from '@raftkit/contract'
 import { weighCommit, weighVote, witness } from './accusing.ts'
 import { assemble, type Certificate, certificateChecks, flawOfCertificate } from './certificate.ts'
 import { beginFetch } from './fetching.ts'
+import { halt, isBesideCommit, splitsTerm } from './halting.ts'
 import type { Message } from './messages.ts'
 import { lockOn, mayCommit } from './rules.ts'
 import type { Server } from './server.ts'
@@ -60,12 +60,13 @@ export function onCertificate(server: Server, certificate: Certificate, sender: 
   const { phase, place } = certificate
   const { tree } = server
   if (!tree.has(place.hash)) {
-    if (phase === 'commit' && place.index <= server.committed.entry.header.index) throw diverged(place)
+    if (phase === 'commit' && place.index <= server.committed.entry.header.index) return halt(server, [certificate])
     if (compareRank(place, server.certified[phase]?.place) > 0) server.certified[phase] = certificate
     return beginFetch(server, place.hash, sender)
   }
   tree.validate(place.hash)
   if (phase === 'commit') return advance(server, certificate)
+  if (isBesideCommit(server, certificate) || splitsTerm(server, certificate)) return halt(server, [certificate])
   const higher = compareRank(place, server.ballot.lock) > 0
   server.adopt(lockOn(server.ballot, place))
   if (higher) server.lock = certificate
@@ -80,13 +81,7 @@ function advance(server: Server, certificate: Certificate): void {
   const { place } = certificate
   if (tree.holds(place.hash, committed.hash)) return
   const nodes = tree.between(committed.hash, place.hash)
-  if (nodes === undefined) throw diverged(place)
+  if (nodes === undefined) return halt(server, [certificate])
   weighCommit(server, certificate)
   server.advance(certificate, nodes)
 }
-
-export const diverged = ({ term, index }: Place): RaftkitError =>
-  new RaftkitError(
-    'DIVERGED',
-    `term ${term} certifies at ${index} what contradicts a committed entry: more than a third of the members are faulty`,
-  )

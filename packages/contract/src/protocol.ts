@@ -279,6 +279,8 @@ export type Happening =
       readonly what: string
       readonly evidence: Uint8Array
     }
+  /** Certificates contradict each other: more than f members lie, and this one commits nothing more. `dump`: what `from` keeps, to find out who. */
+  | { readonly type: 'forked'; readonly from: NodeId; readonly dump: Uint8Array }
   /** Newer members say that this node is none of them. */
   | { readonly type: 'removed' }
   /** A message was ignored that should not have come. */

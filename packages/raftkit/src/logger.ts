@@ -71,6 +71,12 @@ function describe(event: NodeEvent): Line | undefined {
       return ['error', 'amnesic', `${event.peer} lost what it had acknowledged; it is not counted any more: replace it`]
     case 'accused':
       return ['error', 'accused', `${event.who} lied, and it is proved (${event.lie}): ${event.what}`]
+    case 'forked':
+      return [
+        'error',
+        'forked',
+        'the cluster is forked by more liars than it bears: nothing is committed any more; collect the dumps',
+      ]
     case 'removed':
       return ['warn', 'removed', 'this node is no member any more; it may be closed']
     case 'link':

@@ -73,6 +73,8 @@ function factsOf(event: NodeEvent, fields: object): object {
     case 'durable':
     case 'stalled':
       return { ...fields, milliseconds: milliseconds(event.milliseconds) }
+    case 'forked':
+      return { from: event.from, bytes: event.dump.length }
     case 'accused':
       return { who: event.who, lie: event.lie, what: event.what }
     case 'stopped':

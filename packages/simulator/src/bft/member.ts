@@ -15,7 +15,7 @@ import {
 } from '@raftkit/bft'
 import { Reader, readRecord, recordEnd } from '@raftkit/bytes'
 import { behaviours, type FaultName, Liar, type Said, smallMutations } from '@raftkit/byzantine'
-import { isRaftkitError, type NodeId, type Run, type Term } from '@raftkit/contract'
+import { isRaftkitError, type NodeId, RaftkitError, type Run, type Term } from '@raftkit/contract'
 import type { Random } from '../random.ts'
 import { Violation } from '../watcher.ts'
 import { Application, nameOf, type Reply } from './application.ts'
@@ -167,6 +167,9 @@ export class Member {
     for (const happening of happened) if (happening.type === 'accused') world.accused(this, happening)
     for (const entry of committed) this.#apply(entry)
     this.#release()
+    // It has said why to all: from here on it only answers, and here it does nothing.
+    if (happened.some((one) => one.type === 'forked' && one.from === this.id))
+      return this.#stop(new RaftkitError('DIVERGED', 'two certificates contradict each other'))
     for (const ask of asks)
       this.#later(this.random.between(0.05, 1), () => {
         if (ask.type === 'sign') this.step({ type: 'signed', ask: ask.id, signature: world.sign(this.seat, ask.bytes) })

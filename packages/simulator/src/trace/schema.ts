@@ -144,6 +144,10 @@ export const lineTypes: readonly LineType[] = [
     'lie: text which kind, `E1` to `E8`',
     'what: text a sentence',
   ]),
+  line('forked', 'Certificates contradict each other; the member stops. What it shows stands in no trace.', [
+    'from: text who shows it',
+    'bytes: integer the size of what is shown',
+  ]),
   line('removed', 'Newer members say that this node is none of them.'),
   line('ignored', 'A message was ignored.', ['from: text whose', 'reason: text a sentence']),
   // messages

@@ -56,6 +56,7 @@ describe('a trace of a simulation', () => {
       'warning',
       'missed',
       'accused',
+      'forked',
       'amnesic',
       'removed',
       'ignored',

@@ -1,0 +1,108 @@
+import { type Index, isRaftkitError, type NodeId } from '@raftkit/contract'
+import { entriesDown } from './accusing.ts'
+import type { Certificate, TermCertificate } from './certificate.ts'
+import type { Header } from './entry.ts'
+import { type Dump, decodeDump, encodeDump } from './forensics.ts'
+import type { Server } from './server.ts'
+import { compareRank } from './statement.ts'
+
+/** What is kept of a term that produced an append certificate: with it the liars of a fork are found (§3.7). */
+export interface Kept {
+  readonly proof: TermCertificate | undefined
+  readonly lock: Certificate
+}
+
+const mostKept = 64
+const mostDumped = 4096
+
+/** Below a checkpoint nobody asks who forked. */
+export function forgetTerms({ kept }: Server, index: Index): void {
+  for (const [term, { lock }] of kept) if (lock.place.index <= index) kept.delete(term)
+}
+
+/** Before a term is left. */
+export function keepTerm(server: Server): void {
+  const { ballot, lock, proof, newest, kept } = server
+  if (lock === undefined || lock.place.term !== ballot.term) return
+  kept.set(ballot.term, { proof: proof ?? (newest?.term === ballot.term ? newest : undefined), lock })
+  for (const term of kept.keys()) if (kept.size > mostKept) kept.delete(term)
+}
+
+/**
+ * More than f members lie, and safety is void: this member votes for nothing and commits nothing any more, answers who fetches, and shows what
+ * it saw, so that the others stop as well. `seen`: the certificates that contradict what it holds, with headers it has of them.
+ */
+export function halt(
+  server: Server,
+  seen: readonly (Certificate | TermCertificate)[],
+  headers: readonly Header[] = [],
+): void {
+  if (server.isForked) return
+  const dump = encodeDump(dumpOf(server, seen, headers))
+  server.isForked = true
+  server.promises.clear()
+  server.pool.sweep(server.used)
+  server.said = {}
+  server.journal.touch()
+  server.tell({ type: 'forked', from: server.settings.self, dump })
+  server.broadcast({ type: 'forked', dump })
+}
+
+/** Another member has stopped, and shows why. Its certificates are looked at like anybody's. */
+export function onForked(server: Server, from: NodeId, sender: number, bytes: Uint8Array): void {
+  if (server.dumps.has(sender)) return
+  let dump: Dump
+  try {
+    dump = decodeDump(bytes)
+  } catch (error) {
+    if (isRaftkitError(error)) return
+    throw error
+  }
+  if (dump.epoch !== server.members.epoch) return
+  server.dumps.add(sender)
+  server.tell({ type: 'forked', from, dump: bytes })
+  for (const certificate of dump.certificates)
+    if (certificate.phase === 'commit') server.receive(from, { type: 'certified', certificate })
+}
+
+/** L2: an append certificate that ranks above the commit stands on it. */
+export function isBesideCommit({ commit, members, tree, committed }: Server, { place }: Certificate): boolean {
+  if (commit === undefined || commit.epoch !== members.epoch || compareRank(place, commit.place) < 0) return false
+  return !tree.holds(committed.hash, place.hash)
+}
+
+/** L1: append certificates of one term are on one branch. */
+export function splitsTerm({ lock, tree }: Server, { place }: Certificate): boolean {
+  if (lock === undefined || lock.place.term !== place.term) return false
+  if (!tree.has(lock.place.hash) || !tree.has(place.hash)) return false
+  return !tree.holds(lock.place.hash, place.hash) && !tree.holds(place.hash, lock.place.hash)
+}
+
+/** L5: a term that begins below what an older one committed: those who signed both forgot it. */
+export function forgetsCommit({ commit, members }: Server, { term, lock }: TermCertificate): boolean {
+  if (commit === undefined || commit.epoch !== members.epoch || commit.place.term >= term) return false
+  return compareRank(lock?.place, commit.place) < 0
+}
+
+function dumpOf(server: Server, seen: readonly (Certificate | TermCertificate)[], headers: readonly Header[]): Dump {
+  const { members, commit, lock, proof, newest, kept, certified, accusations } = server
+  const certificates = [commit, lock, certified.append, certified.commit].flatMap((one) => one ?? [])
+  const terms: TermCertificate[] = [proof, newest].flatMap((one) => one ?? [])
+  for (const one of seen) 'votes' in one ? terms.push(one) : certificates.push(one)
+  for (const one of kept.values()) {
+    certificates.push(one.lock)
+    if (one.proof !== undefined) terms.push(one.proof)
+  }
+  const known = new Map<string, Header>()
+  for (const { place } of certificates)
+    for (const { header } of entriesDown(server, place.hash, mostDumped - known.size)) {
+      known.set(`${header.index} ${header.parent} ${header.root}`, header)
+    }
+  return {
+    epoch: members.epoch,
+    certificates: certificates.filter(({ epoch }) => epoch === members.epoch),
+    terms: terms.map(({ epoch, term, votes, lock }) => ({ epoch, term, votes, lock })),
+    headers: [...headers, ...known.values()],
+    evidence: [...accusations.known].map(({ evidence }) => evidence),
+  }
+}
