@@ -34,7 +34,8 @@ export interface Lies {
 
 /** The protocol of a member that lies, with its own key: by way of the node's `signatures`, like all that it signs. Anything else of the node is honest. */
 export function byzantine(kind: ProtocolKind<Message>, lies: Lies): ProtocolKind<Message> {
-  return { ...kind, name: `byzantine ${kind.name}`, open: (init) => open(kind, lies, init) }
+  // Under the honest name: members of another protocol are refused.
+  return { ...kind, open: (init) => open(kind, lies, init) }
 }
 
 function open(kind: ProtocolKind<Message>, lies: Lies, init: ProtocolInit): Opening<Message> {
