@@ -11,6 +11,7 @@ import {
   termVoteStatement,
   voteStatement,
 } from '../src/index.ts'
+import { decodeState } from '../src/state.ts'
 import { leadStatement } from '../src/statement.ts'
 import { child, founding, sha256 } from './keys.ts'
 import { isSealed, sealAs } from './world.ts'
@@ -21,6 +22,8 @@ class Alone {
   readonly members: Members
   readonly said: { readonly to: string; readonly message: Message; readonly after: number }[] = []
   readonly writes: number[] = []
+  /** What its disk was last given. */
+  state: Uint8Array = new Uint8Array(0)
   readonly #self: string
 
   constructor(n: number, self: string) {
@@ -42,6 +45,7 @@ class Alone {
     for (;;) {
       const { write, messages, asks } = this.server.take(0)
       if (write) this.writes.push(write.id)
+      this.state = write?.change.state ?? this.state
       this.said.push(...messages)
       if (asks.length === 0) return
       for (const ask of asks) {
@@ -140,5 +144,30 @@ describe('a member', () => {
     const asked = member.said.filter(({ message }) => message.type === 'requestVote')
     expect(member.writes.at(-1)).toBeGreaterThan(promised!)
     expect(new Set(asked.map(({ after }) => after))).toEqual(new Set([member.writes.at(-1)]))
+  })
+
+  test('writes down the term, the vote, the lock and what it stated, with what proves them (D9, D18; F44)', () => {
+    const member = new Alone(4, 'm3')
+    const disk = (): unknown => {
+      const { ballot, lock, stated } = decodeState(member.state)
+      return { ballot, lock, stated }
+    }
+    const promised = (): unknown => {
+      const { ballot, lock, stated } = member.server
+      return { ballot, lock, stated }
+    }
+    member.append('m0', 0, entry)
+    expect(member.server.ballot.tip).toBeDefined()
+    expect(disk()).toEqual(promised())
+    const place = { term: 0, index: 1, hash: headerHash(sha256, entry.header) }
+    const signatures = [0, 1, 2].map((signer) => {
+      return { signer, signature: sealAs(`m${signer}`, voteStatement(member.members.domain, 'append', place)) }
+    })
+    member.hear('m1', { type: 'certified', certificate: { phase: 'append', epoch: 0, place, signatures } })
+    expect(member.server.ballot.lock).toEqual(place)
+    expect(disk()).toEqual(promised())
+    for (const from of ['m1', 'm2']) member.hear(from, { type: 'preVote', epoch: 0, term: 1 })
+    expect(member.server.ballot).toEqual({ term: 1, tip: undefined, lock: place, stated: place })
+    expect(disk()).toEqual(promised())
   })
 })
