@@ -1,5 +1,16 @@
 import { defineMachine } from 'raftkit'
-import { type Change, changeAt, type Entry, emptyStore, keysOf, limits, remove, type Store, write } from './store.ts'
+import {
+  type Change,
+  changeAt,
+  type Entry,
+  emptyStore,
+  entryOf,
+  keysOf,
+  limits,
+  remove,
+  type Store,
+  write,
+} from './store.ts'
 
 /** What a change did. `MISSING`: no such key; `TOO_LARGE`: the value would pass its limit; `MISMATCH`: the key is not as expected. */
 export type Written =
@@ -26,6 +37,10 @@ const refused = (why: 'MISSING' | 'TOO_LARGE' | 'MISMATCH', entry: Entry | undef
   current: entry ?? null,
 })
 
+/** A code unit takes three bytes at most: what is appended to is mostly far from its limit, and need not be measured. */
+const fits = (value: string): boolean =>
+  value.length * 3 <= limits.valueBytes || Buffer.byteLength(value) <= limits.valueBytes
+
 function matches(entry: Entry | undefined, expect: Expectation): boolean {
   if ('absent' in expect) return entry === undefined
   if (entry === undefined) return false
@@ -42,22 +57,21 @@ export const kv = defineMachine({
       return done(index)
     },
     append: (store: Store, { key, value }: { key: string; value: string }, { index }): Written => {
-      const entry = store.entries.get(key)
-      if ((entry?.bytes ?? 0) + Buffer.byteLength(value) > limits.valueBytes) return refused('TOO_LARGE', entry)
+      if (!fits((store.values.get(key) ?? '') + value)) return refused('TOO_LARGE', entryOf(store, key))
       write(store, 'append', key, value, index)
       return done(index)
     },
     del: (store: Store, { key }: { key: string }, { index }): Written =>
       remove(store, key, index) ? done(index) : refused('MISSING', undefined),
     cas: (store: Store, input: { key: string; expect: Expectation; value: string }, { index }): Written => {
-      const entry = store.entries.get(input.key)
+      const entry = entryOf(store, input.key)
       if (!matches(entry, input.expect)) return refused('MISMATCH', entry)
       write(store, 'put', input.key, input.value, index)
       return done(index)
     },
   },
   queries: {
-    get: (store: Store, { key }: { key: string }): Entry | null => store.entries.get(key) ?? null,
+    get: (store: Store, { key }: { key: string }): Entry | null => entryOf(store, key) ?? null,
     list: (store: Store, input: { prefix: string; after: string | null; limit: number }): Page => {
       const { prefix, after, limit } = input
       const page: Page = { entries: [], next: null, revision: store.revision }
@@ -68,9 +82,9 @@ export const kv = defineMachine({
         const last = page.entries.at(-1)
         if (last !== undefined && (page.entries.length === limit || bytes >= pageBytes))
           return { ...page, next: last.key }
-        const entry = store.entries.get(key)!
+        const entry = entryOf(store, key)!
         page.entries.push({ key, ...entry })
-        bytes += entry.bytes
+        bytes += Buffer.byteLength(entry.value)
       }
       return page
     },
@@ -89,7 +103,7 @@ export const kv = defineMachine({
       return { changes, next: Math.max(from, (seen.at(-1)?.revision ?? 0) + 1), revision: store.revision }
     },
     summary: (store: Store): { keys: number; revision: number; compacted: number } => ({
-      keys: store.entries.size,
+      keys: store.values.size,
       revision: store.revision,
       compacted: store.compacted,
     }),

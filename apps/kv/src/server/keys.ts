@@ -115,7 +115,7 @@ function answer(key: string, written: Written): { key: string; revision: number 
     throw new BadRequest(
       413,
       'TOO_LARGE',
-      `the value would pass ${limits.valueBytes} bytes; it holds ${current?.bytes ?? 0}`,
+      `the value would pass ${limits.valueBytes} bytes; it holds ${Buffer.byteLength(current?.value ?? '')}`,
     )
   }
   throw new BadRequest(412, 'PRECONDITION_FAILED', 'the key is not as expected', {
