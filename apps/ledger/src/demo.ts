@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -28,7 +28,7 @@ const lies = [
 ] as const
 const load = { lanes: 2, batch: 8 }
 /** Entries acknowledged while each lie lasts; on a slow machine fewer, after so many milliseconds. */
-const perLie = { atLeast: 100, wanted: 900, milliseconds: 9_000 }
+const perLie = { atLeast: 100, wanted: 800, milliseconds: 6_000 }
 const enough = 2_000
 const receiptsWanted = 48
 const limit = 150_000
@@ -87,7 +87,7 @@ async function whileItLies(): Promise<void> {
 }
 
 async function statusOf(id: string): Promise<MemberStatus | undefined> {
-  const { wire } = clerks.find((clerk) => clerk !== undefined)!
+  const { wire } = clerks[1]!
   return (await wire.get(id, '/v1/status', AbortSignal.timeout(2_000)).catch(() => undefined)) as
     | MemberStatus
     | undefined
@@ -197,12 +197,13 @@ try {
   await Promise.all(organisations.map((organisation) => organisation.stop()))
   say('all members are stopped; from here on, only files')
 
-  // Elsewhere: the genesis file, and the proofs.
-  copyFileSync(genesisFile(directory), join(proofs, 'genesis.json'))
-  const verified = await command('verify', ...receipts)
-  const accused = evidence.length > 0 ? await command('evidence', 'verify', ...evidence) : { lines: [], code: 1 }
-  const spoiltReceipt = await command('verify', spoilt(receipts[0]!))
-  const spoiltEvidence = evidence.length > 0 ? await command('evidence', 'verify', spoilt(evidence[0]!)) : { code: 0 }
+  if (evidence.length === 0) throw new Error(`no honest member can prove that ${liar} lied`)
+  const [verified, accused, spoiltReceipt, spoiltEvidence] = await Promise.all([
+    command('verify', ...receipts),
+    command('evidence', 'verify', ...evidence),
+    command('verify', spoilt(receipts[0]!)),
+    command('evidence', 'verify', spoilt(evidence[0]!)),
+  ])
   const culprits = [...new Set(accused.lines.map(({ who }) => String(who)))]
   const kinds = [...new Set(accused.lines.map(({ lie }) => String(lie)))].sort()
   say(
@@ -214,7 +215,7 @@ try {
     ...Object.entries(verdict).flatMap(([what, count]) => (count > 0 ? [`${count} entries ${what}`] : [])),
     ...(forked.length > 0 ? [`another ledger at ${forked.join(', ')}`] : []),
     ...(verified.code !== 0 || verified.lines.length !== receipts.length ? ['a receipt that does not verify'] : []),
-    ...(accused.code !== 0 ? ['evidence that does not verify, or none'] : []),
+    ...(accused.code !== 0 ? ['evidence that does not verify'] : []),
     ...(culprits.some((who) => who !== liar) ? [`evidence against ${culprits.join(', ')}`] : []),
     ...(spoiltReceipt.code !== 3 || spoiltEvidence.code !== 3 ? ['a proof with a byte changed was believed'] : []),
     ...([...mismatches.keys()].some((id) => id !== liar) ? ['clients were told lies by an honest member'] : []),
