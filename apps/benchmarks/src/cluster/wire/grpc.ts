@@ -1,5 +1,5 @@
-import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
+import { dial } from './dial.ts'
 import { keyBytes, keyOf, randomKeys, randomValue } from './keys.ts'
 import type { Wire, WirePlan } from './wire.ts'
 
@@ -140,10 +140,9 @@ class Connection {
   #closed = false
 
   static async open(port: number, templates: Templates, key: () => number, wire: Wire): Promise<Connection> {
-    const socket = connect(port, '127.0.0.1')
-    socket.setNoDelay(true)
-    await once(socket, 'connect')
-    return new Connection(socket, templates, key, wire)
+    const socket = await dial(port, (chunk) => connection.#read(chunk))
+    const connection = new Connection(socket, templates, key, wire)
+    return connection
   }
 
   private constructor(socket: Socket, templates: Templates, key: () => number, wire: Wire) {
@@ -159,7 +158,6 @@ class Connection {
         frameOf(frame.windowUpdate, 0, 0, uint32(wideWindow)),
       ]),
     )
-    socket.on('data', (chunk) => this.#read(chunk))
     socket.on('error', () => this.#fail())
     socket.on('close', () => this.#fail())
   }
@@ -220,7 +218,7 @@ class Connection {
       this.#take(input[at + 3]!, input[at + 4]!, stream, input.subarray(at + 9, at + 9 + length))
       at += 9 + length
     }
-    this.#carry = at < input.length ? input.subarray(at) : undefined
+    this.#carry = at < input.length ? Buffer.from(input.subarray(at)) : undefined
     if (this.#received < wideWindow / 2) return
     this.#socket.write(frameOf(frame.windowUpdate, 0, 0, uint32(this.#received)))
     this.#received = 0

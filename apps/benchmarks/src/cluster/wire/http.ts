@@ -1,5 +1,5 @@
-import { once } from 'node:events'
-import { connect, type Socket } from 'node:net'
+import type { Socket } from 'node:net'
+import { dial } from './dial.ts'
 import { keyBytes, keyOf, randomKeys, randomValue } from './keys.ts'
 import type { Wire, WirePlan } from './wire.ts'
 
@@ -76,17 +76,15 @@ class Connection {
   #closed = false
 
   static async open(port: number, ready: (connection: Connection) => void, wire: Wire): Promise<Connection> {
-    const socket = connect(port, '127.0.0.1')
-    socket.setNoDelay(true)
-    await once(socket, 'connect')
-    return new Connection(socket, ready, wire)
+    const socket = await dial(port, (chunk) => connection.#read(chunk))
+    const connection = new Connection(socket, ready, wire)
+    return connection
   }
 
   private constructor(socket: Socket, ready: (connection: Connection) => void, wire: Wire) {
     this.#socket = socket
     this.#ready = ready
     this.#wire = wire
-    socket.on('data', (chunk) => this.#read(chunk))
     socket.on('error', () => this.#fail())
     socket.on('close', () => this.#fail())
   }
@@ -130,7 +128,7 @@ class Connection {
       this.#wire.finished(slot, fields.charCodeAt(9) === 0x32)
       this.#ready(this)
     }
-    if (input.length > 0) this.#carry = input
+    if (input.length > 0) this.#carry = Buffer.from(input)
   }
 
   #fail(): void {
