@@ -33,6 +33,9 @@ const mostParked = 64
 export class Asking {
   #purposes: Map<number, Purpose> = new Map()
   #parked: Map<NodeId, number> = new Map()
+  /** Asks of entries that a leader sent, in the order in which it did: some take longer than others, and a child is handled behind its parent. */
+  #inOrder: Map<NodeId, readonly number[]> = new Map()
+  #answered: Map<number, readonly boolean[]> = new Map()
   #asked = 0
   #asks: ServerAsk[] = []
 
@@ -40,6 +43,8 @@ export class Asking {
     const copy = new Asking()
     copy.#purposes = new Map(this.#purposes)
     copy.#parked = new Map(this.#parked)
+    copy.#inOrder = new Map(this.#inOrder)
+    copy.#answered = new Map(this.#answered)
     copy.#asked = this.#asked
     copy.#asks = [...this.#asks]
     return copy
@@ -64,6 +69,7 @@ export class Asking {
       this.#parked.set(purpose.from, parked + 1)
     }
     this.#purposes.set(++this.#asked, purpose)
+    if (isOrdered(purpose)) this.#inOrder.set(purpose.from, [...(this.#inOrder.get(purpose.from) ?? []), this.#asked])
     this.#asks.push({ type: 'verify', id: this.#asked, checks })
   }
 
@@ -73,6 +79,26 @@ export class Asking {
     // That is never answered.
     if (ask.type !== 'retain') this.#purposes.set(this.#asked, purpose)
     this.#asks.push({ ...ask, id: this.#asked } as ServerAsk)
+  }
+
+  /** What may be handled now that `ask` was answered. */
+  verified(
+    ask: number,
+    valid: readonly boolean[],
+  ): { readonly purpose: Purpose; readonly valid: readonly boolean[] }[] {
+    const purpose = this.#purposes.get(ask)
+    if (purpose === undefined) return []
+    if (!isOrdered(purpose)) return [{ purpose: this.settle(ask)!, valid }]
+    this.#answered.set(ask, valid)
+    const ready = []
+    const waiting = [...this.#inOrder.get(purpose.from)!]
+    for (let next = waiting[0]; next !== undefined && this.#answered.has(next); next = waiting[0]) {
+      ready.push({ purpose: this.settle(next)!, valid: this.#answered.get(next)! })
+      this.#answered.delete(next)
+      waiting.shift()
+    }
+    this.#inOrder.set(purpose.from, waiting)
+    return ready
   }
 
   /** What the answer to `ask` is for, once. */
@@ -103,3 +129,6 @@ export class Asking {
     return false
   }
 }
+
+const isOrdered = (purpose: Purpose): purpose is Extract<Purpose, { type: 'message' }> =>
+  purpose.type === 'message' && purpose.message.type === 'appendEntries'

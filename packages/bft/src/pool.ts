@@ -35,6 +35,7 @@ export class Pool {
   /** Clients of whom something can be taken; whose turn is next comes first. */
   readonly #turns: Map<string, Share> = new Map()
   #bytes = 0
+  #waiting = 0
 
   fork(): Pool {
     const copy = new Pool()
@@ -45,6 +46,7 @@ export class Pool {
       copy.#shares.set(client, { waiting: copied(waiting), taken: copied(taken), bytes })
     for (const client of this.#turns.keys()) copy.#turns.set(client, copy.#shares.get(client)!)
     copy.#bytes = this.#bytes
+    copy.#waiting = this.#waiting
     return copy
   }
 
@@ -52,9 +54,9 @@ export class Pool {
     return this.#all.size
   }
 
-  /** Something can be taken. */
-  get isWaiting(): boolean {
-    return this.#turns.size > 0
+  /** How many can be taken. */
+  get waiting(): number {
+    return this.#waiting
   }
 
   has(hash: Hash): boolean {
@@ -99,6 +101,7 @@ export class Pool {
     this.#shares.set(client, share)
     this.#all.set(hash, pooled)
     share.waiting.set(hash, pooled)
+    this.#waiting++
     share.bytes += bytes.length
     this.#bytes += bytes.length
     if (share.waiting.size === 1) this.#turns.set(client, share)
@@ -111,6 +114,7 @@ export class Pool {
       for (const pooled of share.waiting.values()) {
         share.waiting.delete(pooled.hash)
         share.taken.set(pooled.hash, pooled)
+        this.#waiting--
         if (!wanted(pooled)) continue
         if (share.waiting.size > 0) this.#turns.set(client, share)
         return pooled
@@ -125,6 +129,7 @@ export class Pool {
     const share = this.#shares.get(client)!
     share.waiting = new Map([[hash, share.taken.get(hash)!], ...share.waiting])
     share.taken.delete(hash)
+    this.#waiting++
     const others = [...this.#turns].filter(([name]) => name !== client)
     this.#turns.clear()
     for (const [name, turn] of [[client, share] as const, ...others]) this.#turns.set(name, turn)
@@ -137,6 +142,7 @@ export class Pool {
       share.taken = new Map()
       this.#turns.set(client, share)
     }
+    this.#waiting = this.#all.size
   }
 
   /** It was executed: it goes, and whatever its client has under the same numbers. */
@@ -157,7 +163,7 @@ export class Pool {
     const client = nameOf(request.client)
     const share = this.#shares.get(client)!
     this.#all.delete(hash)
-    share.waiting.delete(hash)
+    if (share.waiting.delete(hash)) this.#waiting--
     share.taken.delete(hash)
     share.bytes -= bytes.length
     this.#bytes -= bytes.length

@@ -6,6 +6,13 @@ import type { Server } from './server.ts'
 import type { Used } from './used.ts'
 
 /**
+ * Each entry costs every member the signatures of all: while this many are on their way, what comes waits for the next, unless there is
+ * enough of it for one.
+ */
+const fewOpen = 2
+const fullBatch = 64
+
+/**
  * The leader's side. First, in a new term, what its certificate binds it to, under a vote of the new term: with it everything before is
  * certified again, as Raft's no-op does it. Then new entries, as many at once as the window allows.
  */
@@ -27,9 +34,10 @@ export function propose(server: Server): void {
     server.accusations.proposed.set(due.who, server.ballot.term)
     extend(server, bound.entry, 'evidence', [due.evidence])
   }
-  while (pool.isWaiting) {
+  while (pool.waiting > 0) {
     const tip = tree.get(server.tip ?? anchor)!
-    if (tip.entry.header.index - committed >= settings.window) return
+    const open = tip.entry.header.index - committed
+    if (open >= settings.window || (open >= fewOpen && pool.waiting < fullBatch)) return
     const used = tree.holds(server.committed.hash, tip.hash) ? server.usedAt(tip.hash) : undefined
     const items = used && batch(server, used)
     if (items === undefined || items.length === 0) return

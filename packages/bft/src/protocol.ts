@@ -31,6 +31,7 @@ import { type Request, requestIn } from './request.ts'
 import type { Server } from './server.ts'
 import { encodeState } from './state.ts'
 import { type Submission, Submissions } from './submissions.ts'
+import { catchUp } from './terms.ts'
 
 export interface CertifiedRaftParts {
   readonly identity: Identity
@@ -137,7 +138,11 @@ export class CertifiedRaft implements Protocol<Message> {
           'nobody hands leadership over here: each term has its leader, and a quorum ends a term',
         )
       case 'campaign':
+        return
       case 'link':
+        server.now = now
+        // Whoever was away hears at once where the others are, though nothing is going on.
+        if (event.state === 'up' && server.members.signer(event.peer) !== undefined) catchUp(server, event.peer, -1)
         return
       case 'time':
         server.since += event.stalled ?? 0
@@ -170,7 +175,11 @@ export class CertifiedRaft implements Protocol<Message> {
     }
     const { write, messages, asks, committed, happened, deadline } = server.take(now)
     this.#happened.push(...happened)
-    for (const ask of asks) if (ask.type === 'restore') this.#position = ask.snapshot.index
+    for (const ask of asks)
+      if (ask.type === 'restore') {
+        this.#position = ask.snapshot.index
+        this.#settled.push(...this.#own.skipped(server.used), ...this.#submissions.spent(server.used))
+      }
     const apply = this.#commit(committed)
     this.#noticeRole()
     const outgoing = this.#outgoing(messages)

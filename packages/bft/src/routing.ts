@@ -1,6 +1,7 @@
 import type { Answer, NodeId } from '@raftkit/contract'
 import { onEvidence, onInvestigated, weighForged, weighVote } from './accusing.ts'
 import { admitAppend, onAppendEntries } from './appending.ts'
+import type { Purpose } from './asking.ts'
 import { onCheckpoint, onCheckpointed, onCheckpointVotes, onTaken } from './checkpointing.ts'
 import { answerFetch, onFetched } from './fetching.ts'
 import { onForked } from './halting.ts'
@@ -34,9 +35,12 @@ export function receiveRequests(server: Server, requests: readonly Uint8Array[])
 }
 
 export function onVerified(server: Server, ask: number, valid: readonly boolean[]): void {
-  const purpose = server.asking.settle(ask)
+  for (const ready of server.asking.verified(ask, valid)) afterVerifying(server, ready.purpose, ready.valid)
+}
+
+function afterVerifying(server: Server, purpose: Purpose, valid: readonly boolean[]): void {
   if (server.isForked) return
-  switch (purpose?.type) {
+  switch (purpose.type) {
     case 'requests': {
       const { requests } = purpose
       return onRequests(
