@@ -7,6 +7,7 @@ export const parts: Readonly<Record<string, () => Promise<Part>>> = {
   storage: async () => (await import('./storage/part.ts')).storage,
   transport: async () => (await import('./transport/part.ts')).transport,
   cluster: async () => (await import('./cluster/part.ts')).cluster,
+  bft: async () => (await import('./bft/part.ts')).bft,
   recovery: async () => (await import('./recovery/part.ts')).recovery,
   idle: async () => (await import('./idle/part.ts')).idle,
   soak: async () => (await import('./soak/part.ts')).soak,
