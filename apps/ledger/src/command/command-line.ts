@@ -129,5 +129,5 @@ function wordsOf(report: Report): string {
   }
 }
 
-export const receiptName = (position: number): string => `receipt-${position}.raftkit`
+const receiptName = (position: number): string => `receipt-${position}.raftkit`
 export const inFolder = (folder: string, position: number): string => join(folder, receiptName(position))

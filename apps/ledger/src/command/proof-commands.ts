@@ -80,7 +80,7 @@ export function proofCommands(program: Command, { desk, session }: Opening): voi
     })
 }
 
-export function fileAt(path: string): Uint8Array {
+function fileAt(path: string): Uint8Array {
   try {
     return new Uint8Array(readFileSync(path))
   } catch (error) {

@@ -31,4 +31,4 @@ export class EvidenceFolder {
 
 const ending = '.evidence'
 
-export const evidenceName = ({ lie, who }: Piece): string => `${lie}-${who.replace(/[^A-Za-z0-9._-]/g, '_')}${ending}`
+const evidenceName = ({ lie, who }: Piece): string => `${lie}-${who.replace(/[^A-Za-z0-9._-]/g, '_')}${ending}`
