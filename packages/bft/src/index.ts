@@ -14,6 +14,7 @@ export {
   termCertificateChecks,
   termVoteCheck,
 } from './certificate.ts'
+export { type Checkpoint, type CheckpointCertificate, checkpointStatement } from './checkpoint.ts'
 export { decodeMessage, encodeMessage, termCertificateHash } from './encoding.ts'
 export {
   type Entry,
