@@ -1,6 +1,6 @@
 import type { FaultName } from './faults.ts'
 import * as leading from './leading.ts'
-import { malformed, wrongReply } from './noise.ts'
+import { falseState, malformed, wrongReply } from './noise.ts'
 import * as silence from './silence.ts'
 import type { Behaviour } from './stage.ts'
 import * as terms from './terms.ts'
@@ -38,6 +38,7 @@ export const behaviours: Readonly<Partial<Record<FaultName, Behaviour>>> = {
   F35: leading.falseConfiguration,
   F36: leading.behindConfiguration,
   F37: voting.foreignEpoch,
+  F39: falseState,
   F40: wrongReply,
   F42: malformed,
 }

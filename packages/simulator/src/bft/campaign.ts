@@ -1,8 +1,8 @@
 import { faultNames, faults } from '@raftkit/byzantine'
 import { campaign, failed, type Outcome } from '../run/campaign.ts'
 import { Total } from '../run/total.ts'
-import { type BftWishes, planBft } from './plan.ts'
-import { carryOutBft } from './run.ts'
+import type { BftWishes } from './plan.ts'
+import { carryOutSeed } from './run.ts'
 
 export interface BftCampaign {
   readonly from: number
@@ -45,7 +45,7 @@ export async function campaignBft({
       `${total.seeds}/${seeds} seeds, ${total.events} events, ${Math.round((total.events / (now - began)) * 1000)} per second`,
     )
   }
-  if (seeds === 1) ended(carryOutBft(planBft(from, wishes)))
+  if (seeds === 1) ended(await carryOutSeed(from, wishes))
   else await campaign({ ...options, ended })
   for (const { seed, violation } of broken.slice(0, 3))
     say(`\nseed ${seed}: ${violation?.message}\n${violation?.details}\n${violation?.stack}\nreplay: ${replay(seed)}`)

@@ -10,12 +10,14 @@ import {
   type Request,
   readEntry,
   type Server,
+  type ServerAsk,
   type ServerEvent,
   type Settings,
+  span,
 } from '@raftkit/bft'
-import { Reader, readRecord, recordEnd } from '@raftkit/bytes'
+import { Reader, readRecord, recordEnd, recordKind } from '@raftkit/bytes'
 import { behaviours, type FaultName, Liar, type Said, smallMutations } from '@raftkit/byzantine'
-import { isRaftkitError, type NodeId, RaftkitError, type Run, type Term } from '@raftkit/contract'
+import { type Answer, isRaftkitError, type LogWrite, type NodeId, type Term } from '@raftkit/contract'
 import type { Random } from '../random.ts'
 import { Violation } from '../watcher.ts'
 import { Application, nameOf, type Reply } from './application.ts'
@@ -26,16 +28,22 @@ import type { BftWorld } from './world.ts'
 /** What is on a disk, and what the member had promised when that was written. */
 interface Disk {
   state: Uint8Array | undefined
-  readonly lines: Uint8Array[]
+  /** The number of the first line that is there. */
+  first: number
+  lines: Uint8Array
   count: number
+  /** Complete or not. */
+  readonly blobs: Map<string, Uint8Array>
   readonly holds: Set<string>
   promised: { readonly term: Term; readonly lock: Place | undefined }
 }
 
 const emptyDisk = (): Disk => ({
   state: undefined,
-  lines: [],
+  first: 1,
+  lines: new Uint8Array(0),
   count: 0,
+  blobs: new Map(),
   holds: new Set(),
   promised: { term: 0, lock: undefined },
 })
@@ -59,11 +67,15 @@ export class Member {
   life = 0
   /** It found that a committed entry is contradicted, and does nothing any more. */
   halted: unknown
+  /** What it saw of a fork, by member. */
+  readonly dumps: Map<NodeId, Uint8Array> = new Map()
   frozen = 0
   #ahead = 0
   #durable = 0
   #flushed = 0
   #alarm: number | undefined
+  /** Positions at which the machine is to be written down, and for which ask. */
+  readonly #stops: Map<number, number> = new Map()
   #held: { readonly to: NodeId; readonly message: Message; readonly after: number }[] = []
   readonly #liar: Liar | undefined
 
@@ -75,7 +87,7 @@ export class Member {
     this.copy = copy
     this.settings = settings
     this.random = world.random.split(`member ${seat} ${copy}`)
-    this.server = open(settings, undefined, noLines(), world.now)
+    this.server = open(settings, undefined, { first: 1, bytes: new Uint8Array(0), count: 0 }, world.now)
     const acts =
       plan?.how === 'mutations'
         ? [smallMutations(0.4)]
@@ -164,17 +176,21 @@ export class Member {
       })
       if (world.crashes(this, 'written')) return
     }
-    for (const happening of happened) if (happening.type === 'accused') world.accused(this, happening)
+    for (const happening of happened)
+      if (happening.type === 'accused') world.accused(this, happening)
+      else if (happening.type === 'forked') world.forked(this, happening.from, happening.dump)
+    for (const ask of asks) if (ask.type === 'takeSnapshot') this.#stops.set(ask.index, ask.id)
     for (const entry of committed) this.#apply(entry)
     this.#release()
-    // It has said why to all: from here on it only answers, and here it does nothing.
-    if (happened.some((one) => one.type === 'forked' && one.from === this.id))
-      return this.#stop(new RaftkitError('DIVERGED', 'two certificates contradict each other'))
     for (const ask of asks)
       this.#later(this.random.between(0.05, 1), () => {
         if (ask.type === 'sign') this.step({ type: 'signed', ask: ask.id, signature: world.sign(this.seat, ask.bytes) })
         else if (ask.type === 'verify')
           this.step({ type: 'verified', ask: ask.id, valid: ask.checks.map(world.notary.isSigned) })
+        else {
+          const answer = this.#carryOut(ask)
+          if (answer) this.step({ type: 'answered', ask: ask.id, answer })
+        }
       })
     if (deadline !== undefined && deadline !== this.#alarm)
       this.#later(Math.max(0, deadline - this.now), () => {
@@ -189,6 +205,57 @@ export class Member {
     if (this.isHonest) this.world.witness.applied(this.id, entry, this.application.applied)
     for (const request of this.application.apply(entry))
       this.#reply(request, this.application.replies.get(nameOf(request))!)
+    if (this.isHonest) this.world.witness.reached(this.id, entry.header.index, this.application.state)
+    this.#snapshot(entry)
+  }
+
+  /** The machine's state as blobs. `takeSnapshot` was carried out where it was reached: its answer comes from there. */
+  #carryOut(ask: Exclude<ServerAsk, { type: 'sign' | 'verify' }>): Answer | undefined {
+    const { blobs } = this.disk
+    switch (ask.type) {
+      case 'readSnapshot': {
+        const blob = blobs.get(ask.name)
+        if (!blob) return { type: 'failed', code: 'MISSING' }
+        return { type: 'readSnapshot', bytes: blob.subarray(ask.offset, ask.offset + ask.maxBytes) }
+      }
+      case 'createSnapshot':
+        if (!blobs.has(ask.name)) blobs.set(ask.name, new Uint8Array(0))
+        return { type: 'createSnapshot', held: blobs.get(ask.name)!.length }
+      case 'writeSnapshot':
+        blobs.set(ask.name, Buffer.concat([blobs.get(ask.name)!, ask.bytes]))
+        return { type: 'writeSnapshot', held: blobs.get(ask.name)!.length }
+      case 'commitSnapshot':
+        return { type: 'commitSnapshot' }
+      case 'restore':
+        this.application = Application.read(blobs.get(ask.snapshot.name)!)
+        this.world.count('states fetched')
+        if (this.isHonest) this.world.witness.reached(this.id, this.application.applied, this.application.state)
+        return { type: 'restore' }
+      case 'retain':
+        for (const name of blobs.keys()) if (!ask.names.includes(name)) blobs.delete(name)
+        return undefined
+      default:
+        return undefined
+    }
+  }
+
+  #snapshot(entry: Entry): void {
+    const index = entry.header.position + span(entry)
+    const ask = this.#stops.get(index)
+    if (ask === undefined) return
+    this.#stops.delete(index)
+    const { term } = entry.header
+    const name = `${index}-${term}-own-${this.life}`
+    const blob = this.application.write()
+    if (this.plan?.how === 'twist') {
+      blob[0] = blob[0]! ^ 1
+      this.world.did('F41')
+    }
+    this.disk.blobs.set(name, blob)
+    const snapshot = { name, index, term, bytes: blob.length }
+    this.#later(this.random.between(0.1, 20), () =>
+      this.step({ type: 'answered', ask, answer: { type: 'takeSnapshot', snapshot } }),
+    )
   }
 
   #reply(request: Request, { index, result }: Reply): void {
@@ -196,22 +263,28 @@ export class Member {
     this.world.reply(this, request, { index, result: told })
   }
 
-  #flush(
-    { tail, state }: { tail?: { at: number; run: { bytes: Uint8Array; count: number } }; state?: Uint8Array },
-    promised: Disk['promised'],
-  ): void {
+  #flush({ tail, state, compactTo }: LogWrite, promised: Disk['promised']): void {
     const { disk } = this
     if (this.plan?.how === 'rollback' && this.random.chance(0.02))
-      this.#yesterday = { ...disk, lines: [...disk.lines], holds: new Set(disk.holds) }
+      this.#yesterday = { ...disk, blobs: new Map(disk.blobs), holds: new Set(disk.holds) }
     if (state) disk.state = state
     disk.promised = promised
-    if (!tail || tail.run.count === 0) return
-    if (tail.at !== disk.count + 1)
-      throw new Violation('disk', `${this.id} writes line ${tail.at} behind ${disk.count}`)
-    disk.lines.push(tail.run.bytes)
-    disk.count += tail.run.count
-    for (let at = 0; at < tail.run.bytes.length; at = recordEnd(tail.run.bytes, at))
-      disk.holds.add(this.world.witness.learn(readEntry(new Reader(readRecord(tail.run.bytes, at).payload))))
+    if (tail) this.#append(tail)
+    for (; disk.first <= (compactTo ?? 0); disk.first++, disk.count--)
+      disk.lines = disk.lines.subarray(recordEnd(disk.lines, 0))
+  }
+
+  #append({ at, run }: NonNullable<LogWrite['tail']>): void {
+    const { disk } = this
+    if (run.count === 0) return
+    if (at !== disk.first + disk.count)
+      throw new Violation('disk', `${this.id} writes line ${at} behind ${disk.first + disk.count - 1}`)
+    disk.lines = Buffer.concat([disk.lines, run.bytes])
+    disk.count += run.count
+    for (let from = 0; from < run.bytes.length; from = recordEnd(run.bytes, from)) {
+      const { kind, payload } = readRecord(run.bytes, from)
+      if (kind === recordKind.command) disk.holds.add(this.world.witness.learn(readEntry(new Reader(payload))))
+    }
   }
 
   /** Everything that is not on its disk is gone. */
@@ -219,6 +292,7 @@ export class Member {
     if (this.life % 2 === 1) return
     this.life++
     this.#held = []
+    this.#stops.clear()
     this.#alarm = undefined
     this.world.at(this.world.now + pause, () => this.start())
   }
@@ -234,9 +308,10 @@ export class Member {
     this.#durable = 0
     this.#flushed = this.world.now
     this.application = new Application()
-    const { state, lines, count, promised } = this.disk
-    const run = { first: 1, bytes: Buffer.concat(lines), count }
-    this.server = open(this.settings, state, run as unknown as Run, this.now)
+    const { state, first, lines, count, promised, blobs } = this.disk
+    this.server = open(this.settings, state, { first, bytes: lines, count }, this.now)
+    const { stable } = this.server
+    if (stable) this.application = Application.read(blobs.get(stable.snapshot.name)!)
     if (this.isHonest && this.server.ballot.term < promised.term)
       throw new Violation('I4', `${this.id} comes back in an older term`)
     if (this.isHonest && compareRank(this.server.ballot.lock, promised.lock) < 0)
@@ -269,7 +344,7 @@ export class Member {
     const { server } = this
     const isVote = message.type === 'vote' && message.phase === 'append'
     if (this.isHonest && isVote && server.ballot.term === message.place.term)
-      this.world.witness.stands(this.id, message.place, server.anchor)
+      this.world.witness.stands(this.id, message.place, server.anchorPlace?.hash)
   }
 
   #host() {
@@ -299,8 +374,6 @@ export class Member {
     })
   }
 }
-
-const noLines = (): Run => ({ first: 1, bytes: new Uint8Array(0), count: 0 }) as unknown as Run
 
 function nameOfBytes(bytes: Uint8Array): string {
   try {

@@ -16,8 +16,8 @@ export const planBft = (seed: number, { lasts, liars }: BftWishes): BftPlan =>
 /** How one seat lies. */
 export interface LiarPlan {
   readonly seat: number
-  /** `acts`: lies by number; `mutations`: ByzzFuzz; `twins`: two honest copies with one key; `rollback`: honest, but its disk is put back. */
-  readonly how: 'acts' | 'mutations' | 'twins' | 'rollback'
+  /** `acts`: lies by number; `mutations`: ByzzFuzz; `twins`: two honest copies with one key; `rollback`: honest, but its disk is put back; `twist`: honest, but its machine is not what the others run. */
+  readonly how: 'acts' | 'mutations' | 'twins' | 'rollback' | 'twist'
   readonly acts: readonly FaultName[]
 }
 
@@ -93,7 +93,8 @@ function liar(random: Random, seat: number, isOver: boolean): LiarPlan {
   const draw = random.next()
   if (draw < 0.12) return twins
   if (draw < 0.17) return { seat, how: 'rollback', acts: [] }
-  if (draw < 0.35) return { seat, how: 'mutations', acts: [] }
+  if (draw < 0.22) return { seat, how: 'twist', acts: [] }
+  if (draw < 0.38) return { seat, how: 'mutations', acts: [] }
   const acts = random.shuffle(memberActs).slice(0, 1 + random.below(3))
   return { seat, how: 'acts', acts }
 }

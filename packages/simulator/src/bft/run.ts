@@ -1,10 +1,15 @@
+import { type Check, decodeDump, findCulprits } from '@raftkit/bft'
 import type { Outcome } from '../run/campaign.ts'
 import { Violation } from '../watcher.ts'
-import type { BftPlan } from './plan.ts'
+import { sha256 } from './notary.ts'
+import { type BftPlan, type BftWishes, planBft } from './plan.ts'
 import { BftWorld } from './world.ts'
 
+/** The seed as it is wished for. */
+export const carryOutSeed = (seed: number, wishes: BftWishes): Promise<Outcome> => carryOutBft(planBft(seed, wishes))
+
 /** Carries out one plan: faults, healing, and then all that honest clients asked for must have been executed by all (I20). */
-export function carryOutBft(plan: BftPlan): Outcome {
+export async function carryOutBft(plan: BftPlan): Promise<Outcome> {
   const began = performance.now()
   const world = new BftWorld(plan)
   let violation: Violation | undefined
@@ -12,7 +17,7 @@ export function carryOutBft(plan: BftPlan): Outcome {
   try {
     world.start()
     world.run(plan.lasts, () => false)
-    if (plan.isOver) forked(world)
+    if (plan.isOver) await forked(world)
     else {
       healedAt = world.now
       world.heal()
@@ -37,7 +42,11 @@ export function carryOutBft(plan: BftPlan): Outcome {
     ...(violation && { violation: told(violation) }),
     uncovered: [],
     faults: Object.fromEntries(world.faults),
-    counts: { ...Object.fromEntries(world.counts), checks: world.witness.checks },
+    counts: {
+      ...Object.fromEntries(world.counts),
+      checks: world.witness.checks,
+      culprits: plan.isOver ? world.culprits.size : 0,
+    },
     checked: 0,
     acknowledged: accepted,
     lost: 0,
@@ -71,14 +80,35 @@ function served(world: BftWorld): void {
   })
 }
 
-/** More liars than it stands: safety is void; but whoever sees two histories must notice, and stop. */
-function forked(world: BftWorld): void {
+/** More liars than it stands: safety is void; but all who are honest must notice, stop, and know f + 1 of those who did it (I19). */
+async function forked(world: BftWorld): Promise<void> {
   if (world.witness.forks.size === 0) return
   world.count('forks')
   world.heal()
-  const isSeen = (): boolean => world.honest.some(({ halted }) => halted !== undefined)
-  if (!world.run(world.now + 10 * world.longestTimeout, isSeen))
-    throw new Violation('I19', 'the members are on two branches, and none of them notices')
+  const { members, honest } = world
+  const haveStopped = (): boolean => honest.every(({ server, halted }) => server.isForked || halted !== undefined)
+  if (!world.run(world.now + 10 * world.longestTimeout, haveStopped))
+    throw new Violation('I19', 'the members are on two branches, and not all of them notice', {
+      forks: [...world.witness.forks],
+      notice: honest.filter(({ server }) => server.isForked).map(({ id }) => id),
+    })
+  world.run(world.now + world.timeout, () => false)
+  const verify = (checks: readonly Check[]): boolean[] => checks.map(world.notary.isSigned)
+  const trust = { digest: sha256, members, cluster: members.genesis.hash, verify }
+  for (const { id, dumps } of honest) {
+    const culprits = await findCulprits([...dumps.values()].map(decodeDump), trust)
+    const framed = culprits.filter(({ who }) => honest.some((one) => one.id === who))
+    if (framed.length > 0) world.count('framed')
+    if (framed.length > 0)
+      throw new Violation('I18', `what ${id} saw convicts ${framed[0]!.who}, who is honest`, framed)
+    if (culprits.length <= members.faults)
+      throw new Violation('I19', `what ${id} saw names ${culprits.length} culprits, ${members.faults + 1} are due`, {
+        culprits: culprits.map(({ who, what }) => `${who}: ${what}`),
+        dumps: [...dumps.keys()],
+        forks: [...world.witness.forks],
+      })
+    for (const { who } of culprits) world.culprits.add(who)
+  }
 }
 
 function told({ invariant, message, details, stack }: Violation): NonNullable<Outcome['violation']> {

@@ -48,6 +48,8 @@ export class Witness {
   readonly #asked: Map<Term, { readonly signer: number; readonly lock: Place | undefined }[]> = new Map()
   /** Hashes by index, as the first honest member applied them. */
   readonly #agreed: string[] = []
+  readonly #states: Map<Index, number> = new Map()
+  readonly #roots: Map<Index, string> = new Map()
   readonly #executed: Map<string, number> = new Map()
   readonly #judged: Set<string> = new Set()
   /** Places where two honest members, or two certificates, part. */
@@ -94,6 +96,14 @@ export class Witness {
         const tip = message.entries.at(-1)!
         const hash = headerHash(this.#digest, tip.header)
         return this.#voted(signer, 'append', { term: message.term, index: tip.header.index, hash }, durable)
+      }
+      case 'checkpoint': {
+        const { index, root } = message.checkpoint
+        const before = this.#roots.get(index)
+        if (before !== undefined && before !== root && !this.#isOver)
+          throw new Violation('I17', `two honest members state different roots behind entry ${index}`)
+        this.#roots.set(index, root)
+        return
       }
       case 'requestVote':
         return this.#asks(signer, message.term, message.vote.lock, durable)
@@ -254,6 +264,14 @@ export class Witness {
     for (const item of entry.items) this.#executes(decodeRequest(item), item, index)
   }
 
+  /** A member's machine has applied everything up to that entry, or fetched the state behind it. */
+  reached(who: string, index: Index, state: number): void {
+    const first = this.#states.get(index)
+    if (first === undefined) this.#states.set(index, state)
+    else if (first !== state && !this.#isOver)
+      throw new Violation('I17', `${who} has another state behind entry ${index} than a member before it`)
+  }
+
   #executes(request: Request, item: Uint8Array, index: Index): void {
     const claim = item.join()
     if (!this.#judged.has(claim)) {
@@ -271,7 +289,7 @@ export class Witness {
 
   /** An honest member votes in this term: what its leader showed (I8). */
   stands(who: string, place: Place, anchor: string | undefined): void {
-    if (place.term === 0) return
+    if (place.term === 0 || this.#isOver) return
     this.checks++
     if (anchor === undefined || !this.extends(anchor, place.hash))
       throw new Violation('I8', `${who} votes in term ${place.term} for what does not stand on the anchor`)

@@ -91,7 +91,7 @@ export class BftWorld {
     const { timeout, longestTimeout, members, plan } = this
     return {
       ...{ digest: sha256, self, members, founding, group: 'main', timeout, longestTimeout, resend: 60 },
-      ...{ window: plan.window, batchBytes: 2000 },
+      ...{ window: plan.window, batchBytes: 2000, checkpointEntries: plan.checkpointEntries },
     }
   }
 
@@ -291,7 +291,17 @@ export class BftWorld {
 
   halted(member: Member): void {
     this.count('halted')
-    if (!this.plan.isOver) throw new Violation('I9', `${member.id} halts: ${String(member.halted)}`, member.halted)
+    if (!this.plan.isOver && member.isHonest)
+      throw new Violation('I9', `${member.id} halts: ${String(member.halted)}`, member.halted)
+  }
+
+  /** A member saw a fork, its own or as another tells it. */
+  forked(member: Member, from: NodeId, dump: Uint8Array): void {
+    if (!member.isHonest) return
+    member.dumps.set(from, dump)
+    if (from !== member.id) return
+    this.count('detected')
+    if (!this.plan.isOver) throw new Violation('I9', `${member.id} sees a fork where there can be none`)
   }
 
   /** I18: whatever an honest member holds against somebody convinces anyone who has the keys, and is true. */

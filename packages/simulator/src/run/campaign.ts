@@ -1,7 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { parentPort, Worker } from 'node:worker_threads'
-import { type BftWishes, planBft } from '../bft/plan.ts'
-import { carryOutBft } from '../bft/run.ts'
+import type { BftWishes } from '../bft/plan.ts'
+import { carryOutSeed } from '../bft/run.ts'
 import { allInvariants } from '../invariants/index.ts'
 import { Tracer } from '../trace/index.ts'
 import type { Violation } from '../watcher.ts'
@@ -91,8 +91,8 @@ export function serveCampaign(): void {
   // Refusals are daily bread here, and their stacks a twentieth of all work. A run that fails is looked at again, with stacks.
   Error.stackTraceLimit = 0
   parentPort!.on('message', ({ seed, wishes }: Job) => {
-    if ('protocol' in wishes) parentPort!.postMessage(carryOutBft(planBft(seed, wishes)))
-    else void carryOut(planFor(seed, wishes)).then((outcome) => parentPort!.postMessage(outcome))
+    const running = 'protocol' in wishes ? carryOutSeed(seed, wishes) : carryOut(planFor(seed, wishes))
+    void running.then((outcome) => parentPort!.postMessage(outcome))
   })
 }
 

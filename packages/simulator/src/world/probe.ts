@@ -22,7 +22,7 @@ import type { Process } from './process.ts'
  */
 export function watchedProtocol(kind: ProtocolKind<Message, unknown>, process: Process): ProtocolKind {
   return {
-    name: kind.name,
+    ...kind,
     open(init: ProtocolInit): Opening {
       const opening = kind.open(init)
       return {

@@ -108,7 +108,7 @@ export class Server {
       cluster: world.cluster,
       machine: 'initial' in given ? given : watchedMachine(given, process),
       environment: environmentOf(process, random.split('environment')),
-      protocol: watchedProtocol(raft, process),
+      protocol: watchedProtocol((world.options.protocol?.(this) as typeof raft | undefined) ?? raft, process),
       storage: this.disk.storage(process),
       transport: world.network.transport(process),
       address: this.address,
@@ -203,8 +203,8 @@ export class Server {
   /** The protocol of `process` is open. */
   opened(process: Process, protocol: Raft): void {
     if (!process.alive) return
-    this.protocol = protocol
-    this.incarnation = protocol.self.incarnation
+    if (this.world.options.protocol === undefined) this.protocol = protocol
+    this.incarnation = protocol.status().incarnation
     this.world.watchers.booted(this)
   }
 

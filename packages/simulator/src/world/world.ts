@@ -1,4 +1,4 @@
-import type { Member, NodeId, StateMachine } from '@raftkit/contract'
+import type { Member, NodeId, ProtocolKind, StateMachine } from '@raftkit/contract'
 import { jointConsensus } from '@raftkit/membership'
 import type { AnyMachine, NodeOptions } from 'raftkit'
 import { Random } from '../random.ts'
@@ -39,6 +39,8 @@ export interface WorldOptions {
   readonly machine: (server: Server) => StateMachine | AnyMachine
   /** Default: joint consensus, and the defaults of `createNode`. */
   readonly node?: NodeSettings | ((server: Server) => NodeSettings)
+  /** Default: Raft. Of another protocol the watchers see messages and effects, and no `server.protocol`. */
+  readonly protocol?: (server: Server) => ProtocolKind
   /** Of all links. */
   readonly weather?: Partial<Weather>
   readonly network?: NetworkOptions
