@@ -228,10 +228,9 @@ export function retainBlobs({ checkpoints, transfer, asking }: Server): void {
   asking.ask({ type: 'retain', names: [...held, ...taken].concat(transfer?.name ?? []) }, { type: 'nothing' })
 }
 
-/** Some of what goes may still be named by votes to come: that it lies before everything else is remembered. */
+/** Votes to come must follow from the last one: that it lies before everything else is remembered. */
 function prune(server: Server, root: Hash): void {
-  const { tree, ballot, anchorPlace, members } = server
-  tree.prune(root, [ballot.tip, anchorPlace?.hash, members.genesis.hash])
+  server.tree.prune(root, [server.ballot.tip])
 }
 
 const differs = ({ index }: Checkpoint): RaftkitError =>

@@ -6,8 +6,8 @@ export type Oddity =
   | 'pages'
   /** It was asked for something, and brought nothing in time. */
   | 'silence'
-  /** It led a term that was given up while requests waited. */
-  | 'terms'
+  /** It led a term, and left a client out or took all the time that it had. */
+  | 'neglect'
 
 /** How often, for each member. */
 export class Conduct {

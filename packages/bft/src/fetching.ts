@@ -38,6 +38,7 @@ export function beginFetch(server: Server, hash: Hash, peer: number): void {
 export function fetchElsewhere(server: Server): void {
   const { fetching, members, me } = server
   if (fetching === undefined) return
+  server.conduct.note(fetching.peer, 'silence')
   if (fetching.tries >= 2 * members.list.length) return giveUp(server)
   const next = (fetching.peer + 1) % members.list.length
   const peer = next === me ? (next + 1) % members.list.length : next

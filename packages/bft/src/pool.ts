@@ -23,6 +23,8 @@ interface Share {
   waiting: Map<Hash, Pooled>
   taken: Map<Hash, Pooled>
   bytes: number
+  /** When something of this client was executed. */
+  served: number
 }
 
 /**
@@ -42,8 +44,8 @@ export class Pool {
     for (const pooled of this.#all.values()) copy.#all.set(pooled.hash, { ...pooled })
     const copied = (some: Map<Hash, Pooled>): Map<Hash, Pooled> =>
       new Map([...some.keys()].map((hash) => [hash, copy.#all.get(hash)!]))
-    for (const [client, { waiting, taken, bytes }] of this.#shares)
-      copy.#shares.set(client, { waiting: copied(waiting), taken: copied(taken), bytes })
+    for (const [client, { waiting, taken, bytes, served }] of this.#shares)
+      copy.#shares.set(client, { waiting: copied(waiting), taken: copied(taken), bytes, served })
     for (const client of this.#turns.keys()) copy.#turns.set(client, copy.#shares.get(client)!)
     copy.#bytes = this.#bytes
     copy.#waiting = this.#waiting
@@ -97,7 +99,7 @@ export class Pool {
     const { hash, bytes, request } = pooled
     if (this.#all.has(hash)) return
     const client = nameOf(request.client)
-    const share = this.#shares.get(client) ?? { waiting: new Map(), taken: new Map(), bytes: 0 }
+    const share = this.#shares.get(client) ?? { waiting: new Map(), taken: new Map(), bytes: 0, served: 0 }
     this.#shares.set(client, share)
     this.#all.set(hash, pooled)
     share.waiting.set(hash, pooled)
@@ -146,11 +148,20 @@ export class Pool {
   }
 
   /** It was executed: it goes, and whatever its client has under the same numbers. */
-  executed(hash: Hash, request: Request, used: Used): void {
+  executed(hash: Hash, request: Request, used: Used, now: number): void {
+    const served = this.#shares.get(nameOf(request.client))
+    if (served) served.served = now
     if (this.#all.has(hash)) return this.#remove(hash)
     const share = this.#shares.get(nameOf(request.client))
     if (share === undefined) return
     for (const pooled of all(share)) if (!used.isFresh(pooled.request)) this.#remove(pooled.hash)
+  }
+
+  /** What waits the longest for a client of whom nothing was executed since `before`, and came before that (F28). */
+  neglected(before: number): Pooled | undefined {
+    for (const share of this.#shares.values())
+      if (share.served < before) for (const pooled of all(share)) if (pooled.since < before) return pooled
+    return undefined
   }
 
   /** What can never run any more goes: its client has moved on without it. */

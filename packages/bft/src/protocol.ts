@@ -140,8 +140,8 @@ export class CertifiedRaft implements Protocol<Message> {
       case 'campaign':
         return
       case 'link':
-        server.now = now
         // Whoever was away hears at once where the others are, though nothing is going on.
+        server.now = now
         if (event.state === 'up' && server.members.signer(event.peer) !== undefined) catchUp(server, event.peer, -1)
         return
       case 'time':
@@ -263,7 +263,7 @@ export class CertifiedRaft implements Protocol<Message> {
       .u64(journal.issued - journal.durable)
     for (const hash of [...pool].map((pooled) => pooled.hash).sort()) writer.text(hash)
     for (const [signer, { term }] of [...demands].sort(([a], [b]) => a - b)) writer.u8(signer).u64(term)
-    for (const [signer, term] of [...suspicions].sort(([a], [b]) => a - b)) writer.u8(signer).u64(term)
+    for (const [signer, { term }] of [...suspicions].sort(([a], [b]) => a - b)) writer.u8(signer).u64(term)
     return hash128(writer.finish())
   }
 

@@ -13,25 +13,30 @@ import { admitRequestVote, admitTermCertificate, onPreVote, onRequestVote, onTer
 import { admitCheckpointed, answerPages, beginTransfer, onPage, onTransferAnswer, sendPages } from './transferring.ts'
 import { admitCertificate, count, onCertificate, onVote } from './voting.ts'
 
+const mostForged = 16
+
 /** First what costs nothing, then the signatures, then the effect: an unproved message changes nothing. */
 export function receive(server: Server, from: NodeId, message: Message): void {
   const sender = server.members.signer(from)
   if (sender === undefined || sender === server.me) return
   if (message.type === 'forked') return onForked(server, from, sender, message.dump)
   if (server.isForked && message.type !== 'fetch') return
-  if (message.type === 'forward') return receiveRequests(server, message.requests)
+  // Who is honest hands on what it has verified: who brings many a forgery is not asked to be believed any more.
+  if (message.type === 'forward' && (server.conduct.of(sender).signatures ?? 0) >= mostForged) return
+  if (message.type === 'forward') return receiveRequests(server, message.requests, sender)
   const checks = admit(server, sender, from, message)
   if (checks === undefined) return
   if (checks.length === 0) return handle(server, sender, from, message)
   server.verify(checks, { type: 'message', from, message, checks })
 }
 
-export function receiveRequests(server: Server, requests: readonly Uint8Array[]): void {
+/** `sender`: the member that hands them on. */
+export function receiveRequests(server: Server, requests: readonly Uint8Array[], sender?: number): void {
   if (server.isForked) return
   const admitted = requests.flatMap((bytes) => admitRequest(server, bytes) ?? [])
   if (admitted.length === 0) return
   const checks = admitted.map(({ check }) => check)
-  server.verify(checks, { type: 'requests', requests: admitted.map(({ bytes }) => bytes) })
+  server.verify(checks, { type: 'requests', requests: admitted.map(({ bytes }) => bytes), sender })
 }
 
 export function onVerified(server: Server, ask: number, valid: readonly boolean[]): void {
@@ -42,7 +47,8 @@ function afterVerifying(server: Server, purpose: Purpose, valid: readonly boolea
   if (server.isForked) return
   switch (purpose.type) {
     case 'requests': {
-      const { requests } = purpose
+      const { requests, sender } = purpose
+      if (sender !== undefined) for (const one of valid) if (!one) server.conduct.note(sender, 'signatures')
       return onRequests(
         server,
         requests.filter((_, at) => valid[at]),

@@ -24,6 +24,7 @@ import type { Digest, Hash } from './hash.ts'
 import { Journal, type Line } from './journal.ts'
 import type { Members } from './members.ts'
 import type { Message } from './messages.ts'
+import { Pace } from './pace.ts'
 import { Pool } from './pool.ts'
 import { type Promised, Promises, repeat, statementOf } from './promises.ts'
 import { propose } from './proposing.ts'
@@ -128,8 +129,8 @@ export class Server {
   /** The newest term vote of each member, verified. */
   demands: Map<number, { readonly term: Term; readonly vote: TermVote; readonly lock: Certificate | undefined }> =
     new Map()
-  /** The newest term that each member wants since the last commit. */
-  suspicions: Map<number, Term> = new Map()
+  /** The newest term that each member wants, and until when its word counts: whoever still wants it says it again. */
+  suspicions: Map<number, { readonly term: Term; readonly until: number }> = new Map()
   /** The newest proof that a term was entered, for whoever is behind. */
   newest: TermCertificate | undefined
   /** What clients asked for and is not executed. */
@@ -154,6 +155,11 @@ export class Server {
   /** Since when nothing was committed that could have been. */
   since: number
   resendAt: number
+  /** Since when it is in this term. */
+  entered: number
+  pace: Pace = new Pace()
+  /** Commits do not make up for what it holds against the leader. */
+  isAggrieved = false
   lastCommitTerm: Term = 0
   accusations: Accusations = new Accusations()
   /** Two certificates contradict each other: it votes and commits no more. */
@@ -179,6 +185,7 @@ export class Server {
     this.me = me
     this.now = now
     this.since = now
+    this.entered = now
     this.resendAt = now + settings.resend
     this.tree = new Branches(settings.digest, settings.founding)
     this.genesis = settings.members.genesis.hash
@@ -287,6 +294,7 @@ export class Server {
     copy.journal = this.journal.fork()
     copy.checkpoints = this.checkpoints.fork()
     copy.conduct = this.conduct.fork()
+    copy.pace = this.pace.fork()
     copy.#messages = [...this.#messages]
     copy.#committed = [...this.#committed]
     copy.#happened = [...this.#happened]
@@ -377,6 +385,9 @@ export class Server {
       this.said = checkpoint === undefined ? {} : { checkpoint }
       this.promises.clear()
       this.pool.restock()
+      this.pace.endTerm()
+      this.entered = this.now
+      this.isAggrieved = false
       this.since = this.now
     }
     this.ballot = ballot
@@ -410,6 +421,7 @@ export class Server {
   }
 
   advance(certificate: Certificate, nodes: readonly Node[]): void {
+    if (this.isBusy) this.pace.committed(this.now - this.since)
     for (const node of nodes) {
       const used = this.usedAt(node.hash)
       if (used === undefined)
@@ -418,7 +430,7 @@ export class Server {
       for (const item of node.entry.items) {
         const hash = itemHash(this.settings.digest, item)
         const request = requestIn(item)
-        if (request !== undefined) this.pool.executed(hash, request, this.used)
+        if (request !== undefined) this.pool.executed(hash, request, this.used, this.now)
         this.verified.delete(hash)
       }
       if (node.entry.header.kind === 'evidence') convict(this, node.entry)
@@ -431,7 +443,7 @@ export class Server {
     this.commit = certificate
     this.lastCommitTerm = Math.max(this.lastCommitTerm, certificate.place.term)
     this.since = this.now
-    this.suspicions.clear()
+    if (!this.isAggrieved) this.suspicions.delete(this.me)
     this.tally.forget(certificate.place.index)
     this.journal.touch()
   }
@@ -454,10 +466,14 @@ export class Server {
     return this.journal.issued
   }
 
-  /** What entries of the current term must stand on; undefined: its leader has not shown it. Pruned: the oldest entry that is kept stands for it. */
+  /**
+   * What entries of the current term must stand on; undefined: its leader has not shown it. What is committed and the anchor of a term lie on one
+   * chain, or the term certifies nothing more (L2): so where the anchor is pruned, the oldest entry that is kept stands for it.
+   */
   get anchor(): Hash | undefined {
     const { anchorPlace, tree } = this
-    return tree.isBuried(anchorPlace?.hash) ? tree.root.hash : anchorPlace?.hash
+    if (anchorPlace === undefined || tree.has(anchorPlace.hash)) return anchorPlace?.hash
+    return anchorPlace.index <= tree.root.entry.header.index ? tree.root.hash : anchorPlace.hash
   }
 
   /** As the certificate of the term names it. */
@@ -493,7 +509,7 @@ export class Server {
   /** It gave up on a term, or wants to, and nothing shows that enough others did. */
   get isUnsettled(): boolean {
     const { term, stated } = this.ballot
-    return (this.suspicions.get(this.me) ?? 0) > term || (stated !== undefined && this.newest?.term !== term)
+    return (this.suspicions.get(this.me)?.term ?? 0) > term || (stated !== undefined && this.newest?.term !== term)
   }
 }
 

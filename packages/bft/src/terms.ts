@@ -43,13 +43,33 @@ export function onTime(server: Server): void {
   if (server.isForked) return
   const { now, settings } = server
   // Only commits stop it: a leader that beats and does nothing is suspected like a silent one.
-  if (server.isBusy && now >= server.since + timeoutOf(server)) suspect(server)
+  if (server.isBusy && now >= server.since + timeoutOf(server)) {
+    // Of what its client moved on without, nobody will ever hear.
+    server.pool.sweep(server.used)
+    if (server.isBusy) suspect(server)
+  }
   if (now < server.resendAt) return
   server.resendAt = now + settings.resend
+  weighLeader(server)
   if (server.isBusy || server.isUnsettled) sayAgain(server)
   forwardOld(server)
   fetchElsewhere(server)
   lookAfterTransfer(server)
+}
+
+/** In units of the timeout: how long a client may wait while others are served. */
+const patience = 4
+
+/** A leader that commits may still leave out a client (F28), or take all the time that it has (F27): what it commits does not make up for that. */
+function weighLeader(server: Server): void {
+  const { now, pool, pace, entered, settings, isLeader, since, conduct, members, ballot } = server
+  const before = now - patience * timeoutOf(server)
+  const isNeglecting = entered < before && now < since + timeoutOf(server) && pool.neglected(before) !== undefined
+  const isAggrieved = !isLeader && (isNeglecting || pace.isSlow(settings.timeout))
+  if (isAggrieved && !server.isAggrieved) conduct.note(members.signer(members.leader(ballot.term))!, 'neglect')
+  if (!isAggrieved && server.isAggrieved) server.suspicions.delete(server.me)
+  server.isAggrieved = isAggrieved
+  if (isAggrieved) suspect(server)
 }
 
 /** Says aloud that the term should be given up, for the next whose leader is no convicted liar. */
@@ -58,7 +78,7 @@ export function suspect(server: Server): void {
   if (suspects(server)) return
   let term = ballot.term + 1
   for (let tries = members.faults; tries > 0 && accusations.convicted.has(members.leader(term)); tries--) term++
-  suspicions.set(me, term)
+  suspicions.set(me, { term, until: Number.POSITIVE_INFINITY })
   server.broadcast({ type: 'preVote', epoch: members.epoch, term })
   weigh(server)
 }
@@ -73,7 +93,7 @@ export function shun(server: Server): void {
 /** Messages get lost; what was promised is said until it is of no use any more. */
 function sayAgain(server: Server): void {
   const { said, members, ballot, tree, committed, promised, proof } = server
-  const suspicion = server.suspicions.get(server.me) ?? 0
+  const suspicion = server.suspicions.get(server.me)?.term ?? 0
   if (suspicion > ballot.term) server.broadcast({ type: 'preVote', epoch: members.epoch, term: suspicion })
   if (said.term !== undefined && proof === undefined) server.broadcast(said.term, promised)
   if (said.commit !== undefined) server.broadcast(said.commit, promised)
@@ -105,13 +125,18 @@ export function onPreVote(server: Server, sender: number, from: NodeId, { epoch,
   // Whoever suspects may only lack what the others hold (F29).
   catchUp(server, from, term - 1)
   if (term <= server.ballot.term) return
-  if (term > (server.suspicions.get(sender) ?? 0)) server.suspicions.set(sender, term)
+  const before = server.suspicions.get(sender)
+  const isOver = before === undefined || server.now >= before.until
+  if (isOver || term >= before.term)
+    server.suspicions.set(sender, { term, until: server.now + 4 * server.settings.resend })
   weigh(server)
 }
 
 /** Who has moved on to a term wants it, whether or not its suspicion was heard. */
 function wanted(server: Server, signer: number): Term {
-  return Math.max(server.suspicions.get(signer) ?? 0, server.demands.get(signer)?.term ?? 0)
+  const suspicion = server.suspicions.get(signer)
+  const wants = suspicion !== undefined && server.now < suspicion.until ? suspicion.term : 0
+  return Math.max(wants, server.demands.get(signer)?.term ?? 0)
 }
 
 /** f + 1 suspicions hold an honest one: join it. A quorum of them ends the term. */
@@ -120,7 +145,7 @@ function weigh(server: Server): void {
   const ranked = (): Term[] => members.list.map((_, signer) => wanted(server, signer)).sort((a, b) => b - a)
   const joined = ranked()[members.faults]!
   if (joined > ballot.term && joined > wanted(server, me)) {
-    server.suspicions.set(me, joined)
+    server.suspicions.set(me, { term: joined, until: Number.POSITIVE_INFINITY })
     server.broadcast({ type: 'preVote', epoch: members.epoch, term: joined })
   }
   const ended = ranked()[members.quorum - 1]!

@@ -235,12 +235,10 @@ function install(server: Server, { certificate, head, name, leaves, bytes }: Tra
   const { entry, used } = decodeHead(head)
   const snapshot = { name: name!, index: checkpoint.position, term: entry.header.term, bytes }
   const held: Held = { checkpoint, snapshot, head, leaves }
-  const { tree, ballot, committed, anchorPlace } = server
+  const { tree, ballot, committed } = server
   const behind: Hash[] = []
   // Where it voted for what is committed, it may go on in its term: all that is committed is one chain. Where not, it waits for the next one.
   if (ballot.tip !== undefined && tree.holds(ballot.tip, committed.hash)) behind.push(ballot.tip)
-  // A quorum entered the term no earlier than it committed this, or stands on it (L2): the anchor lies before it, or nothing is certified in the term.
-  if (anchorPlace !== undefined && anchorPlace.index <= checkpoint.index) behind.push(anchorPlace.hash)
   server.begin(new Branches(server.settings.digest, entry, behind), used)
   server.checkpoints.held.clear()
   server.checkpoints.taking.clear()

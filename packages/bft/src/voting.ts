@@ -60,6 +60,9 @@ export function onCertificate(server: Server, certificate: Certificate, sender: 
   const { phase, place } = certificate
   const { tree } = server
   if (!tree.has(place.hash)) {
+    // Nobody keeps that entry any more, and nobody needs it: to be locked on it takes its certificate alone.
+    if (place.index <= tree.root.entry.header.index)
+      return phase === 'append' ? raiseLock(server, certificate) : undefined
     if (phase === 'commit' && place.index <= server.committed.entry.header.index) return halt(server, [certificate])
     if (compareRank(place, server.certified[phase]?.place) > 0) server.certified[phase] = certificate
     return beginFetch(server, place.hash, sender)
@@ -67,13 +70,17 @@ export function onCertificate(server: Server, certificate: Certificate, sender: 
   tree.validate(place.hash)
   if (phase === 'commit') return advance(server, certificate)
   if (isBesideCommit(server, certificate) || splitsTerm(server, certificate)) return halt(server, [certificate])
-  const higher = compareRank(place, server.ballot.lock) > 0
-  server.adopt(lockOn(server.ballot, place))
-  if (higher) server.lock = certificate
+  raiseLock(server, certificate)
   if (!mayCommit(server.ballot, place) || compareRank(place, server.committing) <= 0) return
   if (place.index <= server.committed.entry.header.index) return
   server.committing = place
   server.owe({ type: 'vote', phase: 'commit', place })
+}
+
+function raiseLock(server: Server, certificate: Certificate): void {
+  const higher = compareRank(certificate.place, server.ballot.lock) > 0
+  server.adopt(lockOn(server.ballot, certificate.place))
+  if (higher) server.lock = certificate
 }
 
 function advance(server: Server, certificate: Certificate): void {

@@ -1,0 +1,113 @@
+import { describe, expect, test } from 'vitest'
+import { encodeRequest } from '../src/index.ts'
+import type { Fault } from './world.ts'
+import { fair, founded, type World } from './world.ts'
+
+/** One request after the other of that client, to all members. */
+function serve(world: World, client: string, from: number, count: number): string[] {
+  return Array.from({ length: count }, (_, at) => {
+    world.submit(world.request(client, from + at))
+    world.run(world.now + 30)
+    return `${client} ${from + at}`
+  })
+}
+
+const logs = (world: World): string[][] => world.honest.map((machine) => world.executed(machine).sort())
+const terms = (world: World): number[] => world.honest.map(({ server }) => server.ballot.term)
+
+describe('a leader that commits, and is not fair (§3.5)', { timeout: 60_000 }, () => {
+  test('and leaves one client out loses its term, though others are served all the time (F28)', () => {
+    const world = founded(4, 1)
+    // Whatever it is told of alice, it acts as if it had not heard.
+    world.weather = { ...fair, cut: (_, to, __, message) => to === 'm0' && message.type === 'forward' }
+    world.submit(world.request('alice', 1), ({ id }) => id !== 'm0')
+    const words = serve(world, 'bob', 1, 80)
+    world.run(world.now + 1000)
+    expect(logs(world)).toEqual(Array(4).fill(['alice 1', ...words].sort()))
+    for (const { server } of world.machines.slice(1)) expect(server.conduct.of(0).neglect).toBe(1)
+    expect(Math.min(...terms(world))).toBe(1)
+  })
+
+  test('keeps it where a client was told to the others alone, and they tell it (F18)', () => {
+    const world = founded(4, 2)
+    world.submit(world.request('alice', 1), ({ id }) => id === 'm2')
+    const words = serve(world, 'bob', 1, 60)
+    expect(logs(world)).toEqual(Array(4).fill(['alice 1', ...words].sort()))
+    expect(terms(world)).toEqual([0, 0, 0, 0])
+  })
+
+  test('and takes for each entry nearly all the time that it has loses its term (F27)', () => {
+    let last = 0
+    const dawdle: Fault = (message, to, { now }) => {
+      if (message.type !== 'appendEntries') return message
+      if (now < last + 160) return undefined
+      if (to === 'm3') last = now
+      return message
+    }
+    const world = founded(4, 3, [dawdle])
+    const words = serve(world, 'bob', 1, 100)
+    world.run(world.now + 1000)
+    expect(logs(world)).toEqual(Array(3).fill(words.sort()))
+    expect(Math.min(...terms(world))).toBeGreaterThan(0)
+  })
+
+  test('is not blamed for a network in which everything takes that long', () => {
+    const world = founded(4, 4)
+    world.weather = { ...fair, delay: 60 }
+    const words = serve(world, 'bob', 1, 100)
+    world.run(world.now + 1000)
+    expect(logs(world)).toEqual(Array(4).fill(words.sort()))
+    expect(Math.max(...terms(world))).toBeLessThanOrEqual(1)
+  })
+})
+
+describe('clients that are not fair (§3.6)', { timeout: 60_000 }, () => {
+  test('one number for two operations: one of them runs, everywhere the same, and no leader is blamed (F16)', () => {
+    const world = founded(4, 5)
+    world.submit(world.request('alice', 1, ['this']), ({ id }) => id < 'm2')
+    world.submit(world.request('alice', 1, ['that']), ({ id }) => id >= 'm2')
+    world.run(3000)
+    const [first] = logs(world)
+    expect(first).toHaveLength(1)
+    expect(logs(world)).toEqual(Array(4).fill(first))
+    expect(terms(world)).toEqual([0, 0, 0, 0])
+    for (const { server } of world.machines) expect(server.pool.size).toBe(0)
+  })
+
+  test('a number that fell out of the window while it waited keeps nobody busy', () => {
+    const world = founded(4, 6)
+    world.weather = { ...fair, cut: (_, __, ___, message) => message.type === 'forward' }
+    world.submit(world.request('alice', 1), ({ id }) => id === 'm3')
+    world.submit(world.request('alice', 400), ({ id }) => id !== 'm3')
+    world.run(10_000)
+    expect(logs(world)).toEqual(Array(4).fill(['alice 400']))
+    for (const { server, alarm } of world.machines) expect([server.pool.size, alarm]).toEqual([0, undefined])
+  })
+
+  test('who floods has a share and no more, and others are served meanwhile (F19, I21)', () => {
+    const world = founded(4, 7)
+    world.weather = { ...fair, cut: () => true }
+    for (let seq = 1; seq <= 1500; seq++) world.submit(world.request('mallory', seq), ({ id }) => id === 'm0')
+    world.run(100)
+    const { server } = world.machines[0]!
+    expect(server.pool.size).toBeLessThanOrEqual(1024)
+    world.submit(world.request('bob', 1))
+    world.run(200)
+    world.weather = fair
+    world.run(400)
+    expect(world.executed(world.machines[1]!)).toContain('bob 1')
+  })
+
+  test('a member that hands on what nobody signed is not listened to for long', () => {
+    let seq = 0
+    const forge: Fault = (message) => {
+      if (message.type !== 'vote') return message
+      const unsigned = { client: new Uint8Array(32), session: 1, seq: ++seq, operations: [new Uint8Array([6])] }
+      return [message, { type: 'forward', requests: [encodeRequest({ ...unsigned, signature: new Uint8Array(32) })] }]
+    }
+    const world = founded(4, 8, [undefined, undefined, undefined, forge])
+    const words = serve(world, 'bob', 1, 40)
+    expect(logs(world)).toEqual(Array(3).fill(words.sort()))
+    for (const machine of world.honest) expect(machine.server.conduct.of(3).signatures).toBe(16)
+  })
+})
