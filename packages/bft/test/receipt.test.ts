@@ -71,7 +71,7 @@ const everything = entries.flatMap(({ header, items }) => {
   )
 })
 
-describe('a receipt', () => {
+describe('a receipt', { timeout: 60_000 }, () => {
   test('proves to whoever knows the public keys which request stands at which position, and since when', () => {
     expect(everything.map(({ position }) => position)).toEqual([
       ...[2, 3, 4, 5, 6, 7, 8],
