@@ -44,6 +44,10 @@ const protocols: Readonly<Record<string, (id: NodeId) => Options>> = {
     protocol: certifiedRaft({ members: voters, digest: sha256 }),
     signatures: ed25519(keys.get(id)!),
   }),
+  'certified Raft with a checkpoint every four entries': (id) => ({
+    protocol: certifiedRaft({ members: voters, digest: sha256, checkpointEntries: 4 }),
+    signatures: ed25519(keys.get(id)!),
+  }),
 }
 
 interface Place {
@@ -245,6 +249,29 @@ describe('what only certified Raft has', { timeout: 60_000 }, () => {
     await node.submit(request(1, [add('f', 10)]))
     await expect(node.submit(request(1, [add('f', 20)]))).rejects.toMatchObject({ code: 'UNKNOWN_OUTCOME' })
     expect(await node.queries.get('f')).toBe(10)
+  })
+
+  test.each(Object.keys(places))('%s: who was away while all it lacks was pruned fetches the state', async (where) => {
+    const options = protocols['certified Raft with a checkpoint every four entries']!
+    const cluster = new Cluster(await places[where]!(), options)
+    await cluster.startAll()
+    await cluster.node('n4').commands.add({ key: 'a', by: 100 })
+    await cluster.stop('n4')
+    for (let i = 0; i < 60; i++) await cluster.node('n2').commands.add({ key: 'a' })
+    expect(cluster.node('n2').status().snapshot?.index).toBeGreaterThan(20)
+    const back = await cluster.start('n4')
+    await back.ready()
+    expect(await back.queries.get('a')).toBe(160)
+    await cluster.agree()
+    // It is one of them again: with another away, nothing goes without it.
+    await cluster.stop('n3')
+    await back.commands.add({ key: 'a' })
+    for (let i = 0; i < 12; i++) await cluster.node('n2').commands.add({ key: 'a' })
+    await cluster.stop('n4')
+    await cluster.start('n3')
+    await cluster.start('n4')
+    expect(await cluster.node('n4').queries.get('a')).toBe(173)
+    await cluster.agree()
   })
 
   test('reads by lease and hand-overs are refused in words', async () => {

@@ -31,7 +31,7 @@ export interface CertifiedRaftOptions {
   readonly longestTimeout?: number
   /** Milliseconds until what may have been lost is said again. Default a quarter of the election timeout. */
   readonly resend?: number
-  /** Every so many entries the members certify a checkpoint, and prune what lies before the one before it; the same on all members. Default: none is. */
+  /** Every so many entries the members certify a checkpoint, and prune what lies before the one before it; the same on all members. Default 512. */
   readonly checkpointEntries?: number
   /** Which clients may ask, by their keys; the same on all members, whose votes rest on it. Members may always. Default: whoever comes. */
   readonly admits?: (client: Uint8Array) => boolean
@@ -78,7 +78,7 @@ function open(options: CertifiedRaftOptions, init: ProtocolInit): Opening<Messag
     longestTimeout: options.longestTimeout ?? 32 * timeout,
     resend: options.resend ?? timeout / 4,
     window: options.window ?? 8,
-    checkpointEntries: options.checkpointEntries ?? 0,
+    checkpointEntries: options.checkpointEntries ?? 512,
     batchBytes: Math.min(options.batchBytes ?? 256 * KiB, roomBytes),
     ...(admits && { admits: (client: Uint8Array) => isMember(client) || admits(client) }),
   }
