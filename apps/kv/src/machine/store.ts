@@ -8,7 +8,7 @@ export type Change = { revision: number; type: 'put' | 'append' | 'delete'; key:
 
 /**
  * The replicated state: plain values only, so that the runtime can copy, hash and freeze it. What keys hold lies in three maps with the same keys, not in an
- * object for each: a snapshot writes everything down in one go, and objects, with the names of their fields, take it twice as long.
+ * object for each: a snapshot is written down in one go, and objects, with the names of their fields, take it a quarter longer.
  */
 export type Store = {
   values: Map<string, string>
