@@ -182,16 +182,15 @@ export class Member {
     for (const ask of asks) if (ask.type === 'takeSnapshot') this.#stops.set(ask.index, ask.id)
     for (const entry of committed) this.#apply(entry)
     this.#release()
-    for (const ask of asks)
+    for (const ask of asks) {
+      const answer = ask.type === 'sign' || ask.type === 'verify' ? undefined : this.#carryOut(ask)
       this.#later(this.random.between(0.05, 1), () => {
         if (ask.type === 'sign') this.step({ type: 'signed', ask: ask.id, signature: world.sign(this.seat, ask.bytes) })
         else if (ask.type === 'verify')
           this.step({ type: 'verified', ask: ask.id, valid: ask.checks.map(world.notary.isSigned) })
-        else {
-          const answer = this.#carryOut(ask)
-          if (answer) this.step({ type: 'answered', ask: ask.id, answer })
-        }
+        else if (answer) this.step({ type: 'answered', ask: ask.id, answer })
       })
+    }
     if (deadline !== undefined && deadline !== this.#alarm)
       this.#later(Math.max(0, deadline - this.now), () => {
         if (this.#alarm !== deadline) return

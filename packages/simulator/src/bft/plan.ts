@@ -83,7 +83,8 @@ export function drawBftPlan(seed: number, lasts: number, liars: 'within' | 'over
     requests: 5 + random.below(15),
     mallories: (['F16', 'F17', 'F18', 'F19'] as const).filter(() => random.chance(0.2)),
     window: random.pick([1, 2, 4, 8]),
-    checkpointEntries: random.pick([0, 4, 8, 16]),
+    // Whoever fetches a state takes what a quorum says lies before it: a fork below a checkpoint is seen by nobody any more.
+    checkpointEntries: isOver ? 0 : random.pick([0, 4, 8, 16]),
   }
 }
 
