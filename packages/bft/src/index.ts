@@ -28,6 +28,18 @@ export {
   readEntry,
   span,
 } from './entry.ts'
+export {
+  type Approval,
+  type Configuration,
+  configurationChecks,
+  configurationStatement,
+  decodeConfiguration,
+  encodeConfiguration,
+  flawOfConfiguration,
+  nextMembers,
+  type Step,
+  verifyEpochs,
+} from './epochs.ts'
 export { type Claim, claimStatement, inOrder, type SignedClaim } from './evidence/claim.ts'
 export { decodeEvidence, type Evidence, encodeEvidence, type Flaw, type ItemProof } from './evidence/evidence.ts'
 export { type Case, judge, type Lie, stands, type Verdict, type Verify, verifyEvidence } from './evidence/verdict.ts'
@@ -35,7 +47,7 @@ export { type Culprit, type Dump, decodeDump, encodeDump, findCulprits } from '.
 export { type Founding, founding, incarnationOf } from './founding.ts'
 export type { Digest, Hash } from './hash.ts'
 export { type CertifiedRaftOptions, certifiedRaft } from './kind.ts'
-export { faults, Members, quorum, type Voter } from './members.ts'
+export { faults, Members, type Operators, quorum, type Voter } from './members.ts'
 export { merklePath, merkleRoot, provesItem } from './merkle.ts'
 export type { Message } from './messages.ts'
 export { open } from './opening.ts'

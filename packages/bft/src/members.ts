@@ -17,6 +17,14 @@ export interface Voter {
   readonly key: Uint8Array
 }
 
+/** Who may change the members: any `threshold` of these keys together. */
+export interface Operators {
+  readonly keys: readonly Uint8Array[]
+  readonly threshold: number
+}
+
+const mostOperators = 32
+
 /** Who votes in one epoch, and what every signature of that epoch is bound to. Immutable. */
 export class Members {
   readonly epoch: number
@@ -26,10 +34,18 @@ export class Members {
   readonly genesis: { readonly index: Index; readonly hash: Hash }
   /** Stands for cluster, history and keys: a signature of another cluster, epoch or set of keys is none here. */
   readonly domain: Hash
+  /** Undefined: the members stay who they are. */
+  readonly operators: Operators | undefined
   readonly quorum: number
   readonly faults: number
 
-  constructor(digest: Digest, epoch: number, list: readonly Voter[], genesis: { index: Index; hash: Hash }) {
+  constructor(
+    digest: Digest,
+    epoch: number,
+    list: readonly Voter[],
+    genesis: { index: Index; hash: Hash },
+    operators?: Operators,
+  ) {
     this.epoch = epoch
     this.list = [...list].sort((a, b) => (a.id < b.id ? -1 : 1))
     const { length } = this.list
@@ -44,7 +60,17 @@ export class Members {
     }
     const keys = new Set(this.list.map(({ key }) => key.join()))
     if (keys.size < length) throw new RaftkitError('INVALID_OPTION', 'two members share a key: each needs its own')
+    if (operators !== undefined) {
+      const { keys: theirs, threshold } = operators
+      if (theirs.length > mostOperators || new Set(theirs.map((key) => key.join())).size < theirs.length)
+        throw new RaftkitError('INVALID_OPTION', `operators are at most ${mostOperators}, each with its own key`)
+      if (!Number.isInteger(threshold) || threshold < 1 || threshold > theirs.length)
+        throw new RaftkitError('INVALID_OPTION', `${threshold} of ${theirs.length} operators cannot sign`)
+      writer.u32(threshold).u32(theirs.length)
+      for (const key of theirs) writer.bytes(key)
+    }
     this.genesis = genesis
+    this.operators = operators
     this.domain = hashOf(digest, 'raftkit epoch 1', writer.finish())
     this.quorum = quorum(length)
     this.faults = faults(length)

@@ -1,5 +1,6 @@
 import { isRaftkitError } from '@raftkit/contract'
 import { flawOfHeader, type Header, itemsRoot, leafOf, span } from '../entry.ts'
+import { configurationChecks, flawOfConfiguration } from '../epochs.ts'
 import type { Digest, Hash } from '../hash.ts'
 import type { Members } from '../members.ts'
 import { merkleRoot, provesItem } from '../merkle.ts'
@@ -25,7 +26,7 @@ export function judgeEntry(
   const [header, parent] = [headers[depth], headers[depth + 1]]
   if (header === undefined || parent === undefined || !isChain(digest, place.hash, headers)) return undefined
   if (header.term !== place.term || header.index <= members.genesis.index) return undefined
-  const flaw = flawOf(digest, cluster, evidence, header, parent)
+  const flaw = flawOf(digest, members, cluster, evidence, header, parent)
   if (flaw === undefined) return undefined
   const who = members.leader(place.term)
   const { key } = members.list[members.signer(who)!]!
@@ -47,6 +48,7 @@ const plainly = (what: string | undefined): Found | undefined => (what === undef
 
 function flawOf(
   digest: Digest,
+  members: Members,
   cluster: Hash,
   { flaw, headers, depth }: Extract<Evidence, { type: 'invalidEntry' }>,
   header: Header,
@@ -62,7 +64,9 @@ function flawOf(
       return isRight ? undefined : plainly('its position does not follow')
     }
     case 'item':
-      return provesLeaf(digest, header, flaw.proof) ? flawOfItem(digest, cluster, header, flaw.proof) : undefined
+      return provesLeaf(digest, header, flaw.proof)
+        ? flawOfItem(digest, members, cluster, header, flaw.proof)
+        : undefined
     case 'repeated': {
       const { proof, earlier } = flaw
       const before = headers[depth + flaw.depth]
@@ -81,9 +85,22 @@ export function flawOfRoot(digest: Digest, { kind, root }: Header): string | und
   return isEmpty === (kind === 'noop') ? undefined : `a ${kind} entry ${isEmpty ? 'without' : 'with'} items`
 }
 
-function flawOfItem(digest: Digest, cluster: Hash, { kind }: Header, { item, count }: ItemProof): Found | undefined {
+function flawOfItem(
+  digest: Digest,
+  members: Members,
+  cluster: Hash,
+  { kind }: Header,
+  { item, count }: ItemProof,
+): Found | undefined {
   if (kind === 'noop') return undefined
-  if (kind !== 'data') return count > 1 ? plainly(`a ${kind} entry of ${count} items`) : undefined
+  if (kind !== 'data' && count > 1) return plainly(`a ${kind} entry of ${count} items`)
+  // What another version takes for evidence is its own affair: it gets no vote here, and proves nothing.
+  if (kind === 'evidence') return undefined
+  if (kind === 'config') {
+    const flaw = flawOfConfiguration(digest, members, item)
+    if (flaw !== undefined) return plainly(flaw)
+    return { what: 'its operators did not sign it', forged: configurationChecks(digest, members, item) }
+  }
   try {
     return {
       what: 'no client signed one of its requests',
