@@ -17,6 +17,8 @@ export class Branches implements Tree {
   #root: Node
   /** Known to lie before the root: all that is here descends from them, too. */
   #buried: ReadonlySet<Hash>
+  /** What is committed of them: one chain, so that of two the lower is behind the higher, however far it is from one to the other. */
+  #trunk: Set<Hash>
 
   constructor(digest: Digest, root: Entry, buried: readonly Hash[] = []) {
     this.#digest = digest
@@ -24,12 +26,14 @@ export class Branches implements Tree {
     this.#root = { hash, entry: root, isValid: true }
     this.#nodes = new Map([[hash, this.#root]])
     this.#buried = new Set(buried)
+    this.#trunk = new Set([hash])
   }
 
   fork(): Branches {
     const copy = new Branches(this.#digest, this.#root.entry)
     copy.#nodes = new Map(this.#nodes)
     copy.#buried = this.#buried
+    copy.#trunk = new Set(this.#trunk)
     return copy
   }
 
@@ -54,6 +58,7 @@ export class Branches implements Tree {
     // Parents come before their children.
     for (const [key, node] of this.#nodes) if (kept.has(node.entry.header.parent)) kept.set(key, node)
     this.#nodes = kept
+    for (const one of this.#trunk) if (!kept.has(one)) this.#trunk.delete(one)
     this.#root = root
     this.#buried = new Set(buried)
   }
@@ -102,9 +107,20 @@ export class Branches implements Tree {
     return undefined
   }
 
+  /** It was committed, the one before it too. */
+  commit(hash: Hash): void {
+    this.#trunk.add(hash)
+  }
+
   holds(older: Hash, newer: Hash): boolean {
-    if (older === newer || this.between(older, newer) !== undefined) return true
-    return this.#buried.has(older) && this.#nodes.has(newer)
+    if (older === newer) return true
+    const to = this.#nodes.get(older)?.entry.header.index
+    if (to === undefined) return this.#buried.has(older) && this.#nodes.has(newer)
+    const isCommitted = this.#trunk.has(older)
+    let node = this.#nodes.get(newer)
+    for (; node && node.entry.header.index > to; node = this.#nodes.get(node.entry.header.parent))
+      if (isCommitted && this.#trunk.has(node.hash)) return true
+    return node?.hash === older
   }
 
   /** From `hash` down to what is not above `above`: no more bytes than `most`, but one entry at least. */

@@ -16,3 +16,12 @@ export function hashOf(digest: Digest, domain: string, bytes: Uint8Array): Hash 
 export const rawHash = (hash: Hash): Uint8Array => fromHex(hash)
 
 export const readHash = (reader: Reader): Hash => toHex(reader.raw(hashBytes))
+
+export function isEqual(a: Uint8Array, b: Uint8Array): boolean {
+  if (a.length !== b.length) return false
+  for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false
+  return true
+}
+
+/** A few bytes as a key of a Map: one character for each. */
+export const textOf = (bytes: Uint8Array): string => Reflect.apply(String.fromCharCode, undefined, bytes)

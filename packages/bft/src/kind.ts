@@ -9,12 +9,11 @@ import {
 } from '@raftkit/contract'
 import { overheadBytes } from './fitting.ts'
 import { founding, incarnationOf } from './founding.ts'
-import type { Digest } from './hash.ts'
+import { type Digest, isEqual } from './hash.ts'
 import { compareIdentity, readIdentity } from './identity.ts'
 import type { Voter } from './members.ts'
 import type { Message } from './messages.ts'
 import { open as openServer } from './opening.ts'
-import { isEqual } from './own.ts'
 import { CertifiedRaft } from './protocol.ts'
 import { snapshotOf } from './state.ts'
 

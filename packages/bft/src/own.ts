@@ -1,5 +1,5 @@
 import type { Index, Settled, Term } from '@raftkit/contract'
-import type { Digest, Hash } from './hash.ts'
+import { type Digest, type Hash, isEqual } from './hash.ts'
 import { encodeRequest, mostOperations, type Request, requestCheck } from './request.ts'
 import type { Used } from './used.ts'
 
@@ -148,7 +148,3 @@ export class Own {
 
 export const signedRequest = (request: Request, signature: Uint8Array): Uint8Array =>
   encodeRequest({ ...request, signature })
-
-export function isEqual(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, at) => byte === b[at])
-}

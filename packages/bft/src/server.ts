@@ -436,6 +436,7 @@ export class Server {
       if (node.entry.header.kind === 'evidence') convict(this, node.entry)
       this.#committed.push(node.entry)
       this.committed = node
+      this.tree.commit(node.hash)
       beginCheckpoint(this, node)
     }
     const { index } = this.committed.entry.header

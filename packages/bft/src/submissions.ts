@@ -1,6 +1,6 @@
 import type { Index, Settled, Term } from '@raftkit/contract'
 import { isRaftkitError } from '@raftkit/contract'
-import type { Digest, Hash } from './hash.ts'
+import { type Digest, type Hash, textOf } from './hash.ts'
 import { isBarrier } from './records.ts'
 import { decodeRequest, type Request, requestCheck } from './request.ts'
 import type { Check } from './statement.ts'
@@ -23,7 +23,7 @@ interface Executed {
 const mostExecuted = 65_536
 
 /** A signature stands for all that it covers: client, session, numbers and operations. */
-const nameOf = ({ signature }: Request): string => String.fromCharCode(...signature)
+const nameOf = ({ signature }: Request): string => textOf(signature)
 
 /**
  * What clients outside hand in, until it is executed. Nothing is believed of a request, and nothing looked up for it, before its signature was

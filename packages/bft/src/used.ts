@@ -1,5 +1,6 @@
 import type { Reader, Writer } from '@raftkit/bytes'
 import type { Entry } from './entry.ts'
+import { isEqual, textOf } from './hash.ts'
 import { type Request, requestIn } from './request.ts'
 
 /** How far behind the highest number of a session another may come: requests overtake each other. */
@@ -144,6 +145,16 @@ function set(bits: Uint32Array, number: number, bit: 0 | 1): void {
 }
 
 /** A key of a map that costs less than hex digits: one character for each byte. */
-export const nameOf = (client: Uint8Array): string => String.fromCharCode(...client)
+/** Of clients that were seen last, each at a place that its key decides: a name is asked for many times. */
+const names: { readonly client: Uint8Array; readonly name: string }[] = []
+
+export function nameOf(client: Uint8Array): string {
+  const place = ((client[0] ?? 0) << 4) ^ (client[1] ?? 0)
+  const known = names[place]
+  if (known !== undefined && isEqual(known.client, client)) return known.name
+  const name = textOf(client)
+  names[place] = { client: client.slice(), name }
+  return name
+}
 
 const clientOf = (name: string): Uint8Array => Uint8Array.from(name, (character) => character.charCodeAt(0))
