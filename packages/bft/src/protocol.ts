@@ -13,6 +13,7 @@ import {
   RaftkitError,
   type ReplicaRole,
   type Settled,
+  type SnapshotPoint,
   type Status,
   type Term,
 } from '@raftkit/contract'
@@ -87,6 +88,8 @@ export class CertifiedRaft implements Protocol<Message> {
   #clock: { readonly time: number; readonly now: number }
   #role: ReplicaRole = 'follower'
   #term: Term | undefined
+  /** Of the newest checkpoint that was told of. */
+  #snapshot: SnapshotPoint | undefined
   #leader: NodeId | undefined
   #encoded: { readonly message: Message; readonly parts: readonly Uint8Array[] } | undefined
 
@@ -102,6 +105,7 @@ export class CertifiedRaft implements Protocol<Message> {
     this.#submissions = new Submissions(digest, genesis)
     this.#checksumSeed = checksumSeed(shortGenesis(members), settings.group)
     this.#position = position
+    this.#snapshot = server.stable?.snapshot
     this.#applied = position
     this.#founded = identity.boot === 1
     this.#clock = { time: parts.time, now: parts.now }
@@ -175,6 +179,7 @@ export class CertifiedRaft implements Protocol<Message> {
     }
     const { write, messages, asks, committed, happened, deadline } = server.take(now)
     this.#happened.push(...happened)
+    this.#noticeCheckpoint(asks.some(({ type }) => type === 'restore'))
     for (const ask of asks)
       if (ask.type === 'restore') {
         this.#position = ask.snapshot.index
@@ -250,6 +255,7 @@ export class CertifiedRaft implements Protocol<Message> {
     copy.#clock = this.#clock
     copy.#role = this.#role
     copy.#term = this.#term
+    copy.#snapshot = this.#snapshot
     copy.#leader = this.#leader
     return copy as this
   }
@@ -380,6 +386,13 @@ export class CertifiedRaft implements Protocol<Message> {
     }
     this.#forward = []
     return outgoing
+  }
+
+  #noticeCheckpoint(isFetched: boolean): void {
+    const { stable } = this.#server
+    if (stable === undefined || stable.snapshot === this.#snapshot) return
+    this.#snapshot = stable.snapshot
+    this.#happened.push({ type: 'snapshot', step: isFetched ? 'installed' : 'taken', snapshot: stable.snapshot })
   }
 
   #noticeRole(): void {

@@ -344,7 +344,15 @@ class RunningNode implements Node {
 
   snapshot(options: CallOptions = {}): Promise<SnapshotPoint> {
     const { signal, timeout = this.#settings.timeout } = options
+    const { protocol } = this.#settings
     return this.#trace({ node: this.id, cluster: this.cluster, operation: 'snapshot' }, () => {
+      if (protocol.signs)
+        return Promise.reject(
+          new RaftkitError(
+            'REFUSED',
+            `the members of ${protocol.name} agree on where snapshots are taken: wait for the next`,
+          ),
+        )
       const { snapshot } = this.#replica.status()
       const { index } = this.#replica.applier
       if (snapshot && snapshot.index >= index) return Promise.resolve(snapshot)

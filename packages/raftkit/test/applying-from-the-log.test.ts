@@ -41,6 +41,8 @@ function applying(log: LogStore, machine: Journal) {
   return { applier, told }
 }
 
+const ignored = (): void => {}
+
 describe('what is not in memory any more is read from the log', () => {
   test('entry by entry, in order, whether the machine answers at once or later', async () => {
     for (const slow of [false, true]) {
@@ -58,6 +60,34 @@ describe('what is not in memory any more is read from the log', () => {
       )
       expect(applier.term).toBe(1)
       expect(told.failed).toBe(undefined)
+    }
+  })
+
+  test('and nothing behind an entry as which the machine is to be looked at, before it was', async () => {
+    for (const slow of [false, true]) {
+      const machine = new Journal()
+      machine.slow = slow
+      const { applier, told } = applying(await written(), machine)
+      const seen: (readonly [number, number])[] = []
+      const places = [1, 1023, 1024, 1025, 4321, count]
+      for (const place of [...places].reverse())
+        applier.at(
+          place,
+          () => void seen.push([applier.index, machine.texts.length]),
+          () => expect.fail('it was not past'),
+        )
+      await until(() => {
+        const { release } = machine
+        machine.release = undefined
+        release?.()
+        return told.applied === count
+      })
+      expect(seen).toEqual(places.map((place) => [place, place]))
+      applier.at(count, () => void seen.push([0, 0]), ignored)
+      expect(seen.at(-1)).toEqual([0, 0])
+      expect(await new Promise<RaftkitError>((fail) => applier.at(7, ignored, fail))).toMatchObject({
+        code: 'INVARIANT',
+      })
     }
   })
 
