@@ -270,10 +270,46 @@ const members = [
   ]),
 ]
 
+const epochs = [
+  plant('checkpoints-mixed', 'F39, F41', 'words for different states certify one of them', 'a mutant of ours', [
+    'bft/checkpointing',
+    'const same = all.filter((vote) => isSame(vote.checkpoint, checkpoint))',
+    'const same = all',
+  ]),
+  plant('lock-ends-epoch', 'S6, F38', 'an append certificate passes for the end of an epoch', 'a mutant of ours', [
+    'bft/epochs',
+    "certificate.phase !== 'commit' || certificate.place.hash",
+    'certificate.place.hash',
+  ]),
+  plant(
+    'operator-counted-twice',
+    'F35',
+    'one operator approves of new members as often as it takes',
+    'a mutant of ours',
+    ['bft/epochs', 'operator <= (approvals[at - 1]?.operator ?? -1)', 'operator < (approvals[at - 1]?.operator ?? -1)'],
+  ),
+  plant('frames-by-lock', 'F6', 'evidence blames whoever states just what it was locked on', 'a mutant of ours', [
+    'bft/evidence/claim',
+    'return order > 0 ||',
+    'return order >= 0 ||',
+  ]),
+  plant('frames-by-branch', 'F3', 'evidence blames whoever votes along one chain', 'a mutant of ours', [
+    'bft/evidence/claim',
+    'return headers.at(-1)!.parent !== place.hash',
+    'return headers.length > 0',
+  ]),
+  plant('fork-not-told', 'F46', 'a member that sees its cluster forked goes on', 'a mutant of ours', [
+    'bft/halting',
+    'if (server.isForked) return\n  const dump',
+    'if (!server.isForked) return\n  const dump',
+  ]),
+]
+
 export const chapters = [
   { title: 'The voting rules', mutants: rules },
   { title: 'Certificates and what is signed', mutants: certificates },
   { title: 'Members and clients', mutants: members },
+  { title: 'Epochs, checkpoints and evidence', mutants: epochs },
 ]
 
 /** Defects that have no place here, and why. */

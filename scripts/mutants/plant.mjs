@@ -24,8 +24,8 @@ export const plant = (id, row, bug, had, ...edits) => ({
 
 /** @param {string} file */
 function path(file) {
-  const [folder, name] = file.includes('/') ? file.split('/') : ['core', file]
-  return `packages/${folder}/src/${name}.ts`
+  const [folder, ...names] = file.includes('/') ? file.split('/') : ['core', file]
+  return `packages/${folder}/src/${names.join('/')}.ts`
 }
 
 /** @type {Map<string, string>} */
