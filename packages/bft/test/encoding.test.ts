@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { fromHex, toHex } from '@raftkit/bytes'
 import { describe, expect, test } from 'vitest'
 import {
+  checkpointStatement,
   decodeMessage,
   encodeMessage,
   encodeRequest,
@@ -13,7 +14,7 @@ import {
   voteStatement,
 } from '../src/index.ts'
 
-import { child, founding, Signers, sha256 } from './keys.ts'
+import { child, founding, Signers, sha256, zeros } from './keys.ts'
 
 /*
  * Golden vectors: what was written once is read for ever. A change of the layout needs a new format number and a second set; a change of
@@ -35,6 +36,8 @@ const lock = four.certificate('append', place, [0, 2, 3])
 const certificate = four.termCertificate(3, [place, undefined, { ...place, term: 1 }], lock)
 const proof = four.mandate(certificate)
 
+const checkpoint = { epoch: 0, index: 512, hash: place.hash, position: 4711, root: zeros }
+
 const messages: Record<string, Message> = {
   appendEntries: {
     type: 'appendEntries',
@@ -55,12 +58,17 @@ const messages: Record<string, Message> = {
   fetch: { type: 'fetch', hash: place.hash, above: 4 },
   fetched: { type: 'fetched', entries: [entry] },
   forward: { type: 'forward', requests: [request] },
+  checkpoint: { type: 'checkpoint', checkpoint, signature },
+  checkpointed: { type: 'checkpointed', certificate: { checkpoint, signatures: lock.signatures } },
+  fetchPages: { type: 'fetchPages', index: 512, root: zeros, at: 8 },
+  page: { type: 'page', root: zeros, at: 1, count: 3, path: [place.hash, zeros], bytes: new Uint8Array([1, 2, 3]) },
 }
 
 const statements: Record<string, Uint8Array> = {
   'statement append': voteStatement(four.members.domain, 'append', place),
   'statement commit': voteStatement(four.members.domain, 'commit', place),
   'statement term': termVoteStatement(four.members.domain, 3, place),
+  'statement checkpoint': checkpointStatement(four.members.domain, checkpoint),
   'statement term without': termVoteStatement(four.members.domain, 3, undefined),
   'statement lead': leadStatement(four.members.domain, 3, termCertificateHash(sha256, certificate)),
 }
