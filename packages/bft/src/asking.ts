@@ -114,6 +114,13 @@ export class Asking {
     return false
   }
 
+  /** Messages with requests of that member that are being verified. */
+  requestsOf(sender: number): number {
+    let count = 0
+    for (const purpose of this.#purposes.values()) if (purpose.type === 'requests' && purpose.sender === sender) count++
+    return count
+  }
+
   /** Whether pages for that peer are being read: it gets no others meanwhile. */
   isServing(to: NodeId): boolean {
     for (const purpose of this.#purposes.values()) if (purpose.type === 'serve' && purpose.to === to) return true

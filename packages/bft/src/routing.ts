@@ -14,6 +14,9 @@ import { admitCheckpointed, answerPages, beginTransfer, onPage, onTransferAnswer
 import { admitCertificate, count, onCertificate, onVote } from './voting.ts'
 
 const mostForged = 16
+/** Of one member, whose signatures are being verified: messages, and requests in each. */
+const mostForwarded = 8
+const mostRequests = 1024
 
 /** First what costs nothing, then the signatures, then the effect: an unproved message changes nothing. */
 export function receive(server: Server, from: NodeId, message: Message): void {
@@ -33,7 +36,8 @@ export function receive(server: Server, from: NodeId, message: Message): void {
 /** `sender`: the member that hands them on. */
 export function receiveRequests(server: Server, requests: readonly Uint8Array[], sender?: number): void {
   if (server.isForked) return
-  const admitted = requests.flatMap((bytes) => admitRequest(server, bytes) ?? [])
+  if (sender !== undefined && server.asking.requestsOf(sender) >= mostForwarded) return
+  const admitted = requests.slice(0, mostRequests).flatMap((bytes) => admitRequest(server, bytes) ?? [])
   if (admitted.length === 0) return
   const checks = admitted.map(({ check }) => check)
   server.verify(checks, { type: 'requests', requests: admitted.map(({ bytes }) => bytes), sender })
