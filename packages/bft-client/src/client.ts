@@ -56,7 +56,7 @@ export interface BftClient {
   read(question: Uint8Array, options?: CallOptions): Promise<Uint8Array>
 }
 
-/** Throws `INVALID_OPTION`. Opens nothing: what it keeps is the numbers of its session, which is random for each client. */
+/** Throws `INVALID_OPTION`. Opens nothing: what it keeps is the numbers of its session, which is higher than those before it by the clock. */
 export function bftClient(options: BftClientOptions): BftClient {
   const { trust, signatures, wire, report = () => {}, patience = 500, timeout = 10_000 } = options
   const newest = trust.epochs.at(-1)
@@ -70,7 +70,7 @@ export function bftClient(options: BftClientOptions): BftClient {
   const members = new Members(ids, { digest, wire, report, patience, timeout })
   const verify = receiptVerifier({ ...trust, signatures })
   const numbers = new Numbers()
-  const session = randomSession()
+  const session = newSession()
 
   const client: BftClient = {
     key: signatures.key,
@@ -175,7 +175,8 @@ function unexpected(answer: Answer): RaftkitError {
 }
 
 /** Below 2^53, and never the one of another run. */
-function randomSession(): number {
-  const [high, low] = crypto.getRandomValues(new Uint32Array(2)) as unknown as [number, number]
-  return (high >>> 11) * 2 ** 32 + low
+/** Higher than any this client used before, since members remember its highest alone; two of one millisecond differ by chance. */
+function newSession(): number {
+  const [random] = crypto.getRandomValues(new Uint32Array(1)) as unknown as [number]
+  return Date.now() * 2048 + (random & 2047)
 }

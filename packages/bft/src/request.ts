@@ -7,7 +7,7 @@ import type { Check } from './statement.ts'
 export interface Request {
   /** The client's public key: its identity. */
   readonly client: Uint8Array
-  /** Random for each run of the client, so that its numbers may begin anew. */
+  /** Higher with each run of the client, so that its numbers may begin anew: its eight highest are remembered, and none below them runs. */
   readonly session: number
   /** Of the first operation; the others follow. */
   readonly seq: number
