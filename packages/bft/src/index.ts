@@ -36,6 +36,7 @@ export {
   decodeConfiguration,
   encodeConfiguration,
   flawOfConfiguration,
+  flawOfStep,
   nextMembers,
   type Step,
   verifyEpochs,
