@@ -3,8 +3,10 @@ import {
   type Check,
   certificateChecks,
   flawOfCertificate,
+  flawOfStep,
   flawOfTermCertificate,
-  Members,
+  type Members,
+  nextMembers,
   type Phase,
   type Place,
   type TermVote,
@@ -13,7 +15,7 @@ import {
   voteStatement,
 } from '@raftkit/bft'
 import { sha256 } from './entries.ts'
-import type { Setting } from './setting.ts'
+import { founders, type Setting } from './setting.ts'
 
 /** What a vote may be for: a place of an epoch. */
 export interface Claim extends Place {
@@ -48,6 +50,8 @@ export class Claims {
   /** All places that votes can name: at most 31, a bit each. */
   readonly list: readonly Claim[]
   readonly honest: readonly string[]
+  /** By phase: the claims whose certificate the protocol takes for the end of an epoch. */
+  readonly ends: Readonly<Record<Phase, number>>
   readonly #eras: ReadonlyMap<number, Era>
   /** By phase and claim: the claims of each phase whose signed bytes are the same. */
   readonly #same: Readonly<Record<Phase, readonly Readonly<Record<Phase, number>>[]>>
@@ -56,25 +60,24 @@ export class Claims {
   readonly #asking: Map<string, string> = new Map()
 
   constructor({ entries, terms, seats, liar }: Setting) {
-    this.honest = [...new Set(seats.flat())].filter((id) => id !== liar).sort()
     const list: Claim[] = []
-    const eras = new Map<number, Era>()
+    const members = new Map<number, Members>()
     for (const [at, { era, hash, entry }] of entries.list.entries()) {
       if (at === 0) continue
-      if (!eras.has(era)) {
-        const first = entries.list[era]!
-        const epoch = era === 0 ? 0 : first.entry.header.epoch + 1
-        const ids = seats[epoch]!
-        const voters = ids.map((id) => ({ id, key: sha256(new TextEncoder().encode(id)) }))
-        const members = new Members(sha256, epoch, voters, { index: first.entry.header.index, hash: first.hash })
-        eras.set(era, {
-          members,
-          seats: this.honest.map((id) => members.signer(id) ?? -1),
-          liar: members.signer(liar) ?? -1,
-        })
-      }
+      const first = entries.list[era]!
+      if (era === 0) members.set(era, founders(seats, { index: 0, hash: first.hash }))
+      else members.set(era, nextMembers(sha256, members.get(first.era)!, first.entry))
       for (const term of terms) list.push({ term, index: entry.header.index, hash, era, entry: at })
     }
+    const ids = [...members.values()].flatMap((epoch) => epoch.list.map(({ id }) => id))
+    this.honest = [...new Set(ids)].filter((id) => id !== liar).sort()
+    const eras = new Map<number, Era>()
+    for (const [era, epoch] of members)
+      eras.set(era, {
+        members: epoch,
+        seats: this.honest.map((id) => epoch.signer(id) ?? -1),
+        liar: epoch.signer(liar) ?? -1,
+      })
     if (list.length > 31) throw new Error(`${list.length} places: at most 31 fit into a word`)
     this.list = list
     this.#eras = eras
@@ -91,6 +94,16 @@ export class Claims {
         bits(list.map((_, at) => this.#certifies(phase, at, who, statements))),
       )
     this.#stands = { append: stands('append'), commit: stands('commit') }
+    const ends = (phase: Phase): number =>
+      bits(
+        list.map((claim) => {
+          const epoch = members.get(claim.era)!
+          const signatures = epoch.list.slice(0, epoch.quorum).map((_, signer) => ({ signer, signature: nothing }))
+          const certificate = { phase, epoch: epoch.epoch, place: claim, signatures }
+          return flawOfStep(sha256, epoch, { entry: entries.list[claim.entry]!.entry, certificate }) === undefined
+        }),
+      )
+    this.ends = { append: ends('append'), commit: ends('commit') }
   }
 
   at({ term, hash }: Place): number {

@@ -28,10 +28,10 @@ export class Entries implements Tree {
   /** By entry, a bit for each entry that holds it. */
   readonly #held: readonly number[]
 
-  /** `words`: parents before children. 'C!' is a child of a configuration that pretends to be of the same epoch. */
-  constructor(words: readonly string[]) {
+  /** `words`: parents before children. 'C!' is a child of a configuration that pretends to be of the same epoch. `configuration`: what C holds. */
+  constructor(words: readonly string[], configuration: Uint8Array = new Uint8Array(1)) {
     const list: Known[] = [foundingOf()]
-    for (const word of words) list.push(child(list, word))
+    for (const word of words) list.push(child(list, word, configuration))
     this.list = list
     this.#at = new Map(list.map(({ hash }, at) => [hash, at]))
     this.#held = list.map((_, older) =>
@@ -71,13 +71,13 @@ function foundingOf(): Known {
   return { word: '', entry: { header, items }, hash: headerHash(sha256, header), parent: -1, era: 0, isLegal: true }
 }
 
-function child(list: readonly Known[], word: string): Known {
+function child(list: readonly Known[], word: string, configuration: Uint8Array): Known {
   const letter = word.at(-1)!
   const parent = list.findIndex((known) => known.word === word.slice(0, -1))
   const before = list[parent]!
   const isBehindConfig = before.word.endsWith('C')
   const follows = isBehindConfig && letter !== '!'
-  const items = letter === 'C' ? [new TextEncoder().encode('members')] : []
+  const items = letter === 'C' ? [configuration] : []
   const header = {
     epoch: before.entry.header.epoch + (follows ? 1 : 0),
     index: before.entry.header.index + 1,

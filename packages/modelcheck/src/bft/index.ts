@@ -1,24 +1,24 @@
 import type { Subject } from '../scopes/index.ts'
 import { Entries } from './entries.ts'
 import { exploreVotes } from './search.ts'
-import { type Setting, setting } from './setting.ts'
+import { configuration, type Setting, setting } from './setting.ts'
 
 interface Scope {
   readonly name: string
   readonly about: string
   readonly words: readonly string[]
   readonly terms: number
+  /** Who votes in the second epoch. */
+  readonly next?: readonly string[]
   readonly more?: Partial<Setting>
   readonly states?: number
 }
 
 const oneSlot = ['a', 'b']
 const twoSlots = ['a', 'b', 'aa', 'ab', 'ba', 'bb']
-/** One of the three honest members leaves with the configuration, and another joins. */
-const seats = [
-  ['m0', 'm1', 'm2', 'm3'],
-  ['m0', 'm2', 'm3', 'm4'],
-]
+const four = ['m0', 'm1', 'm2', 'm3']
+/** One of the three honest members leaves, and another joins. */
+const changed = ['m0', 'm2', 'm3', 'm4']
 
 /** What the voting rules of certified Raft may meet: the leader of every term is against them, and one member signs whatever there is to sign. */
 const scopes: readonly Scope[] = [
@@ -31,7 +31,7 @@ const scopes: readonly Scope[] = [
     about: 'one slot, five members, where a majority is no quorum',
     words: oneSlot,
     terms: 2,
-    more: { seats: [['m0', 'm1', 'm2', 'm3', 'm4']] },
+    more: { seats: [...four, 'm4'] },
   },
   { name: 'two-slots', about: 'two slots, one behind the other', words: twoSlots, terms: 2, states: 60_000_000 },
   { name: 'two-slots-3', about: 'two slots, three terms', words: twoSlots, terms: 3, states: 20_000_000 },
@@ -47,28 +47,32 @@ const scopes: readonly Scope[] = [
     about: 'a configuration ends the epoch: an honest member leaves, another joins; the next one has a single term',
     words: ['a', 'C', 'Ca', 'Cb', 'C!'],
     terms: 2,
-    more: { seats, laterTerms: 1 },
+    next: changed,
+    more: { laterTerms: 1 },
   },
   {
     name: 'epoch-contested',
     about: 'two configurations, of which one at most can end the epoch; two terms in each',
     words: ['a', 'C', 'aC', 'Ca', 'Cb', 'C!', 'aCa'],
     terms: 2,
-    more: { seats },
+    next: changed,
     states: 20_000_000,
   },
 ]
 
-export const bftSubjects: readonly Subject[] = scopes.map(({ name, about, words, terms, more, states }) => ({
-  ...{ name, about, states },
-  bounds: {
-    members: more?.seats?.[0]?.length ?? 4,
-    terms,
-    ...(more?.laterTerms ? { later: more.laterTerms } : {}),
-    slots: Math.max(...words.map(({ length }) => length)),
-    entries: words.length,
-    liar: more?.liar ?? 'm0',
-    ...(words.some((word) => word.includes('C')) ? { epochs: 2 } : {}),
-  },
-  explore: (options) => exploreVotes(setting(new Entries(words), [...Array(terms).keys()], more), options),
-}))
+export const bftSubjects: readonly Subject[] = scopes.map(
+  ({ name, about, words, terms, next = four, more, states }) => ({
+    ...{ name, about, states },
+    bounds: {
+      members: more?.seats?.length ?? 4,
+      terms,
+      ...(more?.laterTerms ? { later: more.laterTerms } : {}),
+      slots: Math.max(...words.map(({ length }) => length)),
+      entries: words.length,
+      liar: more?.liar ?? 'm0',
+      ...(words.some((word) => word.includes('C')) ? { epochs: 2 } : {}),
+    },
+    explore: (options) =>
+      exploreVotes(setting(new Entries(words, configuration(next)), [...Array(terms).keys()], more), options),
+  }),
+)

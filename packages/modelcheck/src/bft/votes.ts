@@ -131,7 +131,7 @@ export class Votes {
       } else if (deed.type === 'ask') {
         // In a term that nobody asks for nobody votes.
         if (era === 0 || (era > 0 && terms.indexOf(deed.term) < laterTerms)) go(at)
-      } else if (era < deed.era && this.#isCommitted(deed.era, committable)) go(at)
+      } else if (era < deed.era && this.#ends(deed.era, appendable, committable)) go(at)
     }
     const place = this.#pool.add(to.size, ...[...to].flat())
     this.#steps.set(state, view, place)
@@ -154,8 +154,10 @@ export class Votes {
     return this.claims.eras().indexOf(era) * this.setting.terms.length + term
   }
 
-  #isCommitted(entry: number, committable: number): boolean {
-    return this.claims.list.some((claim, at) => claim.entry === entry && (committable & (1 << at)) !== 0)
+  #ends(entry: number, appendable: number, committable: number): boolean {
+    const { list, ends } = this.claims
+    const shown = (appendable & ends.append) | (committable & ends.commit)
+    return list.some((claim, at) => claim.entry === entry && (shown & (1 << at)) !== 0)
   }
 
   /** Over certificates that could be put together by anyone, not those that somebody has: what is broken shows many steps earlier. */
