@@ -7,6 +7,7 @@ import { adapterFlags, adapterOptions, adapterUsage } from './local/adapter-flag
 import { DemoCluster } from './local/demo-cluster.ts'
 import { Writers } from './local/demo-writers.ts'
 import type { MemberProcess } from './local/member-process.ts'
+import { rehearsal } from './local/rehearsal.ts'
 import { judge } from './local/verdict.ts'
 
 // Three members are written to by several clients while their leaders are killed, a member joins, one leaves and one is wiped.
@@ -25,25 +26,12 @@ const chosen = readAdapters()
 const directory = await mkdtemp(join(tmpdir(), 'raftkit-demo-'))
 const cluster = await DemoCluster.plan(directory, ['n1', 'n2', 'n3', 'n4'], chosen)
 let writers: Writers | undefined
-let interrupted = false
 
 async function endAll(): Promise<void> {
   writers?.kill()
   await Promise.all(cluster.members.map((member) => member.kill()))
 }
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => {
-    if (interrupted) return
-    interrupted = true
-    void endAll()
-      .then(() => rm(directory, { recursive: true, force: true }))
-      .then(() => process.exit(130))
-  })
-}
-const watchdog = setTimeout(() => {
-  say(`this took longer than ${limit / 1000} s; what there is lies in ${directory}`)
-  void endAll().then(() => process.exit(1))
-}, limit)
+const running = rehearsal({ directory, limit }, endAll, say)
 
 /** Resolves when the writers have so many more acknowledgements than `since`. */
 async function progress(count: number, since = writers!.acknowledged): Promise<void> {
@@ -156,7 +144,7 @@ try {
     ...(members.some(({ first }) => first <= 1) ? ['a member whose log was never compacted'] : []),
     ...(stateHashesEqual ? [] : ['members whose states differ']),
   ]
-  clearTimeout(watchdog)
+  running.done()
   await Promise.all(cluster.members.map((member) => member.stop()))
   if (wrong.length === 0) await rm(directory, { recursive: true })
   else say(`WRONG: ${wrong.join('; ')}. What the members hold is kept in ${directory}`)
@@ -175,7 +163,7 @@ try {
   )
   process.exit(wrong.length === 0 ? 0 : 1)
 } catch (error) {
-  if (!interrupted) {
+  if (!running.interrupted) {
     say(`failed: ${(error as Error).stack}\nWhat the members hold is kept in ${directory}`)
     await endAll()
     process.exit(1)

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
-import { freePorts } from '@raftkit/app-kv'
+import { freePorts, rehearsal } from '@raftkit/app-kv'
 import { fromHex } from '@raftkit/bytes'
 import { Clerk } from './local/clerk.ts'
 import { Organisation, program } from './local/organisation.ts'
@@ -60,20 +60,7 @@ const acknowledged = (): number => clerks.reduce((sum, clerk) => sum + clerk.ack
 async function endAll(): Promise<void> {
   await Promise.all(organisations.map((organisation) => organisation.kill()))
 }
-let interrupted = false
-for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
-  process.on(signal, () => {
-    if (interrupted) return
-    interrupted = true
-    void endAll()
-      .then(() => rm(directory, { recursive: true, force: true }))
-      .then(() => process.exit(130))
-  })
-}
-const watchdog = setTimeout(() => {
-  say(`this took longer than ${limit / 1000} s; what there is lies in ${directory}`)
-  void endAll().then(() => process.exit(1))
-}, limit)
+const running = rehearsal({ directory, limit }, endAll, say)
 
 /** Resolves when so many more are acknowledged. */
 async function progress(count: number, since = acknowledged()): Promise<void> {
@@ -221,7 +208,7 @@ try {
     ...([...mismatches.keys()].some((id) => id !== liar) ? ['clients were told lies by an honest member'] : []),
     ...(mismatches.get(liar) === undefined ? [`nobody noticed what ${liar} told clients`] : []),
   ]
-  clearTimeout(watchdog)
+  running.done()
   if (wrong.length === 0) await rm(directory, { recursive: true })
   else say(`WRONG: ${wrong.join('; ')}. What there is lies in ${directory}: ${readdirSync(directory).join(', ')}`)
   console.log(
@@ -242,7 +229,7 @@ try {
   )
   process.exit(wrong.length === 0 ? 0 : 1)
 } catch (error) {
-  if (!interrupted) {
+  if (!running.interrupted) {
     say(`failed: ${(error as Error).stack}\nWhat the members hold is kept in ${directory}`)
     await endAll()
     process.exit(1)

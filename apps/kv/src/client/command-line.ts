@@ -1,4 +1,4 @@
-import { Command, CommanderError, InvalidArgumentError } from 'commander'
+import { Command, InvalidArgumentError } from 'commander'
 import { isLoopback } from '../server/address.ts'
 import { CallFailed, Client } from './client.ts'
 import { clusterCommands } from './cluster-commands.ts'
@@ -6,7 +6,7 @@ import { type CredentialFlags, credentials } from './credentials.ts'
 import { Dialer } from './exchange.ts'
 import { exitCodes, UsageError } from './exit.ts'
 import { keyCommands } from './key-commands.ts'
-import { contain, type Surroundings } from './program.ts'
+import { runCommand, type Surroundings } from './program.ts'
 import { serveCommand } from './serve-command.ts'
 import { tokenCommand } from './token-command.ts'
 
@@ -76,19 +76,14 @@ export async function run(args: readonly string[], around: Surroundings): Promis
   keyCommands(program, open)
   clusterCommands(program, open)
   tokenCommand(program, around)
-  contain(program, around)
   try {
-    await program.parseAsync([...args], { from: 'user' })
-    return exitCodes.ok
-  } catch (error) {
-    return exitCodeOf(error, say)
+    return await runCommand(program, args, around, (error) => exitCodeOf(error, say))
   } finally {
     dialer?.hangUp()
   }
 }
 
 function exitCodeOf(error: unknown, say: (line: string) => void): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
   if (error instanceof Unmet) {
     say(error.message)
     return error.exitCode

@@ -1,5 +1,6 @@
 import type { Readable, Writable } from 'node:stream'
-import type { Command } from 'commander'
+import { type Command, CommanderError } from 'commander'
+import { exitCodes } from './exit.ts'
 
 /** The world around one run of a command. */
 export interface Surroundings {
@@ -27,8 +28,25 @@ export async function runAsProgram(
   process.exitCode = await run(process.argv.slice(2), { stdin, stdout, stderr, env, interrupted: interruption.signal })
 }
 
+/** Carries one command line out and resolves with the exit code: `exitCodeOf` what went wrong, but for a wrong command line. */
+export async function runCommand(
+  program: Command,
+  args: readonly string[],
+  around: Surroundings,
+  exitCodeOf: (error: unknown) => number,
+): Promise<number> {
+  contain(program, around)
+  try {
+    await program.parseAsync([...args], { from: 'user' })
+    return exitCodes.ok
+  } catch (error) {
+    if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
+    return exitCodeOf(error)
+  }
+}
+
 /** Neither ends the process nor writes to it: what this command and those below it say goes to `around`. */
-export function contain(command: Command, around: Surroundings): void {
+function contain(command: Command, around: Surroundings): void {
   command.exitOverride().configureOutput({
     writeOut: (text) => void around.stdout.write(text),
     writeErr: (text) => void around.stderr.write(text),

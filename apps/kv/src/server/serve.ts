@@ -3,6 +3,7 @@ import { jointConsensus } from '@raftkit/membership'
 import type { FastifyInstance } from 'fastify'
 import { createNode } from 'raftkit'
 import { kv } from '../machine/machine.ts'
+import { ending } from './ending.ts'
 import { followFiles } from './follow-files.ts'
 import { httpServer } from './http.ts'
 import { readPem } from './listener.ts'
@@ -63,11 +64,7 @@ export async function serve(settings: Resolved, say: Say): Promise<Served> {
   const { server } = app
   followFiles({ ...http, peers }, server, leaving.signal, say)
 
-  let end: { resolve: () => void; reject: (error: Error) => void }
-  const ended = new Promise<void>((resolve, reject) => {
-    end = { resolve, reject }
-  })
-  ended.catch(() => {}) // whoever awaits it learns; nobody has to
+  const { ended, well, badly } = ending()
   const close = async () => {
     leaving.abort()
     const status = node.status()
@@ -81,7 +78,7 @@ export async function serve(settings: Resolved, say: Say): Promise<Served> {
     await app.close()
     clearTimeout(patience)
     await node.close()
-    end.resolve()
+    well()
   }
   let closing: Promise<void> | undefined
   const stop = () => (closing ??= close())
@@ -91,7 +88,7 @@ export async function serve(settings: Resolved, say: Say): Promise<Served> {
   node.on('removed', () => say('the cluster says that this member is no part of it any more'))
   node.on('stopped', ({ error }) => {
     say(`stopped: ${error.message}`)
-    end.reject(error)
+    badly(error)
     void stop()
   })
   say(`serving ${url}`)

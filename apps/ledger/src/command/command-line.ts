@@ -1,9 +1,9 @@
 import { join } from 'node:path'
-import { contain, exitCodes, positive, type Surroundings, UsageError } from '@raftkit/app-kv'
+import { exitCodes, positive, runCommand, type Surroundings, UsageError } from '@raftkit/app-kv'
 import { type BftClient, bftClient, type Report } from '@raftkit/bft-client'
 import { isRaftkitError } from '@raftkit/contract'
 import { ed25519 } from '@raftkit/ed25519'
-import { Command, CommanderError } from 'commander'
+import { Command } from 'commander'
 import { type Genesis, readGenesis, trustOf } from '../genesis.ts'
 import { HttpsWire, readIdentity } from '../wire.ts'
 import { keysCommand } from './keys-command.ts'
@@ -94,19 +94,14 @@ export async function run(args: readonly string[], around: Surroundings): Promis
   statusCommand(program, opening)
   proofCommands(program, opening)
   keysCommand(program, around)
-  contain(program, around)
   try {
-    await program.parseAsync([...args], { from: 'user' })
-    return exitCodes.ok
-  } catch (error) {
-    return exitCodeOf(error, say)
+    return await runCommand(program, args, around, (error) => exitCodeOf(error, say))
   } finally {
     wire?.hangUp()
   }
 }
 
 function exitCodeOf(error: unknown, say: (line: string) => void): number {
-  if (error instanceof CommanderError) return error.exitCode === 0 ? exitCodes.ok : exitCodes.usage
   say(error instanceof Error ? error.message : String(error))
   if (error instanceof UsageError || isRaftkitError(error, 'INVALID_OPTION')) return exitCodes.usage
   if (error instanceof Unproven) return exitCodes.precondition

@@ -1,4 +1,5 @@
 import { join } from 'node:path'
+import { ending } from '@raftkit/app-kv'
 import { certifiedRaft } from '@raftkit/bft'
 import { readTls } from '@raftkit/certificates'
 import { ed25519, readKey, sha256 } from '@raftkit/ed25519'
@@ -63,17 +64,13 @@ export async function serve(options: ServeOptions, say: (line: string) => void):
     throw error
   }
 
-  let end: { resolve: () => void; reject: (error: Error) => void }
-  const ended = new Promise<void>((resolve, reject) => {
-    end = { resolve, reject }
-  })
-  ended.catch(() => {}) // whoever awaits it learns; nobody has to
+  const { ended, well, badly } = ending()
   const close = async () => {
     app.server.closeIdleConnections()
     const patience = setTimeout(() => app.server.closeAllConnections(), 1_000)
     await Promise.all([app.close(), node.close()])
     clearTimeout(patience)
-    end.resolve()
+    well()
   }
   let closing: Promise<void> | undefined
   const stop = () => (closing ??= close())
@@ -81,7 +78,7 @@ export async function serve(options: ServeOptions, say: (line: string) => void):
   node.on('warning', ({ code, reason }) => say(`${code}: ${reason}`))
   node.on('stopped', ({ error }) => {
     say(`stopped: ${error.message}`)
-    end.reject(error)
+    badly(error)
     void stop()
   })
   say(`serving ${url}`)
