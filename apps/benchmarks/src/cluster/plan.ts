@@ -23,11 +23,15 @@ export interface Plan {
 export const systemNames = ['proposals', 'commands', 'kv', 'etcd'] as const
 export type SystemName = (typeof systemNames)[number]
 
-export const words: Readonly<Record<SystemName, string>> = {
+/** etcd under clients of which each has a connection of its own, as HTTP/1.1 must: a series beside kv's. */
+export const etcdEach = 'etcd-each'
+
+export const words: Readonly<Record<SystemName | typeof etcdEach, string>> = {
   proposals: 'embedded, node.propose',
   commands: 'embedded, node.commands',
   kv: 'apps/kv over HTTP',
   etcd: 'etcd over gRPC',
+  [etcdEach]: 'etcd over gRPC, a connection for each',
 }
 
 export const flags: Readonly<Record<string, Flag>> = {

@@ -9,10 +9,10 @@ import type { Bench, Sample, Subject } from '../harness/part.ts'
 import { median } from '../harness/statistics.ts'
 import { control } from './control.ts'
 import { watch } from './load/usage.ts'
-import { type Plan, type SystemName, words } from './plan.ts'
+import { etcdEach, type Plan, type SystemName, words } from './plan.ts'
 import { Embedded } from './systems/embedded.ts'
 import { Kv } from './systems/kv.ts'
-import type { Build, System, Work } from './systems/system.ts'
+import { type Build, type System, shape, type Work } from './systems/system.ts'
 import { defaultKeys } from './wire/keys.ts'
 
 /** Keys that are put before anything is read. */
@@ -87,6 +87,11 @@ export class Rounds {
       await this.#with(name, `round ${round}`, async (system) => {
         for (const outstanding of this.#plan.counts)
           await this.#put(round, { loop: 'closed', system: name, outstanding }, system, { outstanding })
+        if (name === 'etcd' && this.#plan.systems.includes('kv'))
+          for (const outstanding of this.#plan.counts.filter((count) => shape('grpc', count) < count)) {
+            const key = { loop: 'closed', system: etcdEach, outstanding }
+            await this.#put(round, key, system, { outstanding, connections: outstanding })
+          }
         if (round <= controlRounds) await this.#control(round, name, system)
         await this.#reads(round, name, system)
       })
@@ -184,7 +189,7 @@ export class Rounds {
     round: number,
     key: Subject['key'],
     system: System,
-    load: Pick<Work, 'outstanding' | 'rate'>,
+    load: Pick<Work, 'outstanding' | 'rate' | 'connections'>,
   ): Promise<void> {
     const before = await system.standing()
     const sample = await system.run(this.#work(load))
@@ -252,7 +257,7 @@ export class Rounds {
       }
   }
 
-  #work(load: Pick<Work, 'outstanding' | 'rate'>): Work {
+  #work(load: Pick<Work, 'outstanding' | 'rate' | 'connections'>): Work {
     const { seconds } = this.#plan
     return { request: 'put', keys: defaultKeys, ...load, warmUp: Math.min(0.5, seconds / 2), seconds }
   }

@@ -39,9 +39,9 @@ export class Generating {
     this.#helper.kill()
   }
 
-  #plan(port: number, work: Pick<Work, 'request' | 'consistency' | 'outstanding' | 'keys'>): WirePlan {
+  #plan(port: number, work: Pick<Work, 'request' | 'consistency' | 'outstanding' | 'keys' | 'connections'>): WirePlan {
     const { request, consistency = 'linearizable', outstanding, keys } = work
-    const connections = shape(this.#kind, outstanding)
+    const { connections = shape(this.#kind, outstanding) } = work
     return { kind: this.#kind, port, request, consistency, connections, depth: 1, keys, valueBytes }
   }
 }

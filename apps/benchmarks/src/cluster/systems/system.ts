@@ -18,6 +18,8 @@ export interface Work extends Load {
   readonly request: 'put' | 'get'
   readonly consistency?: 'linearizable' | 'lease' | 'stale'
   readonly keys: number
+  /** So many, over a wire that would take fewer by itself: see `shape`. */
+  readonly connections?: number
 }
 
 /** Three members as processes of this machine, whoever made them. */
