@@ -9,7 +9,8 @@ export const method = `## How it is measured
   a run of its own, since a traced process is slow: fsync, fdatasync, and writes to files opened with O_SYNC or O_DSYNC. A part fails when something flushed less often
   than it claims. Nothing runs with its flushes turned off.
 - **The same shape.** Both sides get the same number of members on the same disk, the same sizes of keys and values, the same operations outstanding, no TLS, and
-  comparable timeouts. Whatever speaks another wire is a row of its own: embedded proposals and HTTP are always shown together.
+  comparable timeouts. Whatever speaks another wire is a row of its own: embedded proposals and HTTP are always shown together. Connections are each wire's own,
+  few for gRPC and one for each request for HTTP/1.1; etcd under as many connections as HTTP needs is a row as well.
 - **Closed and open loops.** A closed loop holds so many operations outstanding. An open loop sends when it is time to send, and latency counts from that time,
   so that a stall is paid by everything it held up.
 - **Processor time and flushes per operation first.** They depend far less on the hour than operations per second do. Processor time is that of all threads of the members;
