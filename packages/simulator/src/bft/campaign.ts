@@ -59,6 +59,7 @@ export async function campaignBft({
     ...total.figures((performance.now() - began) / 1000),
     uncovered: missing.length,
     missing,
+    wholeNodes: counts.nodes ?? 0,
     forks: counts.forks ?? 0,
     detected: counts.detected ?? 0,
     culprits: counts.culprits ?? 0,

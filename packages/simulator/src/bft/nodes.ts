@@ -1,10 +1,9 @@
 import { certifiedRaft, encodeRequest, founding, type Members, type Message, requestCheck } from '@raftkit/bft'
 import { behaviours, byzantine, type FaultName, Knowledge, smallMutations } from '@raftkit/byzantine'
-import type { Command, NodeId, ProtocolKind, StateMachine } from '@raftkit/contract'
+import type { Command, Index, NodeId, ProtocolKind, StateMachine } from '@raftkit/contract'
 import type { Submitted } from 'raftkit'
 import { Random } from '../random.ts'
 import type { Outcome } from '../run/campaign.ts'
-import { Tracer } from '../trace/index.ts'
 import { Violation } from '../watcher.ts'
 import type { Server } from '../world/server.ts'
 import { World } from '../world/world.ts'
@@ -13,21 +12,23 @@ import type { BftPlan } from './plan.ts'
 
 const idOf = (seat: number): NodeId => `m${String(seat).padStart(2, '0')}`
 
-/** Remembers all that it applied, and answers with a hash of it: members that differ anywhere answer differently from there on. */
+/** Answers with a hash of all that it applied: members that differ anywhere answer differently from there on. */
 class Chronicle implements StateMachine {
   readonly version = 1
-  readonly #applied: (command: Command) => void
+  readonly #reached: (index: Index, state: number, command?: Command) => void
   #state = 0x811c9dc5
+  #height = 0
 
-  constructor(applied: (command: Command) => void) {
-    this.#applied = applied
+  constructor(reached: (index: Index, state: number, command?: Command) => void) {
+    this.#reached = reached
   }
 
   apply(batch: readonly Command[]): readonly Uint8Array[] {
     return batch.map((command) => {
       for (const byte of command.data) this.#state = Math.imul(this.#state ^ byte, 0x01000193)
-      this.#applied(command)
-      return this.#written()
+      this.#height = command.index
+      this.#reached(command.index, this.#state, command)
+      return this.#written().subarray(0, 4)
     })
   }
 
@@ -40,12 +41,23 @@ class Chronicle implements StateMachine {
   }
 
   async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    for await (const chunk of chunks) this.#state = new DataView(chunk.buffer, chunk.byteOffset).getInt32(0)
+    const bytes = new Uint8Array(12)
+    let length = 0
+    for await (const chunk of chunks) {
+      bytes.set(chunk, length)
+      length += chunk.length
+    }
+    const view = new DataView(bytes.buffer)
+    this.#state = view.getInt32(0)
+    this.#height = view.getFloat64(4)
+    this.#reached(this.#height, this.#state)
   }
 
   #written(): Uint8Array {
-    const bytes = new Uint8Array(4)
-    new DataView(bytes.buffer).setInt32(0, this.#state)
+    const bytes = new Uint8Array(12)
+    const view = new DataView(bytes.buffer)
+    view.setInt32(0, this.#state)
+    view.setFloat64(4, this.#height)
     return bytes
   }
 }
@@ -66,16 +78,17 @@ export async function carryOutNodes(plan: BftPlan): Promise<Outcome> {
   const { members } = founding(sha256, { cluster: 'sim', group: 'main', members: voters })
   const liars = new Map(plan.liars.map((liar) => [idOf(liar.seat), liar]))
   const isHonest = ({ id }: Server): boolean => !liars.has(id)
-  const agreed: string[] = []
-  const heights = new Map<NodeId, number>()
-  const applied = (server: Server, { index, data }: Command): void => {
+  /** The state behind each command, as the first honest member had it. */
+  const agreed: number[] = []
+  const heights = new Map<NodeId, Index>()
+  const reached = (server: Server, index: Index, state: number, command?: Command): void => {
     if (!isHonest(server)) return
-    const line = data.join()
     const before = heights.get(server.id) ?? 0
-    if (index <= before) throw new Violation('I10', `${server.id} applies ${index} behind ${before}`)
+    if (index < before || (index === before && command))
+      throw new Violation('I10', `${server.id} applies ${index} behind ${before}`)
     heights.set(server.id, index)
-    agreed[index] ??= line
-    if (agreed[index] !== line) throw new Violation('I10', `${server.id} applies something else at ${index}`)
+    agreed[index] ??= state
+    if (agreed[index] !== state) throw new Violation('I10', `${server.id} has another state behind ${index}`)
   }
   const judge = (world: World, check: () => void): void => {
     try {
@@ -84,13 +97,18 @@ export async function carryOutNodes(plan: BftPlan): Promise<Outcome> {
       world.watchers.fail(error)
     }
   }
-  const kind = certifiedRaft({ members: voters, digest: sha256, window: plan.window })
-  const trace = new Tracer()
+  const kind = certifiedRaft({
+    members: voters,
+    digest: sha256,
+    window: plan.window,
+    ...(plan.checkpointEntries > 0 && { checkpointEntries: plan.checkpointEntries }),
+  })
+  let hash = 0x811c9dc5
   const world: World = new World({
     seed: `${plan.seed}/nodes`,
     machine: (server) => {
       heights.set(server.id, 0)
-      return new Chronicle((command) => judge(world, () => applied(server, command)))
+      return new Chronicle((index, state, command) => judge(world, () => reached(server, index, state, command)))
     },
     node: (server) => {
       const { key } = voters.find(({ id }) => id === server.id)!
@@ -112,7 +130,14 @@ export async function carryOutNodes(plan: BftPlan): Promise<Outcome> {
       return byzantine(kind as ProtocolKind<Message>, lies) as ProtocolKind
     },
     weather: { loss: plan.drop / 4, duplicate: plan.twice / 4, replay: plan.twice / 8, delay: [0.2, 1 + plan.delay] },
-    watchers: [trace],
+    watchers: [
+      {
+        left: (server, { to, after }) => {
+          const what = `${server.id} ${to} ${after} ${world.now}`
+          for (let i = 0; i < what.length; i++) hash = Math.imul(hash ^ what.charCodeAt(i), 0x01000193)
+        },
+      },
+    ],
   })
   const clients = Array.from(
     { length: plan.clients },
@@ -151,10 +176,10 @@ export async function carryOutNodes(plan: BftPlan): Promise<Outcome> {
     violation = error instanceof Violation ? error : new Violation('run', String(error), error)
   }
   const { events, now } = world
-  trace.end(world, violation)
+  const traceHash = (hash >>> 0).toString(16).padStart(8, '0')
   world.close()
   return {
-    ...{ seed: plan.seed, events, simulatedMs: now, tookMs: performance.now() - began, traceHash: trace.hash },
+    ...{ seed: plan.seed, events, simulatedMs: now, tookMs: performance.now() - began, traceHash },
     ...(violation && {
       violation: {
         ...{ invariant: violation.invariant, message: violation.message },
@@ -235,6 +260,7 @@ class NodeClient {
     while (accepted === undefined) {
       const asked = [...this.#world.servers.values()].map(ask)
       await Promise.race([Promise.all(asked), this.#world.sleep(1500)])
+      await this.#world.sleep(100)
     }
   }
 }

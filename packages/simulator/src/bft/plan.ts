@@ -65,7 +65,7 @@ export function drawBftPlan(seed: number, lasts: number, liars: 'within' | 'over
   if (random.chance(0.5)) seats.sort((a, b) => (a === 0 ? -1 : b === 0 ? 1 : 0))
   const inRow = !isOver && random.chance(0.1)
   const chosen = inRow ? Array.from({ length: count }, (_, seat) => seat) : seats.slice(0, count)
-  return {
+  const drawn: BftPlan = {
     seed,
     members,
     isOver,
@@ -86,6 +86,18 @@ export function drawBftPlan(seed: number, lasts: number, liars: 'within' | 'over
     // Whoever fetches a state takes what a quorum says lies before it: a fork below a checkpoint is seen by nobody any more.
     checkpointEntries: isOver ? 0 : random.pick([0, 4, 8, 16]),
   }
+  return isOver || inRow ? drawn : (rare(random, drawn) ?? drawn)
+}
+
+/** Faults that chance seldom gives an occasion for. */
+function rare(random: Random, plan: BftPlan): BftPlan | undefined {
+  const draw = random.next()
+  if (plan.liars.length === 0 || draw > 0.08) return undefined
+  const rest = plan.liars.slice(1).filter(({ seat }) => seat > 1)
+  if (draw < 0.03) return { ...plan, partitions: 0, liars: [{ seat: 0, how: 'acts', acts: ['F1'] }, ...rest] }
+  // Whoever leads next gets term votes that differ, from more members than it needs.
+  const liars: LiarPlan[] = [{ seat: 1, how: 'acts', acts: ['F8'] }, ...rest]
+  return { ...plan, liars, drop: 0.05, delay: 20, partitions: 0, roundFaults: 0.3, requests: 25, checkpointEntries: 0 }
 }
 
 function liar(random: Random, seat: number, isOver: boolean): LiarPlan {

@@ -1,12 +1,16 @@
 import { type Check, decodeDump, findCulprits } from '@raftkit/bft'
 import type { Outcome } from '../run/campaign.ts'
 import { Violation } from '../watcher.ts'
+import { carryOutNodes } from './nodes.ts'
 import { sha256 } from './notary.ts'
 import { type BftPlan, type BftWishes, planBft } from './plan.ts'
 import { BftWorld } from './world.ts'
 
-/** The seed as it is wished for. */
-export const carryOutSeed = (seed: number, wishes: BftWishes): Promise<Outcome> => carryOutBft(planBft(seed, wishes))
+/** The seed as it is wished for. One in ten runs whole nodes; the others drive the protocol alone, and see every word of it. */
+export function carryOutSeed(seed: number, wishes: BftWishes): Promise<Outcome> {
+  const plan = planBft(seed, wishes)
+  return seed % 10 === 7 && !plan.isOver ? carryOutNodes(plan) : carryOutBft(plan)
+}
 
 /** Carries out one plan: faults, healing, and then all that honest clients asked for must have been executed by all (I20). */
 export async function carryOutBft(plan: BftPlan): Promise<Outcome> {

@@ -126,7 +126,7 @@ export class BftWorld {
         random.pick(this.honest).jump(random.between(10, 5000))
         this.did('F45')
       })
-    if (equivocates && this.random.chance(0.5)) this.#apart()
+    if (equivocates) this.#apart()
   }
 
   /** F2: two halves of the honest see nothing of each other until the term has changed. */
@@ -134,11 +134,13 @@ export class BftWorld {
     const honest = this.honest.map(({ seat }) => seat)
     const before = this.faults.get('F1') ?? 0
     this.network.split(this.#half(honest))
-    this.at(this.now + 3 * this.timeout, () => {
-      this.network.split([])
+    const look = (): void => {
       const changed = this.honest.some(({ server }) => server.ballot.term > 0)
+      if (!changed && this.now < 12 * this.timeout && !this.isHealed) return this.at(this.now + this.timeout / 2, look)
+      this.network.split([])
       if (changed && (this.faults.get('F1') ?? 0) > before) this.did('F2')
-    })
+    }
+    this.at(this.now + this.timeout, look)
   }
 
   #partition(): void {

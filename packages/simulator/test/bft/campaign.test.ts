@@ -1,5 +1,6 @@
 import { type FaultName, faultNames, faults } from '@raftkit/byzantine'
 import { describe, expect, test } from 'vitest'
+import { carryOutNodes } from '../../src/bft/nodes.ts'
 import { type BftPlan, drawBftPlan } from '../../src/bft/plan.ts'
 import { carryOutBft } from '../../src/bft/run.ts'
 
@@ -84,5 +85,23 @@ describe('more liars than it stands', { timeout: 60_000 }, () => {
   // Found here: the chain of a certificate was fetched down to the own commit, and starved there, for ever.
   test('are noticed by a member that is behind the other branch', async () => {
     expect((await carryOutBft(drawBftPlan(55, 4000, 'over'))).violation).toBeUndefined()
+  })
+})
+
+describe('whole nodes of which one lies', { timeout: 60_000 }, () => {
+  test.each(['F1', 'F7', 'F28', 'F29', 'F39', 'F42'] as const)(
+    '%s: through runtime, frames, disks and links, clients are served the truth',
+    async (name) => {
+      const liars = [{ seat: 0, how: 'acts' as const, acts: [name] }]
+      const outcome = await carryOutNodes({ ...calm, seed: 3, liars, crashes: 2, checkpointEntries: 4 })
+      expect(outcome.violation).toBeUndefined()
+      expect(outcome.acknowledged).toBe(24)
+    },
+  )
+
+  test('are the same, each time', async () => {
+    const plan = { ...drawBftPlan(17, 1500, 'within'), members: 4 }
+    const [one, two] = [await carryOutNodes(plan), await carryOutNodes(plan)]
+    expect([one.traceHash, one.events]).toEqual([two.traceHash, two.events])
   })
 })
