@@ -21,6 +21,9 @@ export default defineConfig({
       test: { name: folder.replace('packages/', ''), root: root + folder, include: ['test/**/*.test.ts'] },
     })),
     passWithNoTests: true,
+    // A test that hangs fails; one that a busy machine makes slow does not.
+    testTimeout: 30_000,
+    hookTimeout: 30_000,
     // Most tests wait for disks, sockets and other processes: by itself vitest would leave one of two cores idle.
     maxWorkers: 2,
   },
