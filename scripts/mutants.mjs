@@ -56,7 +56,7 @@ const protocols = {
     // The fastest first.
     engines: {
       modelcheck: modelChecker('--protocol bft --states 20000 --workers 1 --json'.split(' ')),
-      tests: tests(['bft', 'bft-client']),
+      tests: tests(['bft', 'bft-client'], 'member tally certificate entry encoding epochs evidence'.split(' ')),
       simulator: simulator('--protocol bft --seeds 12 --lasts 2000 --workers 1 --first --json'.split(' ')),
     },
   },
