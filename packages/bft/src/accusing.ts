@@ -10,6 +10,7 @@ import {
 } from './certificate.ts'
 import { termCertificateHash } from './encoding.ts'
 import { type Entry, flawOfHeader, type Header, itemsRoot, leavesOf, span } from './entry.ts'
+import { decodeConfiguration, flawOfConfiguration } from './epochs.ts'
 import { type Claim, forgets, inOrder, type SignedClaim } from './evidence/claim.ts'
 import { type Evidence, encodeEvidence, type Flaw, type ItemProof, mostHeaders } from './evidence/evidence.ts'
 import { flawOfRoot, overlaps } from './evidence/invalid.ts'
@@ -243,7 +244,8 @@ export function weighTermVotes(server: Server, { term, votes }: TermCertificate)
 }
 
 /** A certificate of commit: beside the term votes of those who signed it. */
-export function weighCommit(server: Server, { place, signatures }: Certificate): void {
+export function weighCommit(server: Server, { epoch, place, signatures }: Certificate): void {
+  if (epoch !== server.members.epoch) return
   for (const { signer, signature } of signatures) {
     const demand = server.demands.get(signer)
     if (demand !== undefined && demand.term > place.term && forgets(place, demand.vote.lock))
@@ -297,13 +299,27 @@ export function weighForged(
   for (const [at, isValid] of valid.entries()) {
     if (isValid) continue
     const { signature } = checks[at]!
-    const where = entries.findIndex(({ items }) => items.some((item) => same(requestIn(item)?.signature, signature)))
+    const where = entries.findIndex((one) => one.items.some((item) => isSignedBy(one, item, signature)))
     if (where < 0)
       return proof === undefined || same(proof.signature, signature) ? undefined : accuseTerm(server, proof, undefined)
     const entry = entries[where]!
-    const item = entry.items.findIndex((one) => same(requestIn(one)?.signature, signature))
+    const item = entry.items.findIndex((one) => isSignedBy(entry, one, signature))
     return accuseEntry(server, message, where, { type: 'item', proof: proofOfItem(server, entry, item) })
   }
+}
+
+/** Whether that signature is one of the item's. */
+function isSignedBy({ header }: Entry, item: Uint8Array, signature: Uint8Array): boolean {
+  if (header.kind === 'data') return same(requestIn(item)?.signature, signature)
+  return header.kind === 'config' && decodeConfiguration(item).approvals.some((one) => same(one.signature, signature))
+}
+
+/** A configuration that no operators could have signed so (E5, F35). */
+export function weighConfigurations(server: Server, message: AppendEntries): void {
+  const { digest } = server.settings
+  for (const [at, entry] of message.entries.entries())
+    if (entry.header.kind === 'config' && flawOfConfiguration(digest, server.members, entry.items[0]!) !== undefined)
+      return accuseEntry(server, message, at, { type: 'item', proof: proofOfItem(server, entry, 0) })
 }
 
 const same = (a: Uint8Array | undefined, b: Uint8Array): boolean =>

@@ -2,6 +2,7 @@ import type { NodeId } from '@raftkit/contract'
 import {
   mustInvestigate,
   weighAnchor,
+  weighConfigurations,
   weighEntry,
   weighMandate,
   weighRepeated,
@@ -38,7 +39,9 @@ export function admitAppend(server: Server, from: NodeId, message: AppendEntries
   if (isNew && (proof === undefined || proof.term !== term || flawOfTermCertificate(members, proof) !== undefined))
     return undefined
   const tip = entries.at(-1)
-  if (tip === undefined || tip.header.index > committed.entry.header.index + windowAhead(server)) return undefined
+  // I16: nothing is said in an epoch about entries of another.
+  if (tip === undefined || tip.header.epoch !== epoch) return undefined
+  if (tip.header.index > committed.entry.header.index + windowAhead(server)) return undefined
   if (!isChain(server, entries)) return undefined
   const place = placeOf(server, term, tip)
   const signer = members.signer(from)!
@@ -95,7 +98,10 @@ export function onAppendEntries(server: Server, from: NodeId, message: AppendEnt
   const path = tree.between(server.committed.hash, tip.hash)
   if (!path || mustInvestigate(server, entriesOf(path), from, message)) return
   if (!isOfTerm(server, path, term)) return
-  if (flawOfRequests(server, path)) return weighRepeated(server, message)
+  if (flawOfRequests(server, path)) {
+    weighConfigurations(server, message)
+    return weighRepeated(server, message)
+  }
   const missing = path.filter((node) => !node.isValid && requestChecks(server, node.entry).length > 0)
   if (missing.length > 0) {
     const open = { ...message, entries: path.slice(path.indexOf(missing[0]!)).map(({ entry }) => entry) }
@@ -121,9 +127,11 @@ export function placeOf(server: Server, term: number, entry: Entry): Place {
 const entriesOf = (nodes: readonly Node[]): Entry[] => nodes.map(({ entry }) => entry)
 
 /** What stands on the anchor was made by the leader of this term, and says so: so an entry tells who must answer for it. */
-function isOfTerm({ tree, anchor }: Server, path: readonly Node[], term: number): boolean {
+function isOfTerm({ tree, anchor, members }: Server, path: readonly Node[], term: number): boolean {
   const from = tree.get(anchor!)!.entry.header.index
-  return path.every(({ entry: { header } }) => (header.index > from ? header.term === term : header.term <= term))
+  return path.every(({ entry: { header } }) =>
+    header.index > from ? header.term === term : header.term <= term || header.epoch !== members.epoch,
+  )
 }
 
 const lastIndex = ({ entries }: AppendEntries): number => entries.at(-1)?.header.index ?? 0

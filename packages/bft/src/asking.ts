@@ -10,6 +10,7 @@ import type { Tallied } from './tally.ts'
 export type Purpose =
   | { readonly type: 'message'; readonly from: NodeId; readonly message: Message; readonly checks: readonly Check[] }
   | Investigation
+  | { readonly type: 'configuration'; readonly item: Uint8Array }
   | { readonly type: 'requests'; readonly requests: readonly Uint8Array[]; readonly sender: number | undefined }
   | { readonly type: 'tally'; readonly votes: readonly Tallied[] }
   | { readonly type: 'checkpointVotes'; readonly votes: readonly CheckpointVote[] }

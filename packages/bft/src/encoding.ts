@@ -3,6 +3,7 @@ import { RaftkitError } from '@raftkit/contract'
 import type { Certificate, Mandate, Signature, TermCertificate, TermVote } from './certificate.ts'
 import { readCheckpoint, readCheckpointCertificate, writeCheckpoint, writeCheckpointCertificate } from './checkpoint.ts'
 import { type Entry, headerBytes, readEntry, writeEntry } from './entry.ts'
+import type { Step } from './epochs.ts'
 import { type Digest, type Hash, hashOf, rawHash, readHash } from './hash.ts'
 import type { Message } from './messages.ts'
 import { signatureLimit } from './request.ts'
@@ -28,6 +29,8 @@ const tags = {
   witness: 20,
   evidence: 21,
   forked: 22,
+  epochs: 23,
+  configure: 24,
 } as const satisfies Record<Message['type'], number>
 
 const typeOf: Message['type'][] = []
@@ -87,6 +90,13 @@ export function encodeMessage(message: Message): Uint8Array {
       break
     case 'evidence':
       writer.bytes(message.bytes)
+      break
+    case 'epochs':
+      writer.u32(message.steps.length)
+      for (const step of message.steps) writeStep(writer, step)
+      break
+    case 'configure':
+      writer.bytes(message.item)
       break
     case 'forked':
       writer.bytes(message.dump)
@@ -173,6 +183,10 @@ function readBody(type: Message['type'], reader: Reader): Message {
       }
     case 'evidence':
       return { type, bytes: reader.bytes() }
+    case 'epochs':
+      return { type, steps: Array.from({ length: reader.count(headerBytes) }, () => readStep(reader)) }
+    case 'configure':
+      return { type, item: reader.bytes() }
     case 'forked':
       return { type, dump: reader.bytes() }
     case 'forward':
@@ -191,6 +205,13 @@ export function readCertificate(reader: Reader): Certificate {
   const place = readPlace(reader)
   return { phase, epoch, place, signatures: Array.from({ length: reader.count(5) }, () => readSignature(reader)) }
 }
+
+export function writeStep(writer: Writer, { entry, certificate }: Step): void {
+  writeEntry(writer, entry)
+  writeCertificate(writer, certificate)
+}
+
+export const readStep = (reader: Reader): Step => ({ entry: readEntry(reader), certificate: readCertificate(reader) })
 
 export function writeTermCertificate(writer: Writer, { epoch, term, votes, lock }: TermCertificate): void {
   writer.u64(epoch).u64(term).u32(votes.length)

@@ -113,7 +113,7 @@ export function wake(server: Server): void {
   }
   const { anchor } = server
   if (server.isLeader && anchor !== undefined && !tree.has(anchor))
-    beginFetch(server, anchor, server.proof!.lock!.signatures[0]!.signer)
+    beginFetch(server, anchor, server.proof?.lock?.signatures[0]?.signer ?? 0)
   if (waiting === undefined || server.fetching !== undefined) return
   server.waiting = undefined
   server.receive(waiting.from, waiting.message)
@@ -121,7 +121,9 @@ export function wake(server: Server): void {
 
 function request(server: Server, { next, peer }: Fetching): void {
   const above = server.committed.entry.header.index
-  server.send(server.members.list[peer]!.id, { type: 'fetch', hash: next, above })
+  // Whoever signed a certificate of an older epoch had its number there.
+  const { list } = server.members
+  server.send(list[peer % list.length]!.id, { type: 'fetch', hash: next, above })
 }
 
 function giveUp(server: Server): void {

@@ -13,7 +13,10 @@ export interface Kept {
 }
 
 const mostKept = 64
-const mostDumped = 4096
+/** So that a dump fits a message: headers, and pieces of evidence with what each may take. */
+const mostDumped = 1024
+const mostPieces = 32
+const pieceBytes = 4096
 
 /** Below a checkpoint nobody asks who forked. */
 export function forgetTerms({ kept }: Server, index: Index): void {
@@ -103,6 +106,9 @@ function dumpOf(server: Server, seen: readonly (Certificate | TermCertificate)[]
     certificates: certificates.filter(({ epoch }) => epoch === members.epoch),
     terms: terms.map(({ epoch, term, votes, lock }) => ({ epoch, term, votes, lock })),
     headers: [...headers, ...known.values()],
-    evidence: [...accusations.known].map(({ evidence }) => evidence),
+    evidence: [...accusations.known]
+      .map(({ evidence }) => evidence)
+      .filter(({ length }) => length <= pieceBytes)
+      .slice(0, mostPieces),
   }
 }

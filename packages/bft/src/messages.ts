@@ -2,6 +2,7 @@ import type { Index, Term } from '@raftkit/contract'
 import type { Certificate, Mandate, TermCertificate, TermVote } from './certificate.ts'
 import type { Checkpoint, CheckpointCertificate } from './checkpoint.ts'
 import type { Entry } from './entry.ts'
+import type { Step } from './epochs.ts'
 import type { Hash } from './hash.ts'
 import type { Phase, Place } from './statement.ts'
 
@@ -70,6 +71,10 @@ export type Message =
     }
   /** Proof of a lie, as encoded. */
   | { readonly type: 'evidence'; readonly bytes: Uint8Array }
+  /** For whoever is of an older epoch: how that one ended, and each since. */
+  | { readonly type: 'epochs'; readonly steps: readonly Step[] }
+  /** A configuration that operators signed, for whoever leads. */
+  | { readonly type: 'configure'; readonly item: Uint8Array }
   /** The sender has seen a fork, and stopped: what it keeps, as encoded. */
   | { readonly type: 'forked'; readonly dump: Uint8Array }
   /** A client's request for whoever leads, as encoded. */

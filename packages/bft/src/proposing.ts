@@ -3,6 +3,7 @@ import { placeOf } from './appending.ts'
 import { type Entry, type EntryKind, headerHash, itemsRoot, span } from './entry.ts'
 import { append, mayAppend } from './rules.ts'
 import type { Server } from './server.ts'
+import { endsEpoch } from './succession.ts'
 import type { Used } from './used.ts'
 
 /**
@@ -29,6 +30,8 @@ export function propose(server: Server): void {
   const bound = tree.get(server.tip ?? anchor)
   // A vote of its last life for what was pruned since: it leads no more in this term.
   if (bound === undefined) return
+  if (endsEpoch(bound.entry, server.members)) return
+  if (isConfiguring(server, bound.entry)) return extend(server, bound.entry, 'config', [server.pending!])
   const due = evidenceDue(server)
   if (due !== undefined && bound.entry.header.index - committed < settings.window) {
     server.accusations.proposed.set(due.who, server.ballot.term)
@@ -43,6 +46,11 @@ export function propose(server: Server): void {
     if (items === undefined || items.length === 0) return
     extend(server, tip.entry, 'data', items)
   }
+}
+
+/** A configuration comes last in its epoch, and behind what is on its way. */
+function isConfiguring({ pending, committed, settings }: Server, { header }: Entry): boolean {
+  return pending !== undefined && header.index - committed.entry.header.index < settings.window
 }
 
 function extend(server: Server, parent: Entry, kind: EntryKind, items: readonly Uint8Array[]): void {

@@ -178,7 +178,7 @@ export class CertifiedRaft implements Protocol<Message> {
       this.#ask({ type: 'verify', id, checks: fresh.checks })
     }
     const { write, messages, asks, committed, happened, deadline } = server.take(now)
-    this.#happened.push(...happened)
+    for (const one of happened) if (one.type !== 'epoch') this.#happened.push(one)
     this.#noticeCheckpoint(asks.some(({ type }) => type === 'restore'))
     for (const ask of asks)
       if (ask.type === 'restore') {

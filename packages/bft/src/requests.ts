@@ -1,6 +1,7 @@
 import { weighRival } from './accusing.ts'
 import type { Node } from './branches.ts'
 import type { Entry } from './entry.ts'
+import { configurationChecks, flawOfConfiguration } from './epochs.ts'
 import { itemHash, requestCheck, requestIn } from './request.ts'
 import type { Server } from './server.ts'
 import type { Check } from './statement.ts'
@@ -39,7 +40,16 @@ export function onRequests(server: Server, requests: readonly Uint8Array[]): voi
 }
 
 /** Signatures of an entry's requests that this member has not verified yet. */
-export function requestChecks({ settings, genesis, verified, pool }: Server, { header, items }: Entry): Check[] {
+export function requestChecks(
+  { settings, genesis, verified, pool, members }: Server,
+  { header, items }: Entry,
+): Check[] {
+  if (header.kind === 'config' && items.length === 1) {
+    const [item] = items as [Uint8Array]
+    if (verified.has(itemHash(settings.digest, item))) return []
+    const isFlawed = flawOfConfiguration(settings.digest, members, item) !== undefined
+    return isFlawed ? [] : configurationChecks(settings.digest, members, item)
+  }
   if (header.kind !== 'data') return []
   return items.flatMap((item) => {
     const hash = itemHash(settings.digest, item)
@@ -53,12 +63,14 @@ export function requestChecks({ settings, genesis, verified, pool }: Server, { h
  * branch, and whoever asks may. `nodes`: from behind what is committed on, in order.
  */
 export function flawOfRequests(server: Server, nodes: readonly Node[]): string | undefined {
-  const { settings, accusations } = server
+  const { settings, accusations, members } = server
   const { admits } = settings
   for (const { hash, entry } of nodes) {
     if (entry.header.kind === 'noop') continue
     if (entry.header.kind === 'evidence' && accusations.proved.has(itemHash(settings.digest, entry.items[0]!))) continue
-    if (entry.header.kind !== 'data') return `this version votes for no ${entry.header.kind} entry`
+    if (entry.header.kind === 'config' && flawOfConfiguration(settings.digest, members, entry.items[0]!) === undefined)
+      continue
+    if (entry.header.kind !== 'data') return `a ${entry.header.kind} entry that proves nothing`
     if (server.usedAt(hash) === undefined) return 'a request is in it that was executed before'
     if (admits && entry.items.some((item) => !admits(requestIn(item)!.client)))
       return 'a request is of nobody who may ask'

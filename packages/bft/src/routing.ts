@@ -9,6 +9,7 @@ import type { Message } from './messages.ts'
 import { admitRequest, onRequests } from './requests.ts'
 import type { Server } from './server.ts'
 import type { Check } from './statement.ts'
+import { admitConfiguration, admitEpochs, helpOver, knows, onConfiguration, onEpochs } from './succession.ts'
 import { admitRequestVote, admitTermCertificate, onPreVote, onRequestVote, onTermCertificate } from './terms.ts'
 import { admitCheckpointed, answerPages, beginTransfer, onPage, onTransferAnswer, sendPages } from './transferring.ts'
 import { admitCertificate, count, onCertificate, onVote } from './voting.ts'
@@ -21,7 +22,9 @@ const mostRequests = 1024
 /** First what costs nothing, then the signatures, then the effect: an unproved message changes nothing. */
 export function receive(server: Server, from: NodeId, message: Message): void {
   const sender = server.members.signer(from)
-  if (sender === undefined || sender === server.me) return
+  if (sender === undefined) return fromOutside(server, from, message)
+  if (sender === server.me) return
+  if ('epoch' in message && message.epoch !== server.members.epoch) return fromEpoch(server, from, message.epoch)
   if (message.type === 'forked') return onForked(server, from, sender, message.dump)
   if (server.isForked && message.type !== 'fetch') return
   // Who is honest hands on what it has verified: who brings many a forgery is not asked to be believed any more.
@@ -34,6 +37,37 @@ export function receive(server: Server, from: NodeId, message: Message): void {
 }
 
 /** `sender`: the member that hands them on. */
+/** Those who left serve what they hold, and are served; whoever is to come may say how the epochs went, since that proves itself. */
+function fromOutside(server: Server, from: NodeId, message: Message): void {
+  if (server.isForked && message.type !== 'fetch') return
+  if (message.type === 'epochs') return verifyFirst(server, 0, from, message)
+  if (!knows(server, from)) return
+  if (message.type === 'fetch') return answerFetch(server, from, message)
+  if (message.type === 'fetchPages') return answerPages(server, from, message)
+  if ('epoch' in message) fromEpoch(server, from, message.epoch)
+}
+
+/** One of the two is behind: it is told, or says so. */
+function fromEpoch(server: Server, from: NodeId, epoch: number): void {
+  const { helped, now, settings, members } = server
+  if (now < (helped.get(from) ?? 0)) return
+  helped.set(from, now + settings.resend)
+  if (epoch < members.epoch) helpOver(server, from, epoch)
+  else if (epoch > members.epoch) server.send(from, { type: 'preVote', epoch: members.epoch, term: 0 })
+}
+
+function verifyFirst(server: Server, sender: number, from: NodeId, message: Message): void {
+  const checks = admit(server, sender, from, message)
+  if (checks === undefined) return
+  if (checks.length === 0) return handle(server, sender, from, message)
+  server.verify(checks, { type: 'message', from, message, checks })
+}
+
+export function receiveConfiguration(server: Server, item: Uint8Array): void {
+  const checks = server.isForked ? undefined : admitConfiguration(server, item)
+  if (checks !== undefined) server.verify(checks, { type: 'configuration', item })
+}
+
 export function receiveRequests(server: Server, requests: readonly Uint8Array[], sender?: number): void {
   if (server.isForked) return
   if (sender !== undefined && server.asking.requestsOf(sender) >= mostForwarded) return
@@ -60,6 +94,10 @@ function afterVerifying(server: Server, purpose: Purpose, valid: readonly boolea
     }
     case 'evidence':
       return onInvestigated(server, purpose, valid)
+    case 'configuration':
+      return valid.every(Boolean) && admitConfiguration(server, purpose.item)
+        ? onConfiguration(server, purpose.item)
+        : undefined
     case 'tally': {
       const { votes } = purpose
       for (const [at, vote] of votes.entries()) {
@@ -114,6 +152,8 @@ function admit(server: Server, sender: number, from: NodeId, message: Message): 
       return admitCertificate(server, message.certificate)
     case 'termCertified':
       return admitTermCertificate(server, message.certificate)
+    case 'epochs':
+      return admitEpochs(server, message)
     case 'checkpointed':
       return admitCheckpointed(server, message.certificate)
     default:
@@ -152,5 +192,9 @@ function handle(server: Server, sender: number, from: NodeId, message: Message):
       return message.epoch === server.members.epoch ? weighVote(server, message) : undefined
     case 'evidence':
       return onEvidence(server, from, message.bytes)
+    case 'epochs':
+      return onEpochs(server, message)
+    case 'configure':
+      return receiveConfiguration(server, message.item)
   }
 }

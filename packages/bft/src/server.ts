@@ -18,6 +18,7 @@ import type { Certificate, Mandate, TermCertificate, TermVote } from './certific
 import { beginCheckpoint, Checkpoints } from './checkpointing.ts'
 import { Conduct } from './conduct.ts'
 import type { Entry } from './entry.ts'
+import type { Step } from './epochs.ts'
 import { type Fetching, wake } from './fetching.ts'
 import { type Kept, keepTerm } from './halting.ts'
 import type { Digest, Hash } from './hash.ts'
@@ -30,10 +31,11 @@ import { type Promised, Promises, repeat, statementOf } from './promises.ts'
 import { propose } from './proposing.ts'
 import { itemHash, requestIn } from './request.ts'
 import { onRequests } from './requests.ts'
-import { onAnswered, onVerified, receive, receiveRequests } from './routing.ts'
+import { onAnswered, onVerified, receive, receiveConfiguration, receiveRequests } from './routing.ts'
 import { type Ballot, firstBallot } from './rules.ts'
 import type { Stable, State } from './state.ts'
 import type { Check, Phase, Place } from './statement.ts'
+import { endsEpoch, membersAfter, succeed } from './succession.ts'
 import { Tally } from './tally.ts'
 import { nextDeadline, onTime, shun } from './terms.ts'
 import type { Transfer } from './transferring.ts'
@@ -57,12 +59,16 @@ export interface Settings {
   readonly checkpointEntries?: number
   /** Whether whoever has that key may be a client; the same on all members, whose votes rest on it. Absent: whoever comes. */
   readonly admits?: (client: Uint8Array) => boolean
+  /** It is no founder: it follows, from the founders on, until a configuration names it. */
+  readonly joins?: true
 }
 
 export type ServerEvent =
   | { readonly type: 'message'; readonly from: NodeId; readonly message: Message }
   /** A client's, as encoded. `time`: milliseconds since the epoch, by the clock of this host. `isVerified`: whoever hands it over knows its signature to be one. */
   | { readonly type: 'request'; readonly request: Uint8Array; readonly time: number; readonly isVerified?: true }
+  /** A configuration, as operators signed it. */
+  | { readonly type: 'configure'; readonly item: Uint8Array }
   | { readonly type: 'time' }
   | { readonly type: 'durable'; readonly write: number }
   | { readonly type: 'signed'; readonly ask: number; readonly signature: Uint8Array }
@@ -91,6 +97,8 @@ export type ServerHappening =
   | ({ readonly type: 'accused' } & Accused)
   /** More than f members lie. `dump`: what `from` keeps, for `findCulprits`; the member itself has stopped, or will. */
   | { readonly type: 'forked'; readonly from: NodeId; readonly dump: Uint8Array }
+  /** These vote from now on. */
+  | { readonly type: 'epoch'; readonly epoch: number; readonly members: readonly NodeId[] }
 
 const mostVerified = 65_536
 
@@ -100,9 +108,10 @@ const mostVerified = 65_536
  */
 export class Server {
   readonly settings: Settings
-  readonly members: Members
-  /** Its place among the members. */
-  readonly me: number
+  /** Of the epoch that it is in. */
+  members: Members
+  /** Its place among them; -1: it is none of them (any more, or yet), votes for nothing, and answers who fetches. */
+  me: number
   /** Of the cluster: what clients' signatures are bound to. */
   readonly genesis: Hash
   now: number
@@ -119,6 +128,8 @@ export class Server {
   commit: Certificate | undefined
   /** The newest checkpoint that a quorum holds, this member among them. */
   stable: Stable | undefined
+  /** How each epoch ended that it came through. */
+  epochs: readonly Step[] = []
 
   tree: Branches
   committed: Node
@@ -162,6 +173,8 @@ export class Server {
   isAggrieved = false
   lastCommitTerm: Term = 0
   accusations: Accusations = new Accusations()
+  /** A configuration that operators signed, and that is not committed. */
+  pending: Uint8Array | undefined
   /** Two certificates contradict each other: it votes and commits no more. */
   isForked = false
   kept: Map<Term, Kept> = new Map()
@@ -181,8 +194,9 @@ export class Server {
     this.settings = settings
     this.members = settings.members
     const me = settings.members.signer(settings.self)
-    if (me === undefined) throw new RaftkitError('NOT_A_MEMBER', `${settings.self} is none of the members`)
-    this.me = me
+    if (me === undefined && !settings.joins)
+      throw new RaftkitError('NOT_A_MEMBER', `${settings.self} is none of the members`)
+    this.me = me ?? -1
     this.now = now
     this.since = now
     this.entered = now
@@ -197,8 +211,11 @@ export class Server {
 
   /** Goes on from what the disk holds: the journal's lines from `first` on, in order, and the promises. Says again what may not have been heard. */
   resume(state: State, first: Index, lines: readonly Line[]): void {
-    const { ballot, lock, stated, proof, commit, stable, kept, isForked } = state
+    const { ballot, lock, stated, proof, commit, stable, kept, epochs, isForked } = state
     this.kept = new Map(kept)
+    this.epochs = epochs
+    this.members = membersAfter(this.settings, epochs)
+    this.me = this.members.signer(this.settings.self) ?? -1
     this.isForked = isForked
     this.stable = stable
     this.ballot = ballot
@@ -312,6 +329,9 @@ export class Server {
         if (event.isVerified) onRequests(this, [event.request])
         else receiveRequests(this, [event.request])
         break
+      case 'configure':
+        receiveConfiguration(this, event.item)
+        break
       case 'time':
         onTime(this)
         break
@@ -362,7 +382,7 @@ export class Server {
 
   /** Promises `what`: signed now, durable with the next write, said after that. */
   owe(what: Promised): void {
-    if (this.isForked) return
+    if (this.isForked || this.me < 0) return
     this.promises.add(this.asking.sign(statementOf(this, what)), what)
     this.journal.touch()
   }
@@ -442,11 +462,14 @@ export class Server {
     const { index } = this.committed.entry.header
     for (const [hash, ahead] of this.#usedAt) if (ahead.index <= index) this.#usedAt.delete(hash)
     this.commit = certificate
-    this.lastCommitTerm = Math.max(this.lastCommitTerm, certificate.place.term)
+    if (certificate.epoch === this.members.epoch)
+      this.lastCommitTerm = Math.max(this.lastCommitTerm, certificate.place.term)
     this.since = this.now
     if (!this.isAggrieved) this.suspicions.delete(this.me)
     this.tally.forget(certificate.place.index)
     this.journal.touch()
+    // The last: what is said from here on is of the next epoch.
+    if (endsEpoch(this.committed.entry, this.members)) succeed(this, this.committed.entry, certificate)
   }
 
   tell(happening: ServerHappening): void {
@@ -504,7 +527,8 @@ export class Server {
       const node = hash === undefined ? undefined : this.tree.get(hash)
       return node !== undefined && node.entry.header.index > this.committed.entry.header.index
     }
-    return this.pool.size > 0 || isOpen(tip) || isOpen(lock?.hash)
+    if (this.me < 0) return false
+    return this.pool.size > 0 || this.pending !== undefined || isOpen(tip) || isOpen(lock?.hash)
   }
 
   /** It gave up on a term, or wants to, and nothing shows that enough others did. */

@@ -9,12 +9,16 @@ import {
   readCertificate,
   readMandate,
   readPlace,
+  readStep,
   readTermCertificate,
   writeCertificate,
   writeMandate,
   writePlace,
+  writeStep,
   writeTermCertificate,
 } from './encoding.ts'
+import { headerBytes } from './entry.ts'
+import type { Step } from './epochs.ts'
 import type { Kept } from './halting.ts'
 import { type Hash, rawHash, readHash } from './hash.ts'
 import type { Ballot } from './rules.ts'
@@ -32,6 +36,8 @@ export interface State {
   readonly buried: readonly Hash[]
   /** Of terms that produced an append certificate since the stable checkpoint, what tells liars from honest members after a fork. */
   readonly kept: ReadonlyMap<Term, Kept>
+  /** How each epoch ended that it came through; what is promised is of the one behind the last. */
+  readonly epochs: readonly Step[]
   /** It has seen a fork, and stopped for good. */
   readonly isForked: boolean
 }
@@ -54,6 +60,7 @@ export function encodeState({
   stable,
   buried,
   kept,
+  epochs,
   isForked,
 }: State): Uint8Array {
   const writer = new Writer(1024).u8(stateFormat).u64(ballot.term)
@@ -75,6 +82,8 @@ export function encodeState({
     optional(writer.u64(term), one.proof, writeTermCertificate)
     writeCertificate(writer, one.lock)
   }
+  writer.u32(epochs.length)
+  for (const step of epochs) writeStep(writer, step)
   writer.u8(isForked ? 1 : 0)
   return writer.finish()
 }
@@ -107,6 +116,7 @@ export function decodeState(bytes: Uint8Array): State {
     const at = reader.u64()
     kept.set(at, { proof: maybe(reader, readTermCertificate), lock: readCertificate(reader) })
   }
+  const epochs = Array.from({ length: reader.count(headerBytes) }, () => readStep(reader))
   const isForked = maybe(reader, () => true) ?? false
   reader.end()
   return {
@@ -118,6 +128,7 @@ export function decodeState(bytes: Uint8Array): State {
     stable,
     buried,
     kept,
+    epochs,
     isForked,
   }
 }

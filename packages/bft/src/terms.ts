@@ -17,6 +17,7 @@ import type { Message } from './messages.ts'
 import { askForTerm, enterTerm } from './rules.ts'
 import type { Server } from './server.ts'
 import { type Check, compareRank } from './statement.ts'
+import { knows } from './succession.ts'
 import { lookAfterTransfer } from './transferring.ts'
 import { onCertificate } from './voting.ts'
 
@@ -32,10 +33,15 @@ function timeoutOf({ settings, ballot, lastCommitTerm }: Server): number {
 /** Undefined: nothing waits, so nothing is due. */
 export function nextDeadline(server: Server): number | undefined {
   if (server.isForked) return undefined
+  if (isToCome(server)) return server.resendAt
   const { isBusy, isUnsettled, fetching, transfer, resendAt, since } = server
   if (!isBusy && !isUnsettled && fetching === undefined && transfer === undefined) return undefined
   return isBusy && !suspects(server) ? Math.min(resendAt, since + timeoutOf(server)) : resendAt
 }
+
+/** It waits for a configuration that names it: it asks how far the others are. */
+const isToCome = (server: Server): boolean =>
+  server.settings.joins === true && server.me < 0 && !knows(server, server.settings.self)
 
 const suspects = (server: Server): boolean => wanted(server, server.me) > server.ballot.term
 
@@ -53,6 +59,7 @@ export function onTime(server: Server): void {
   weighLeader(server)
   if (server.isBusy || server.isUnsettled) sayAgain(server)
   forwardOld(server)
+  if (isToCome(server)) server.broadcast({ type: 'preVote', epoch: server.members.epoch, term: 0 })
   fetchElsewhere(server)
   lookAfterTransfer(server)
 }
@@ -75,7 +82,7 @@ function weighLeader(server: Server): void {
 /** Says aloud that the term should be given up, for the next whose leader is no convicted liar. */
 export function suspect(server: Server): void {
   const { me, members, ballot, suspicions, accusations } = server
-  if (suspects(server)) return
+  if (me < 0 || suspects(server)) return
   let term = ballot.term + 1
   for (let tries = members.faults; tries > 0 && accusations.convicted.has(members.leader(term)); tries--) term++
   suspicions.set(me, { term, until: Number.POSITIVE_INFINITY })
@@ -142,6 +149,7 @@ function wanted(server: Server, signer: number): Term {
 /** f + 1 suspicions hold an honest one: join it. A quorum of them ends the term. */
 function weigh(server: Server): void {
   const { members, me, ballot } = server
+  if (me < 0) return
   const ranked = (): Term[] => members.list.map((_, signer) => wanted(server, signer)).sort((a, b) => b - a)
   const joined = ranked()[members.faults]!
   if (joined > ballot.term && joined > wanted(server, me)) {
@@ -154,6 +162,7 @@ function weigh(server: Server): void {
 
 /** RequestVote: from here on nothing older gets a vote (S1). */
 function ask(server: Server, term: Term): void {
+  if (server.me < 0) return
   server.adopt(askForTerm(server.ballot, term))
   server.stated = server.lock
   server.owe({ type: 'term', term, lock: server.lock })

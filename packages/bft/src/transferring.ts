@@ -8,6 +8,7 @@ import { leaf, Merkle, provesItem } from './merkle.ts'
 import type { Message } from './messages.ts'
 import type { Server } from './server.ts'
 import type { Check } from './statement.ts'
+import { membersOf } from './succession.ts'
 
 type Page = Extract<Message, { type: 'page' }>
 type FetchPages = Extract<Message, { type: 'fetchPages' }>
@@ -58,12 +59,15 @@ function request(server: Server, transfer: Transfer): void {
   const { certificate, at, peer } = transfer
   const { index, root } = certificate.checkpoint
   server.transfer = { ...transfer, until: at + pagesAtOnce }
-  server.send(server.members.list[peer]!.id, { type: 'fetchPages', index, root, at })
+  const { list } = server.members
+  server.send(list[peer % list.length]!.id, { type: 'fetchPages', index, root, at })
 }
 
 export function admitCheckpointed(server: Server, certificate: CheckpointCertificate): Check[] | undefined {
-  const { members, stable, committed } = server
-  const { index } = certificate.checkpoint
+  const { stable, committed } = server
+  const { index, epoch } = certificate.checkpoint
+  const members = membersOf(server, epoch)
+  if (members === undefined) return undefined
   if (index <= (stable?.certificate.checkpoint.index ?? 0) || index <= committed.entry.header.index) return undefined
   return flawOfCheckpoint(members, certificate) === undefined ? checkpointChecks(members, certificate) : undefined
 }

@@ -7,6 +7,7 @@ import type { Message } from './messages.ts'
 import { lockOn, mayCommit } from './rules.ts'
 import type { Server } from './server.ts'
 import { type Check, compareRank, type Phase, type Place, voteStatement } from './statement.ts'
+import { membersOf } from './succession.ts'
 import { catchUp } from './terms.ts'
 
 type Vote = Extract<Message, { type: 'vote' }>
@@ -51,8 +52,10 @@ export function admitCertificate(server: Server, certificate: Certificate): Chec
   const isKept = place.index > tree.root.entry.header.index
   const isNews =
     phase === 'commit' ? isKept && !tree.holds(place.hash, committed.hash) : compareRank(place, ballot.lock) > 0
-  if (!isNews || flawOfCertificate(members, certificate) !== undefined) return undefined
-  return certificateChecks(members, certificate)
+  // Of an epoch that ended, the commits that lead up to its end; locks die with it.
+  const signed = phase === 'commit' ? membersOf(server, certificate.epoch) : members
+  if (!isNews || signed === undefined || flawOfCertificate(signed, certificate) !== undefined) return undefined
+  return certificateChecks(signed, certificate)
 }
 
 /** Verified, from wherever it came: certificates alone move what a member is locked on and what is committed (S4, S5). */
@@ -64,7 +67,11 @@ export function onCertificate(server: Server, certificate: Certificate, sender: 
     if (place.index <= tree.root.entry.header.index)
       return phase === 'append' ? raiseLock(server, certificate) : undefined
     if (phase === 'commit' && place.index <= server.committed.entry.header.index) return halt(server, [certificate])
-    if (compareRank(place, server.certified[phase]?.place) > 0) server.certified[phase] = certificate
+    const before = server.certified[phase]
+    // Terms begin anew with each epoch; what is committed only grows.
+    const isHigher =
+      phase === 'commit' ? place.index > (before?.place.index ?? 0) : compareRank(place, before?.place) > 0
+    if (isHigher) server.certified[phase] = certificate
     return beginFetch(server, place.hash, sender)
   }
   tree.validate(place.hash)

@@ -2,10 +2,12 @@ import { fromHex, recordEnd, toHex } from '@raftkit/bytes'
 import type { Answer } from '@raftkit/contract'
 import {
   type Check,
+  configurationStatement,
   decodeEvidence,
   decodeMessage,
   decodeRequest,
   type Entry,
+  encodeConfiguration,
   encodeMessage,
   encodeRequest,
   headerHash,
@@ -13,6 +15,7 @@ import {
   type Lie,
   Members,
   type Message,
+  type Operators,
   open,
   type Request,
   requestCheck,
@@ -41,6 +44,9 @@ export const sealAs = (id: string, bytes: Uint8Array): Uint8Array => seal(keyOf(
 export const isSealed = ({ key, bytes, signature }: Check): boolean => Buffer.compare(seal(key, bytes), signature) === 0
 
 const keyOf = (name: string): Uint8Array => sha256(new TextEncoder().encode(name))
+
+/** Any two of three may change the members. */
+export const operators: Operators = { keys: ['o0', 'o1', 'o2'].map(keyOf), threshold: 2 }
 
 export type Fault = (message: Message, to: string, world: World) => Message | readonly Message[] | undefined
 
@@ -105,6 +111,8 @@ export const fair: Weather = { drop: 0, twice: 0, delay: 5, cut: () => false }
 /** Members in virtual time, over a network and disks that a seed decides. Every message crosses the wire as bytes. */
 export class World {
   readonly members: Members
+  /** Those that honest members came through. */
+  readonly epochs: Members[]
   readonly machines: Machine[] = []
   readonly random: () => number
   weather: Weather = fair
@@ -129,14 +137,16 @@ export class World {
   constructor(n: number, seed: number) {
     this.random = mulberry(seed)
     const list = Array.from({ length: n }, (_, i) => ({ id: `m${i}`, key: keyOf(`m${i}`) }))
-    this.members = new Members(sha256, 0, list, { index: 0, hash: headerHash(sha256, founding.header) })
+    const genesis = { index: 0, hash: headerHash(sha256, founding.header) }
+    this.members = new Members(sha256, 0, list, genesis, operators)
+    this.epochs = [this.members]
   }
 
   /** `fault`: what a Byzantine one does to each message that it would send; an id may be started twice (Twins). */
-  start(id: string, fault?: Fault): void {
+  start(id: string, fault?: Fault): Machine {
     const server = new Server(this.#settings(id), this.now)
     const isHonest = fault === undefined
-    this.machines.push({
+    const machine: Machine = {
       id,
       server,
       life: 0,
@@ -150,7 +160,26 @@ export class World {
       flushed: 0,
       held: [],
       alarm: undefined,
-    })
+    }
+    this.machines.push(machine)
+    return machine
+  }
+
+  /** Follows from the founders on, until a configuration names it. */
+  join(id: string): Machine {
+    const machine = this.start(id)
+    this.#step(machine, { type: 'time' })
+    return machine
+  }
+
+  /** Operators replace who votes. */
+  configure(ids: readonly string[], to: Machine, by: readonly number[] = [0, 1]): void {
+    const members = [...ids].sort().map((id) => ({ id, key: keyOf(id) }))
+    const { epoch, domain } = to.server.members
+    const configuration = { epoch, members, operators }
+    const bytes = configurationStatement(sha256, domain, configuration)
+    const approvals = by.map((operator) => ({ operator, signature: seal(operators.keys[operator]!, bytes) }))
+    this.#step(to, { type: 'configure', item: encodeConfiguration(configuration, approvals) })
   }
 
   /** Everything that is not on the disk is lost; it comes back after a while. */
@@ -182,6 +211,7 @@ export class World {
       ...{ digest: sha256, self: id, members: this.members, founding, group: 'main' },
       ...{ timeout: 200, longestTimeout: 5000, resend: 60, window: 4, batchBytes: 2000 },
       ...{ checkpointEntries: this.checkpointEntries },
+      ...(this.members.signer(id) === undefined ? { joins: true as const } : {}),
     }
   }
 
@@ -257,7 +287,8 @@ export class World {
     const { write, messages, asks, committed, happened, deadline } = server.take(this.now)
     for (const happening of happened)
       if (happening.type === 'accused') this.#hear(machine, happening)
-      else machine.dumps.set(happening.from, happening.dump)
+      else if (happening.type === 'forked') machine.dumps.set(happening.from, happening.dump)
+      else if (machine.isHonest) this.epochs[happening.epoch] ??= server.members
     machine.log.push(...committed)
     machine.held.push(...messages)
     if (write && !machine.isStuck) {
@@ -351,7 +382,9 @@ export class World {
   /** I18: whatever anybody accuses anyone of stands for whoever has nothing but the keys, and names no honest member. */
   #hear({ id, isHonest }: Machine, { who, lie, evidence }: { who: string; lie: Lie; evidence: Uint8Array }): void {
     if (!isHonest) return
-    const found = judge(sha256, this.members, this.members.genesis.hash, decodeEvidence(evidence))
+    const proof = decodeEvidence(evidence)
+    const members = proof.type === 'reuse' ? this.members : this.epochs[proof.epoch]!
+    const found = judge(sha256, members, this.members.genesis.hash, proof)
     const flags = found && [...found.valid, ...found.invalid].map(isSealed)
     if (!found || !stands(found, flags!) || found.who !== who) throw new Error(`${id} cannot prove ${lie} of ${who}`)
     if (this.honest.some((one) => one.id === who)) throw new Error(`${id} frames ${who}: ${found.what}`)
@@ -370,8 +403,10 @@ export class World {
   }
 
   /** I1, I6: what is signed twice says the same, and nothing for a term that was given up. */
-  #judge({ id, isHonest }: Machine, message: Message): void {
-    if (message.type === 'requestVote') this.#left.set(id, Math.max(message.term, this.#left.get(id) ?? 0))
+  #judge({ id, isHonest, server }: Machine, message: Message): void {
+    const epoch = 'epoch' in message ? message.epoch : 0
+    const name = `${id} of epoch ${epoch}`
+    if (message.type === 'requestVote') this.#left.set(name, Math.max(message.term, this.#left.get(name) ?? 0))
     const tip = message.type === 'appendEntries' ? message.entries.at(-1)!.header : undefined
     const vote =
       message.type === 'vote'
@@ -380,12 +415,17 @@ export class World {
           ? { phase: 'append', term: message.term, index: tip.index, hash: headerHash(sha256, tip) }
           : undefined
     if (vote === undefined) return
-    const key = `${id} ${vote.phase} ${vote.term} ${vote.index}`
+    // I16: nobody votes in an epoch that it is not of, nor for what follows its end.
+    const end = this.epochs[epoch + 1]?.genesis.hash
+    const isBehind = end !== undefined && end !== vote.hash && server.tree.holds(end, vote.hash)
+    if (isHonest && (isBehind || this.epochs[epoch]?.signer(id) === undefined))
+      throw new Error(`${id} votes at ${vote.index} in epoch ${epoch}, which had ended`)
+    const key = `${name} ${vote.phase} ${vote.term} ${vote.index}`
     const isDouble = (this.#votes.get(key) ?? vote.hash) !== vote.hash
     this.#votes.set(key, vote.hash)
     if (isDouble && isHonest) throw new Error(`${id} votes for two entries in ${key}`)
     if (isDouble) this.lies++
-    if (isHonest && vote.term < (this.#left.get(id) ?? 0)) throw new Error(`${id} votes in ${key}, which it gave up`)
+    if (isHonest && vote.term < (this.#left.get(name) ?? 0)) throw new Error(`${id} votes in ${key}, which it gave up`)
   }
 
   #carry(from: Machine, to: string, message: Message): void {

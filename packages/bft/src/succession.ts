@@ -1,0 +1,122 @@
+import type { NodeId } from '@raftkit/contract'
+import { Accusations } from './accusing.ts'
+import type { Certificate } from './certificate.ts'
+import type { Entry } from './entry.ts'
+import { configurationChecks, flawOfConfiguration, followEpochs, nextMembers, type Step } from './epochs.ts'
+import type { Members } from './members.ts'
+import type { Message } from './messages.ts'
+import { itemHash } from './request.ts'
+import { firstBallot } from './rules.ts'
+import type { Server, Settings } from './server.ts'
+import type { Check } from './statement.ts'
+import { Tally } from './tally.ts'
+
+/*
+ * From one epoch to the next. Everything that was promised in an epoch ends with it: its ballot, votes and certificates are of no use in
+ * another, and the new members begin at term 0, from the configuration entry.
+ */
+
+/** In one message. */
+const mostSteps = 16
+
+/** A committed configuration ends its epoch. */
+export function succeed(server: Server, entry: Entry, certificate: Certificate): void {
+  enterEpoch(server, nextMembers(server.settings.digest, server.members, entry), [{ entry, certificate }])
+}
+
+function enterEpoch(server: Server, members: Members, steps: readonly Step[]): void {
+  const before = server.members
+  server.epochs = [...server.epochs, ...steps]
+  server.members = members
+  server.me = members.signer(server.settings.self) ?? -1
+  server.ballot = firstBallot
+  server.lock = undefined
+  server.stated = undefined
+  server.proof = undefined
+  server.newest = undefined
+  server.tally = new Tally()
+  server.demands = new Map()
+  server.suspicions = new Map()
+  server.said = {}
+  server.committing = undefined
+  server.waiting = undefined
+  server.certified = server.certified.commit ? { commit: server.certified.commit } : {}
+  server.accusations = new Accusations()
+  server.kept = new Map()
+  server.pending = undefined
+  server.lastCommitTerm = 0
+  server.since = server.now
+  server.checkpoints.votes = new Map()
+  server.promises.clear()
+  server.pool.restock()
+  server.journal.touch()
+  server.tell({ type: 'epoch', epoch: members.epoch, members: members.list.map(({ id }) => id) })
+  // Those who leave may not hear of it otherwise, and those who come must be told where to begin.
+  for (const { id } of [...before.list, ...members.list])
+    if (id !== server.settings.self) helpOver(server, id, before.signer(id) === undefined ? 0 : before.epoch)
+}
+
+/** Whoever is of an older epoch learns how it ended, and each one since. */
+export function helpOver(server: Server, peer: NodeId, epoch: number): void {
+  const { epochs, commit } = server
+  if (epoch >= server.members.epoch) return
+  // Whoever is further behind asks again.
+  server.send(peer, { type: 'epochs', steps: epochs.slice(epoch, epoch + mostSteps) })
+  if (commit !== undefined) server.send(peer, { type: 'certified', certificate: commit })
+}
+
+/** The members of an epoch that this member has come through; those of the newest are the ones in force. */
+export function membersOf({ members, epochs, settings }: Server, epoch: number): Members | undefined {
+  if (epoch === members.epoch) return members
+  return epoch > members.epoch ? undefined : membersAfter(settings, epochs.slice(0, epoch))
+}
+
+/** Of steps that were verified. */
+export function membersAfter({ digest, members }: Settings, steps: readonly Step[]): Members {
+  return steps.reduce((last, { entry }) => nextMembers(digest, last, entry), members)
+}
+
+/** Whether it was a member of any epoch that is known. */
+export function knows(server: Server, id: NodeId): boolean {
+  for (let epoch = server.members.epoch; epoch >= 0; epoch--)
+    if (membersOf(server, epoch)?.signer(id) !== undefined) return true
+  return false
+}
+
+type Epochs = Extract<Message, { type: 'epochs' }>
+
+/** Steps beyond the epoch of this member: each certified by the members that the one before it names. */
+export function admitEpochs(server: Server, { steps }: Epochs): Check[] | undefined {
+  const { members, settings } = server
+  const news = steps.filter(({ entry }) => entry.header.epoch >= members.epoch)
+  const followed = news.length > 0 ? followEpochs(settings.digest, members, news) : undefined
+  return followed && [...followed.checks]
+}
+
+/** What lies before the new epoch is fetched like anything else; until it is there, this member votes for nothing. */
+export function onEpochs(server: Server, { steps }: Epochs): void {
+  const news = steps.filter(({ entry }) => entry.header.epoch >= server.members.epoch)
+  const followed = followEpochs(server.settings.digest, server.members, news)
+  if (followed !== undefined) enterEpoch(server, followed.members.at(-1)!, news)
+}
+
+/** What operators ask for, by this member or another. Undefined: nothing that could be done now. */
+export function admitConfiguration(server: Server, item: Uint8Array): Check[] | undefined {
+  const { settings, members, pending } = server
+  if (item.length > settings.batchBytes || flawOfConfiguration(settings.digest, members, item) !== undefined)
+    return undefined
+  if (pending !== undefined && itemHash(settings.digest, pending) === itemHash(settings.digest, item)) return undefined
+  return configurationChecks(settings.digest, members, item)
+}
+
+/** Its operators signed it: whoever leads proposes it, and is suspected if it does not. */
+export function onConfiguration(server: Server, item: Uint8Array): void {
+  if (!server.isBusy) server.since = server.now
+  server.pending = item
+  server.broadcast({ type: 'configure', item })
+}
+
+/** S6: behind a configuration nothing follows in its epoch. */
+export function endsEpoch({ header }: Entry, members: Members): boolean {
+  return header.kind === 'config' && header.index > members.genesis.index && header.epoch === members.epoch
+}
