@@ -8,6 +8,9 @@ import type { LedgerEntry } from '../machine.ts'
 import { clerkFolder } from '../organisations.ts'
 import { HttpsWire, readIdentity } from '../wire.ts'
 
+/** So many requests of a lane for one receipt. */
+const perReceipt = 8
+
 /** Milliseconds: long enough for a term or two that come to nothing. */
 const timeout = 30_000
 
@@ -19,8 +22,10 @@ export class Clerk {
   readonly acknowledged: Map<string, LedgerEntry> = new Map()
   readonly unknown: Set<string> = new Set()
   refused = 0
-  /** Where each request stands that was acknowledged. */
-  readonly positions: number[] = []
+  /** Receipts that nobody gave. */
+  unproven = 0
+  /** By position, of a request now and then: asked for at once, since members do not keep for ever what they take. */
+  readonly receipts: Map<number, Uint8Array> = new Map()
   readonly #id: string
   readonly #stop = new AbortController()
   readonly #lanes: Promise<void>[] = []
@@ -52,13 +57,22 @@ export class Clerk {
         )
         for (const [n, result] of results.entries())
           this.acknowledged.set(contents[n]!, decodeResult(result) as LedgerEntry)
-        this.positions.push(position)
+        if (at % perReceipt === 0) await this.#keepReceipt(position)
       } catch (error) {
         if (!isRaftkitError(error)) throw error
         if (error.outcome === 'refused') this.refused += contents.length
         else for (const content of contents) this.unknown.add(content)
         await pause(50)
       }
+    }
+  }
+
+  async #keepReceipt(position: number): Promise<void> {
+    try {
+      this.receipts.set(position, (await this.client.receipt(position)).bytes)
+    } catch (error) {
+      if (!isRaftkitError(error)) throw error
+      this.unproven++
     }
   }
 }
