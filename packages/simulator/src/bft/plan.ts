@@ -93,11 +93,11 @@ export function drawBftPlan(seed: number, lasts: number, liars: 'within' | 'over
 function rare(random: Random, plan: BftPlan): BftPlan | undefined {
   const draw = random.next()
   if (plan.liars.length === 0 || draw > 0.08) return undefined
-  const rest = plan.liars.slice(1).filter(({ seat }) => seat > 1)
-  if (draw < 0.03) return { ...plan, partitions: 0, liars: [{ seat: 0, how: 'acts', acts: ['F1'] }, ...rest] }
+  if (draw < 0.03) return { ...plan, members: 4, partitions: 0, liars: [{ seat: 0, how: 'acts', acts: ['F1'] }] }
   // Whoever leads next gets term votes that differ, from more members than it needs.
-  const liars: LiarPlan[] = [{ seat: 1, how: 'acts', acts: ['F8'] }, ...rest]
-  return { ...plan, liars, drop: 0.05, delay: 20, partitions: 0, roundFaults: 0.3, requests: 25, checkpointEntries: 0 }
+  const weather = { drop: 0.3, delay: 60, partitions: 0, roundFaults: 0.1 }
+  const liars: LiarPlan[] = [{ seat: 1, how: 'acts', acts: ['F8'] }]
+  return { ...plan, ...weather, members: 4, liars, requests: 25, checkpointEntries: 0 }
 }
 
 function liar(random: Random, seat: number, isOver: boolean): LiarPlan {
