@@ -1,6 +1,7 @@
 import type { Ask, Index, NodeId } from '@raftkit/contract'
 import type { Investigation } from './accusing.ts'
 import type { CheckpointVote } from './checkpointing.ts'
+import { isEqual } from './hash.ts'
 import type { Message } from './messages.ts'
 import type { ServerAsk } from './server.ts'
 import type { Check, Phase, Place } from './statement.ts'
@@ -80,6 +81,15 @@ export class Asking {
     // That is never answered.
     if (ask.type !== 'retain') this.#purposes.set(this.#asked, purpose)
     this.#asks.push({ ...ask, id: this.#asked } as ServerAsk)
+  }
+
+  /** Whether what that leader said is being looked at already: it says it again when it waits for long, and a signature costs more than a message. */
+  isLookingAt(from: NodeId, { term, signature }: Extract<Message, { type: 'appendEntries' }>): boolean {
+    return (this.#inOrder.get(from) ?? []).some((ask) => {
+      const purpose = this.#purposes.get(ask)
+      if (purpose === undefined || !isOrdered(purpose) || purpose.message.type !== 'appendEntries') return false
+      return purpose.message.term === term && isEqual(purpose.message.signature, signature)
+    })
   }
 
   /** What may be handled now that `ask` was answered. */

@@ -6,6 +6,7 @@ import { onCheckpoint, onCheckpointed, onCheckpointVotes, onTaken } from './chec
 import { answerFetch, onFetched } from './fetching.ts'
 import { onForked } from './halting.ts'
 import type { Message } from './messages.ts'
+import { itemHash } from './request.ts'
 import { admitRequest, onRequests } from './requests.ts'
 import type { Server } from './server.ts'
 import type { Check } from './statement.ts'
@@ -33,6 +34,7 @@ export function receive(server: Server, from: NodeId, message: Message): void {
   const checks = admit(server, sender, from, message)
   if (checks === undefined) return
   if (checks.length === 0) return handle(server, sender, from, message)
+  if (message.type === 'appendEntries' && server.asking.isLookingAt(from, message)) return
   server.verify(checks, { type: 'message', from, message, checks })
 }
 
@@ -73,8 +75,17 @@ export function receiveRequests(server: Server, requests: readonly Uint8Array[],
   if (sender !== undefined && server.asking.requestsOf(sender) >= mostForwarded) return
   const admitted = requests.slice(0, mostRequests).flatMap((bytes) => admitRequest(server, bytes) ?? [])
   if (admitted.length === 0) return
-  const checks = admitted.map(({ check }) => check)
-  server.verify(checks, { type: 'requests', requests: admitted.map(({ bytes }) => bytes), sender })
+  const isKnown = ({ bytes }: { readonly bytes: Uint8Array }): boolean =>
+    server.verified.has(itemHash(server.settings.digest, bytes))
+  const known = admitted.filter(isKnown).map(({ bytes }) => bytes)
+  if (known.length > 0) onRequests(server, known)
+  const open = admitted.filter((one) => !isKnown(one))
+  if (open.length === 0) return
+  const unknown = open.map(({ bytes }) => bytes)
+  server.verify(
+    open.map(({ check }) => check),
+    { type: 'requests', requests: unknown, sender },
+  )
 }
 
 export function onVerified(server: Server, ask: number, valid: readonly boolean[]): void {
