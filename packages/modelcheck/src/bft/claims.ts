@@ -38,7 +38,7 @@ export interface Beginnings {
   readonly free: number
 }
 
-export const phases = ['append', 'commit'] as const
+const phases = ['append', 'commit'] as const
 const nothing = new Uint8Array(0)
 const text = (bytes: Uint8Array): string => Buffer.from(bytes).toString('latin1')
 
