@@ -290,6 +290,7 @@ function notes(plan: Plan, rounds: Rounds, etcd: string | undefined): string[] {
     'Embedded: the calls are made in the leader’s process, and what they cost is part of its processor time. kv and etcd: one generator ' +
       'for both, a process of its own that encodes a request once and patches in its key; HTTP/1.1 with one connection for each ' +
       'outstanding request, gRPC with several requests on each of fewer connections, and again with one connection for each; to the leader.',
+    'Each round begins with another number of puts, so that snapshots fall into other windows than in the round before; a median of windows holds one only if most of them do.',
     `Before and after each run the members were asked what they hold: every put that was counted is there, on all three.`,
     `The ideal of one outstanding put is taken from this run: a round trip of the loopback is ${trip.toFixed(0)} µs, a flush ${flush.toFixed(0)} µs.`,
     'Disk bytes and disk flushes are the disk’s own count, of everybody on it; flushes and bytes written to files are those of a member by strace.',

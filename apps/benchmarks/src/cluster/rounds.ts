@@ -83,8 +83,11 @@ export class Rounds {
 
   async closed(round: number): Promise<void> {
     await this.#measureIdeal()
-    for (const name of this.#plan.systems)
-      await this.#with(name, `round ${round}`, async (system) => {
+    const { systems, snapshotEntries, pairs } = this.#plan
+    // A snapshot would fall into the same window of every round otherwise, since all of them are as long and as fast.
+    const lead = Math.round((snapshotEntries * (round - 1)) / pairs)
+    for (const name of systems)
+      await this.#with(name, `round ${round}`, lead, async (system) => {
         for (const outstanding of this.#plan.counts)
           await this.#put(round, { loop: 'closed', system: name, outstanding }, system, { outstanding })
         if (name === 'etcd' && this.#plan.systems.includes('kv'))
@@ -107,7 +110,7 @@ export class Rounds {
     if (most.length === 0) return
     const slowest = Math.min(...most)
     for (const name of this.#plan.systems)
-      await this.#with(name, `round ${round} of the open loop`, async (system) => {
+      await this.#with(name, `round ${round} of the open loop`, 0, async (system) => {
         for (const share of openShares) {
           const rate = Math.max(1, Math.round(slowest * share))
           await this.#put(round, { loop: 'open', system: name, share }, system, { outstanding: 256, rate })
@@ -122,7 +125,7 @@ export class Rounds {
       return
     }
     for (const name of this.#plan.systems)
-      await this.#with(name, 'the count of flushes', async (system) => {
+      await this.#with(name, 'the count of flushes', 0, async (system) => {
         for (const outstanding of this.#plan.flushCounts)
           try {
             const watches = []
@@ -163,8 +166,8 @@ export class Rounds {
     this.#ideals.push({ tripUs: trip!.samples[0]!.p50Us!, flushUs: flush!.samples[0]!.p50Us! })
   }
 
-  /** A failure of one system in one round is told, and the others go on: a run takes long. */
-  async #with(name: SystemName, when: string, use: (system: System) => Promise<void>): Promise<void> {
+  /** After `lead` puts. A failure of one system in one round is told, and the others go on: a run takes long. */
+  async #with(name: SystemName, when: string, lead: number, use: (system: System) => Promise<void>): Promise<void> {
     const { storage, transport, snapshotEntries, profile, warmUp } = this.#plan
     const directory = join(this.#bench.directory, `${name}-${++this.#starts}`)
     const build = { storage, transport, snapshotEntries, directory, ...(profile !== undefined && { profile }) }
@@ -172,6 +175,7 @@ export class Rounds {
     try {
       system = await starts[name](build)
       await system.fill(readKeys)
+      if (lead > 0) await system.fill(lead)
       await system.run({ ...this.#work({ outstanding: 64 }), warmUp: 0, seconds: warmUp })
       await use(system)
     } catch (error) {
