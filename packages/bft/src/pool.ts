@@ -65,18 +65,9 @@ export class Pool {
     return this.#all.has(hash)
   }
 
-  get(hash: Hash): Pooled | undefined {
-    return this.#all.get(hash)
-  }
-
   /** The oldest first. */
   [Symbol.iterator](): Iterator<Pooled> {
     return this.#all.values()
-  }
-
-  get oldest(): Pooled | undefined {
-    for (const pooled of this.#all.values()) return pooled
-    return undefined
   }
 
   /** Whether there is room for one more of that client. */

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { fromHex, toHex } from '@raftkit/bytes'
 import { describe, expect, test } from 'vitest'
+import { encodeHead } from '../src/base.ts'
 import {
   checkpointStatement,
   decodeMessage,
@@ -13,7 +14,7 @@ import {
   termVoteStatement,
   voteStatement,
 } from '../src/index.ts'
-
+import { Used } from '../src/used.ts'
 import { child, founding, Signers, sha256, zeros } from './keys.ts'
 
 /*
@@ -78,8 +79,13 @@ const statements: Record<string, Uint8Array> = {
   'statement lead': leadStatement(four.members.domain, 3, termCertificateHash(sha256, certificate)),
 }
 
+const used = new Used()
+used.take(child(founding, [request]))
+
 const vectors = (): Record<string, string> =>
   Object.fromEntries([
+    // Members of different versions must agree on it to the byte.
+    ['head of a checkpoint', toHex(encodeHead({ entry, used }))],
     ...Object.entries(messages).map(([name, message]) => [name, toHex(encodeMessage(message))]),
     ...Object.entries(statements).map(([name, bytes]) => [name, toHex(bytes)]),
   ])
