@@ -99,7 +99,11 @@ export const faults: Readonly<Record<FaultName, Fault>> = {
   F35: { by: 'leader', what: 'a configuration that no operator signed' },
   F36: { by: 'leader', what: 'an entry behind a configuration, in the old epoch' },
   F37: { by: 'member', what: 'votes in an epoch that has ended or not begun' },
-  F38: { by: 'member', what: 'old certificates for one who joins', not: 'nobody joins here yet' },
+  F38: {
+    by: 'member',
+    what: 'old certificates for one who joins',
+    not: 'these runs keep one epoch: who joins, and what an epoch ends with, the tests of @raftkit/bft and the model checker go through',
+  },
   F39: { by: 'member', what: 'snapshots that are damaged, mixed or old' },
   F40: { by: 'member', what: 'wrong replies to clients' },
   F41: { by: 'application', what: 'a machine that computes something else on each member' },
