@@ -38,6 +38,8 @@ export interface Asking {
 
 /** Milliseconds between asking a member again. */
 const [firstPause, longestPause] = [50, 1_000]
+/** Milliseconds after the end of a call in which those who were asked are still heard: a liar must not get by unseen by being slow. */
+const afterwards = 1_000
 
 /** Asks members, the one that leads first, and again, until enough was said. */
 export class Members {
@@ -64,13 +66,22 @@ export class Members {
         // What was executed is executed: that member has said its last word. A read may catch up with the others.
         return ask.type === 'submit' || answer.type === 'failed' ? 'final' : 'again'
       },
+      late: (member, answer) => {
+        agreement.hear(member, answer)
+        if (agreement.agreed?.against.includes(member)) this.#mismatch(ask, member)
+      },
       progress: () => `${agreement.most} of ${agreement.needed} members answered alike, ${agreement.heard} at all`,
     })
-    for (const member of heard.against) this.#asking.report({ type: 'mismatch', member })
+    for (const member of heard.against) this.#mismatch(ask, member)
     const { answer } = heard
     if (answer.type === 'failed')
       throw new RaftkitError(answer.code, answer.reason, { outcome: answer.outcome, retryable: false })
     return heard
+  }
+
+  /** Of a read it says nothing: honest members may be behind. */
+  #mismatch({ type }: Ask, member: NodeId): void {
+    if (type === 'submit') this.#asking.report({ type: 'mismatch', member })
   }
 
   /** The first answer that `accept` takes; it may refuse one by throwing. */
@@ -95,9 +106,12 @@ export class Members {
     atFirst: number,
     {
       hear,
+      late,
       progress,
     }: {
       readonly hear: (member: NodeId, answer: Answer) => T | 'final' | 'again' | Promise<T | 'final' | 'again'>
+      /** An answer that came when all was said. */
+      readonly late?: (member: NodeId, answer: Answer) => void
       readonly progress: () => string
     },
   ): Promise<T> {
@@ -105,19 +119,22 @@ export class Members {
     if (signal?.aborted)
       throw new RaftkitError('ABORTED', 'the call was aborted before it began', { outcome: 'refused' })
     const bytes = encodeAsk(ask)
-    const done = new AbortController()
+    const [done, over] = [new AbortController(), new AbortController()]
     const open = this.#order()
     const answered = new Set<NodeId>()
     const told = new Set<string>()
     const report = (one: Report): void => {
       const name = `${one.type} ${one.member}`
-      if (!told.has(name)) this.#asking.report(one)
+      if (!told.has(name) && !done.signal.aborted) this.#asking.report(one)
       told.add(name)
     }
     return new Promise<T>((resolve, reject) => {
       const end = (settle: () => void): void => {
         if (done.signal.aborted) return
         done.abort()
+        // No program has to stay for it, where the platform can tell.
+        if (late) setTimeout(() => over.abort(), afterwards).unref?.()
+        else over.abort()
         clearTimeout(patience)
         clearTimeout(deadline)
         signal?.removeEventListener('abort', onAbort)
@@ -135,9 +152,10 @@ export class Members {
 
       const talk = async (member: NodeId): Promise<void> => {
         for (let pause = firstPause; !done.signal.aborted; pause = Math.min(longestPause, pause * 2)) {
-          const said = await this.#ask(member, bytes, done.signal, report)
-          if (done.signal.aborted) return
-          if (said && !(said.type === 'failed' && said.retryable)) {
+          const said = await this.#ask(member, bytes, over.signal, report)
+          const isAnswer = said !== undefined && !(said.type === 'failed' && said.retryable)
+          if (done.signal.aborted) return isAnswer ? late?.(member, said) : undefined
+          if (isAnswer) {
             const heard = await hear(member, said)
             if (typeof heard === 'object') return end(() => resolve(heard))
             answered.add(member)

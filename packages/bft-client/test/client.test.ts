@@ -16,6 +16,14 @@ const bytes = (text: string): Uint8Array => new TextEncoder().encode(text)
 const text = (data: Uint8Array | undefined): string => Buffer.from(data ?? []).toString()
 const never = (): Promise<never> => new Promise(() => {})
 
+function gate(): { promise: Promise<void>; resolve: () => void } {
+  let resolve = (): void => {}
+  const promise = new Promise<void>((then) => {
+    resolve = then
+  })
+  return { promise, resolve }
+}
+
 let quartet: Quartet
 let reports: Report[]
 let client: BftClient
@@ -142,6 +150,20 @@ describe('a member that lies', () => {
     await client.submit([bytes('tell me who leads')])
     expect((await client.submit([bytes('third')])).results.map(text)).toEqual(['THIRD'])
     expect(reports).toContainEqual({ type: 'mismatch', member: 'm0' })
+  })
+
+  test('and is slower than the others is heard, too: the call does not wait, the report comes', async () => {
+    const { promise, resolve } = gate()
+    quartet.lies.set('m0', () => ({
+      submit: async () => {
+        await promise
+        return { index: 77, results: [bytes('a lie')] }
+      },
+    }))
+    expect((await client.submit([bytes('truth')])).results.map(text)).toEqual(['TRUTH'])
+    expect(reports).toEqual([])
+    resolve()
+    await expect.poll(() => reports).toEqual([{ type: 'mismatch', member: 'm0' }])
   })
 
   test('by silence, or with what is no answer, holds nobody up', async () => {

@@ -34,7 +34,9 @@ export class Clerk {
     const { tls, key } = readIdentity(clerkFolder(directory, id))
     this.#id = id
     this.wire = new HttpsWire(genesis, tls)
-    this.client = bftClient({ trust: trustOf(genesis), signatures: ed25519(key), wire: this.wire, timeout, report })
+    // Without patience: all members are asked, and so no liar is spared.
+    const manner = { timeout, patience: 1, report }
+    this.client = bftClient({ trust: trustOf(genesis), signatures: ed25519(key), wire: this.wire, ...manner })
   }
 
   /** `batch`: entries under one signature. */
