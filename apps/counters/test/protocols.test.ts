@@ -274,6 +274,28 @@ describe('what only certified Raft has', { timeout: 60_000 }, () => {
     await cluster.agree()
   })
 
+  test('a member whose key fails stops and says so, and the others go on without it', async () => {
+    let isBroken = false
+    const options = (id: NodeId): Options => {
+      const given = protocols['certified Raft']!(id)
+      const { signatures } = given as Required<Options>
+      const sign = (bytes: Uint8Array) => {
+        if (isBroken) throw new Error('the device is gone')
+        return signatures.sign(bytes)
+      }
+      return id === 'n4' ? { ...given, signatures: { ...signatures, sign } } : given
+    }
+    const cluster = new Cluster(await places['in memory']!(), options)
+    await cluster.startAll()
+    const stopped = new Promise<unknown>((resolve) => cluster.node('n4').on('stopped', ({ error }) => resolve(error)))
+    isBroken = true
+    expect(await cluster.node('n1').commands.add({ key: 'a' })).toBe(1)
+    expect(await stopped).toMatchObject({ code: 'SIGNING_FAILED' })
+    expect(cluster.node('n4').status().state).toBe('failed')
+    await cluster.stop('n4')
+    expect(await cluster.node('n2').commands.add({ key: 'a' })).toBe(2)
+  })
+
   test('reads by lease and hand-overs are refused in words', async () => {
     const cluster = await started()
     await expect(cluster.node('n1').transferLeadership('n2')).rejects.toMatchObject({ code: 'REFUSED' })
