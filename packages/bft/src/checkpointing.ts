@@ -92,9 +92,14 @@ export function onTaken(server: Server, index: Index, answer: Answer): void {
   const leaves = next.rest.length > 0 ? [...next.leaves, leaf(digest, next.rest)] : next.leaves
   const checkpoint = { ...next.checkpoint, root: new Merkle(digest, leaves).root }
   hold(server, { checkpoint, snapshot, head: next.head, leaves })
-  server.owe({ type: 'checkpoint', checkpoint })
+  say(server, checkpoint)
   const { awaited } = checkpoints
   if (awaited !== undefined && awaited.checkpoint.index <= index) onCheckpointed(server, awaited)
+}
+
+/** Its word for a state of its epoch, if it is one of those who vote in it. */
+export function say(server: Server, checkpoint: Checkpoint): void {
+  if (server.me >= 0 && checkpoint.epoch === server.members.epoch) server.owe({ type: 'checkpoint', checkpoint })
 }
 
 export function hold(server: Server, held: Held): void {

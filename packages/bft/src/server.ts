@@ -15,7 +15,7 @@ import { Asking, type Purpose } from './asking.ts'
 import { decodeHead, type Held } from './base.ts'
 import { Branches, type Node } from './branches.ts'
 import type { Certificate, Mandate, TermCertificate, TermVote } from './certificate.ts'
-import { beginCheckpoint, Checkpoints } from './checkpointing.ts'
+import { beginCheckpoint, Checkpoints, say as sayCheckpoint } from './checkpointing.ts'
 import { Conduct } from './conduct.ts'
 import type { Entry } from './entry.ts'
 import type { Step } from './epochs.ts'
@@ -263,7 +263,7 @@ export class Server {
     for (const held of all) {
       const { checkpoint } = held
       if (checkpoint.index > at || held === newest || held === from) this.checkpoints.held.set(checkpoint.index, held)
-      if (checkpoint.index > at) this.owe({ type: 'checkpoint', checkpoint })
+      if (checkpoint.index > at) sayCheckpoint(this, checkpoint)
     }
     return [ballot.tip, commit?.place.hash]
   }

@@ -76,6 +76,24 @@ describe('a checkpoint (§3.7)', { timeout: 60_000 }, () => {
     expect(() => work(world, 1, 30)).toThrow('DIVERGED')
   })
 
+  test('is certified by the members of its epoch: who left says nothing of it, and who joined does (S6)', () => {
+    const world = checkpointing(7)
+    world.join('m4')
+    const words = work(world, 1, 12)
+    world.configure(['m0', 'm1', 'm2', 'm4'], world.machines[1]!)
+    words.push(...work(world, 13, 40))
+    world.run(world.now + 3000)
+    const at = (id: string) => world.machines.find((machine) => machine.id === id)!
+    for (const id of ['m0', 'm1', 'm2', 'm4']) {
+      const { server } = at(id)
+      const { checkpoint, signatures } = server.stable!.certificate
+      expect([checkpoint.epoch, checkpoint.index], id).toEqual([1, below(server.committed.entry.header.index)])
+      expect(signatures).toHaveLength(3)
+      expect(world.executed(at(id)).sort(), id).toEqual([...words].sort())
+    }
+    expect(at('m3').server.checkpoints.votes.size).toBe(0)
+  })
+
   test('on a disk that lost it is found missing', () => {
     const world = checkpointing(6)
     work(world, 1, 30)
