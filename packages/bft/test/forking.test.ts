@@ -1,7 +1,17 @@
 import { describe, expect, test } from 'vitest'
-import { type Check, decodeDump, encodeDump, faults, findCulprits } from '../src/index.ts'
-import { sha256 } from './keys.ts'
-import { fair, isSealed, World } from './world.ts'
+import {
+  type Check,
+  decodeDump,
+  encodeDump,
+  faults,
+  findCulprits,
+  headerHash,
+  type Message,
+  termVoteStatement,
+  voteStatement,
+} from '../src/index.ts'
+import { child, founding, sha256 } from './keys.ts'
+import { fair, founded, isSealed, sealAs, submitted, World } from './world.ts'
 
 /*
  * More than f members lie together, which no protocol survives: they run twice under one key each (Twins), one life with each half of the
@@ -94,6 +104,105 @@ describe('f + 1 members that lie together', { timeout: 60_000 }, () => {
       ]),
     }
     for (const { who } of await findCulprits([swapped], trustIn(world))) expect(liars).toContain(who)
+  })
+})
+
+describe('a fork that lies terms back', { timeout: 60_000 }, () => {
+  test('is explained by the certificates of the terms between, which members keep', async () => {
+    const world = new World(4, 21)
+    world.isForked = true
+    const side = new Map<unknown, number>()
+    for (const i of [2, 3]) side.set(world.start(`m${i}`), i % 2)
+    // On the second side term 0 passes at once, and term 1 after it has committed something.
+    for (const i of [0, 1])
+      for (const life of [0, 1]) {
+        const isMute = (term: number): boolean => life === 1 && (term === 0 || (term === 1 && world.now > 3000))
+        const one = world.start(`m${i}`, (message) =>
+          message.type === 'appendEntries' && isMute(message.term) ? undefined : message,
+        )
+        side.set(one, life)
+      }
+    world.apart = (from, to) => side.get(from) !== side.get(to)
+    const submit = (seq: number): void => {
+      for (const [at, client] of ['alice', 'bob'].entries())
+        world.submit(world.request(client, seq), (machine) => side.get(machine) === at)
+    }
+    submit(1)
+    world.run(3000)
+    submit(2)
+    world.run(8000)
+    const [first, second] = world.honest
+    expect(first!.server.ballot.term).toBe(0)
+    expect(second!.server.ballot.term).toBeGreaterThan(1)
+    world.apart = () => false
+    world.submit(world.request('carol', 1))
+    world.run(30_000)
+    for (const { server, dumps } of world.honest) {
+      expect(server.isForked).toBe(true)
+      const culprits = await findCulprits([...dumps.values()].map(decodeDump), trustIn(world))
+      expect(culprits.map(({ who, lie }) => `${who} ${lie}`)).toEqual(['m0 E4', 'm1 E4'])
+    }
+  })
+})
+
+describe('a member stops when it is shown', () => {
+  /** m1 after it committed an entry, and what nobody could sign who is honest. */
+  function committed(): { world: World; at: World['machines'][number] } {
+    const world = founded(4, 31)
+    submitted(world, 1, 2)
+    world.run(1000)
+    return { world, at: world.machines[1]! }
+  }
+  const tell = (world: World, at: World['machines'][number], message: Message): void => {
+    world.hand(at, 'm2', message)
+    world.run(world.now + 100)
+  }
+  const sealed = (world: World, bytes: Uint8Array) =>
+    [0, 2, 3].map((signer) => ({ signer, signature: sealAs(world.members.list[signer]!.id, bytes) }))
+
+  test('a term that begins below what it committed (L5)', () => {
+    const { world, at } = committed()
+    const bytes = termVoteStatement(world.members.domain, 5, undefined)
+    const votes = sealed(world, bytes).map((one) => ({ ...one, lock: undefined }))
+    tell(world, at, { type: 'termCertified', certificate: { epoch: 0, term: 5, votes, lock: undefined } })
+    expect(at.server.isForked).toBe(true)
+  })
+
+  test('two locks of one term on two branches (L1), or one above its commit and beside it (L2)', () => {
+    for (const isCommitted of [false, true]) {
+      const liar = (message: Message): Message => message
+      const world = founded(4, 32, [liar, undefined, liar, liar])
+      // Nothing is ever committed in the first case.
+      const cut = (_f: string, _t: string, _n: number, message: Message): boolean =>
+        !isCommitted && message.type === 'vote' && message.phase === 'commit'
+      world.weather = { ...fair, cut }
+      world.submit(world.request('alice', 1))
+      world.run(100)
+      const at = world.machines[1]!
+      expect([at.server.lock !== undefined, at.log.length]).toEqual([true, isCommitted ? 1 : 0])
+      // The other branch of the same term, made by its leader, is two entries long.
+      const one = child(founding, [], { time: 1 })
+      const two = child(one)
+      const place = { term: 0, index: 2, hash: headerHash(sha256, two.header) }
+      const bytes = voteStatement(world.members.domain, 'append', place)
+      // From here on it hears nobody else.
+      world.weather = { ...fair, cut: () => true }
+      world.run(world.now + 10)
+      world.hand(at, 'm0', {
+        type: 'appendEntries',
+        epoch: 0,
+        term: 0,
+        entries: [one, two],
+        signature: sealAs('m0', bytes),
+        proof: undefined,
+      })
+      world.run(world.now + 50)
+      tell(world, at, {
+        type: 'certified',
+        certificate: { phase: 'append', epoch: 0, place, signatures: sealed(world, bytes) },
+      })
+      expect(at.server.isForked).toBe(true)
+    }
   })
 })
 

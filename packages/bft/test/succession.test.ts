@@ -113,6 +113,26 @@ describe('a configuration that operators signed', { timeout: 60_000 }, () => {
   })
 })
 
+describe('an epoch that came to later terms', () => {
+  test('leaves nothing of them to the next, which begins at term 0', () => {
+    const world = founded(4, 6, [() => undefined])
+    world.join('m4')
+    const words = submitted(world, 1, 3)
+    world.run(3000)
+    for (const { server } of world.honest.slice(0, 3)) expect(server.ballot.term).toBe(1)
+    world.configure(['m1', 'm2', 'm3', 'm4'], machine(world, 'm2'))
+    world.run(6000)
+    words.push(...submitted(world, 4, 3))
+    world.run(12_000)
+    executed(world, ['m1', 'm2', 'm3', 'm4'], words)
+    for (const { server } of world.honest) {
+      expect(server.members.epoch).toBe(1)
+      expect(server.ballot.term).toBe(0)
+      expect([...server.demands.keys()]).toEqual([])
+    }
+  })
+})
+
 describe('a leader that lies about who votes', () => {
   const config = (message: Append): boolean => message.entries.at(-1)!.header.kind === 'config'
 
@@ -135,22 +155,25 @@ describe('a leader that lies about who votes', () => {
     executed(world, ['m1', 'm2', 'm3'], words)
   })
 
-  test('and goes on behind one in its epoch gets no vote for that, and is named (E5, F36)', () => {
-    const world = founded(4, 5, [
-      (message, _, world) => {
-        if (message.type !== 'appendEntries' || message.epoch > 0 || !config(message)) return message
-        const behind = child(message.entries.at(-1)!, [], { epoch: 0 })
-        return leading(message, 'm0', world, [...message.entries, behind])
-      },
-    ])
-    world.join('m4')
-    const words = submitted(world, 1, 2)
-    world.run(300)
-    world.configure(now, machine(world, 'm1'))
-    words.push(...submitted(world, 3, 3))
-    world.run(20_000)
-    expect([...(world.accused.get('m0') ?? [])]).toContain('E5')
-    expect(world.epochs).toHaveLength(2)
-    executed(world, ['m1', 'm2', 'm4'], words)
-  })
+  test.each([0, 1])(
+    'and goes on behind one in its epoch, with an entry of epoch %i, gets no vote for that (E5, F36)',
+    (epoch) => {
+      const world = founded(4, 5, [
+        (message, _, world) => {
+          if (message.type !== 'appendEntries' || message.epoch > 0 || !config(message)) return message
+          const behind = child(message.entries.at(-1)!, [], { epoch })
+          return leading(message, 'm0', world, [...message.entries, behind])
+        },
+      ])
+      world.join('m4')
+      const words = submitted(world, 1, 2)
+      world.run(300)
+      world.configure(now, machine(world, 'm1'))
+      words.push(...submitted(world, 3, 3))
+      world.run(20_000)
+      if (epoch === 0) expect([...(world.accused.get('m0') ?? [])]).toContain('E5')
+      expect(world.epochs).toHaveLength(2)
+      executed(world, ['m1', 'm2', 'm4'], words)
+    },
+  )
 })

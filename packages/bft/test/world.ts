@@ -253,6 +253,11 @@ export class World {
     this.now = Math.max(this.now, until)
   }
 
+  /** As if it had come over the wire. */
+  hand(machine: Machine, from: string, message: Message): void {
+    this.#step(machine, { type: 'message', from, message })
+  }
+
   executed(machine: Machine): string[] {
     return requestsOf(machine)
       .flatMap((item) => decodeRequest(item).operations)
