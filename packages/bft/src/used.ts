@@ -10,7 +10,7 @@ const words = span / 32
 /** Of one client. What is forgotten is what lies lowest, and nothing below the lowest runs again: so nothing runs twice. */
 const mostSessions = 8
 /** Beyond it no new client is let in: a bound that a liar can fill, and not exceed. Say by `admits` who may be a client at all. */
-export const mostClients = 16_384
+const mostClients = 16_384
 
 /** Numbers of one session: the highest that was executed, and which of the 256 up to it were, one bit each, at its number modulo 256. */
 interface Session {
