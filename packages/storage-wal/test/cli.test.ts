@@ -3,15 +3,15 @@ import { mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promise
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { inspectWal, walStorage } from '@raftkit/storage-wal'
+import { bundle, type Program } from '@raftkit/testing/program'
+import { append } from '@raftkit/testing/records'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it, vi } from 'vitest'
-import { bundle, type Program } from './program.ts'
-import { append } from './records.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
 let program: Program
 let directory: string
 beforeAll(async () => {
-  program = await bundle('../src/cli.ts')
+  program = await bundle(new URL('../src/cli.ts', import.meta.url))
 }, 60_000)
 afterAll(() => program.remove())
 beforeEach(async () => {

@@ -1,10 +1,10 @@
 import { storageCompliance } from '@raftkit/compliance'
 import { walStorage } from '@raftkit/storage-wal'
+import { bundle } from '@raftkit/testing/program'
 import { afterAll, describe, test, vi } from 'vitest'
-import { bundle } from './program.ts'
 
 vi.setConfig({ testTimeout: 60_000 })
-const program = await bundle('adapter.ts')
+const program = await bundle(new URL('adapter.ts', import.meta.url))
 afterAll(() => program.remove())
 
 describe('a write-ahead log', () => {

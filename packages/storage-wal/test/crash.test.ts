@@ -1,8 +1,8 @@
 import type { LogStore, Storage } from '@raftkit/contract'
 import { walStorage } from '@raftkit/storage-wal'
+import { append, contents } from '@raftkit/testing/records'
 import { describe, expect, it, vi } from 'vitest'
 import { History, live, random } from './history.ts'
-import { append, contents } from './records.ts'
 import { diced, everything, nothing, VirtualDisk } from './virtual-disk.ts'
 
 // Every operation on the disk may be the last one: the process ends there, or the power fails. Whatever is left is opened, checked, and goes on.

@@ -1,8 +1,8 @@
 import { crc32 } from 'node:zlib'
 import type { LogStore } from '@raftkit/contract'
 import { inspectWal, walStorage } from '@raftkit/storage-wal'
+import { append, contents } from '@raftkit/testing/records'
 import { describe, expect, it, vi } from 'vitest'
-import { append, contents } from './records.ts'
 import { VirtualDisk } from './virtual-disk.ts'
 
 // What was durable and is missing, altered or old is found, wherever it stands.

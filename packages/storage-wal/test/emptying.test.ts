@@ -1,7 +1,7 @@
 import { inspectWal, type WalFlush, walStorage } from '@raftkit/storage-wal'
+import { append, contents } from '@raftkit/testing/records'
 import { describe, expect, it, vi } from 'vitest'
 import { History, live, random } from './history.ts'
-import { append, contents } from './records.ts'
 import { diced, VirtualDisk } from './virtual-disk.ts'
 
 vi.setConfig({ testTimeout: 120_000 })

@@ -3,8 +3,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileSnapshots } from '@raftkit/files'
 import { inspectWal, type WalFlush, walStorage } from '@raftkit/storage-wal'
+import { append, contents } from '@raftkit/testing/records'
 import { describe, expect, it, vi } from 'vitest'
-import { append, contents } from './records.ts'
 import { nothing, VirtualDisk } from './virtual-disk.ts'
 
 vi.setConfig({ testTimeout: 120_000 })

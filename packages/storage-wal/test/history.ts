@@ -1,6 +1,6 @@
 import type { GroupId, LogStore, LogWrite, Storage } from '@raftkit/contract'
+import { contents, run } from '@raftkit/testing/records'
 import { expect } from 'vitest'
-import { contents, run } from './records.ts'
 import type { Below } from './virtual-disk.ts'
 
 // What a group's log is after each of its writes, told naively: a list.

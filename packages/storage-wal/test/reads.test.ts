@@ -1,6 +1,6 @@
 import { walStorage } from '@raftkit/storage-wal'
+import { append, contents } from '@raftkit/testing/records'
 import { describe, expect, it, vi } from 'vitest'
-import { append, contents } from './records.ts'
 import { VirtualDisk } from './virtual-disk.ts'
 
 vi.setConfig({ testTimeout: 120_000 })
