@@ -147,12 +147,13 @@ export function checkSignatures({ signers }: Proven, valid: readonly boolean[]):
  * longer kept. The further it lies back, the more headers it takes: ask for it soon.
  */
 export function receiptOf(
-  { settings: { digest }, commit, committed, tree }: Pick<Server, 'settings' | 'commit' | 'committed' | 'tree'>,
+  { settings: { digest }, commit, tree }: Pick<Server, 'settings' | 'commit' | 'tree'>,
   position: Index,
 ): Uint8Array | undefined {
   if (commit === undefined) return undefined
   const headers: Header[] = []
-  let node: typeof committed | undefined = committed
+  // From what is certified, not from what is committed: a state that was taken over stands on a checkpoint of its own.
+  let node = tree.get(commit.place.hash)
   for (; node && node.entry.header.position >= position; node = tree.get(node.entry.header.parent))
     headers.push(node.entry.header)
   if (node === undefined || node.entry.header.kind !== 'data') return undefined
