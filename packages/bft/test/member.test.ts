@@ -51,7 +51,8 @@ class Alone {
       for (const ask of asks) {
         if (ask.type === 'sign')
           this.server.step({ type: 'signed', ask: ask.id, signature: sealAs(this.#self, ask.bytes) }, 0)
-        else this.server.step({ type: 'verified', ask: ask.id, valid: ask.checks.map(isSealed) }, 0)
+        else if (ask.type === 'verify')
+          this.server.step({ type: 'verified', ask: ask.id, valid: ask.checks.map(isSealed) }, 0)
       }
     }
   }
