@@ -167,6 +167,37 @@ describe('a leader', () => {
   })
 })
 
+describe('who was convicted', () => {
+  test('gets no votes for what it leads with: its terms are passed over', () => {
+    const world = founded(4, 12, [
+      (message, to, world) => {
+        if (message.type !== 'appendEntries' || to !== 'm3' || message.term > 0) return message
+        return leading(message, 'm0', world, ({ header, items }) => ({
+          header: { ...header, time: header.time + 1 },
+          items,
+        }))
+      },
+    ])
+    submitted(world, 1, 2)
+    world.run(5000)
+    const heard: number[] = []
+    // Everybody else who leads is silent, so that the turn comes to the one who lied.
+    const cut = (from: string, _to: string, _now: number, message: Message): boolean => {
+      if (message.type === 'vote' && from !== 'm0' && message.place.term === 4) heard.push(message.place.index)
+      return message.type === 'appendEntries' && message.term < 4
+    }
+    world.weather = { ...fair, cut }
+    for (const { server } of world.honest) expect([...server.accusations.convicted]).toEqual(['m0'])
+    const words = submitted(world, 3, 2)
+    world.run(60_000)
+    expect(heard).toEqual([])
+    for (const machine of world.honest) {
+      expect(machine.server.ballot.term).toBeGreaterThan(4)
+      for (const word of words) expect(world.executed(machine)).toContain(word)
+    }
+  })
+})
+
 describe('a member', () => {
   test('that votes for two entries is named (E2, F4)', () => {
     const world = founded(4, 8, [
