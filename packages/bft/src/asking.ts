@@ -35,6 +35,8 @@ const mostParked = 64
 export class Asking {
   #purposes: Map<number, Purpose> = new Map()
   #parked: Map<NodeId, number> = new Map()
+  /** Places whose votes are being verified: one ask for each at a time. */
+  #tallies: Set<string> = new Set()
   /** Asks of entries that a leader sent, in the order in which it did: some take longer than others, and a child is handled behind its parent. */
   #inOrder: Map<NodeId, readonly number[]> = new Map()
   #answered: Map<number, readonly boolean[]> = new Map()
@@ -45,6 +47,7 @@ export class Asking {
     const copy = new Asking()
     copy.#purposes = new Map(this.#purposes)
     copy.#parked = new Map(this.#parked)
+    copy.#tallies = new Set(this.#tallies)
     copy.#inOrder = new Map(this.#inOrder)
     copy.#answered = new Map(this.#answered)
     copy.#asked = this.#asked
@@ -71,6 +74,8 @@ export class Asking {
       this.#parked.set(purpose.from, parked + 1)
     }
     this.#purposes.set(++this.#asked, purpose)
+    const key = keyOf(purpose)
+    if (key !== undefined) this.#tallies.add(key)
     if (isOrdered(purpose)) this.#inOrder.set(purpose.from, [...(this.#inOrder.get(purpose.from) ?? []), this.#asked])
     this.#asks.push({ type: 'verify', id: this.#asked, checks })
   }
@@ -117,6 +122,8 @@ export class Asking {
     const purpose = this.#purposes.get(ask)
     this.#purposes.delete(ask)
     if (purpose?.type === 'message') this.#parked.set(purpose.from, this.#parked.get(purpose.from)! - 1)
+    const key = purpose && keyOf(purpose)
+    if (key !== undefined) this.#tallies.delete(key)
     return purpose
   }
 
@@ -140,12 +147,14 @@ export class Asking {
 
   /** Whether votes for that place are being verified. */
   isVerifying(phase: Phase, { term, hash }: Place): boolean {
-    for (const purpose of this.#purposes.values()) {
-      const vote = purpose.type === 'tally' ? purpose.votes[0] : undefined
-      if (vote?.phase === phase && vote.place.term === term && vote.place.hash === hash) return true
-    }
-    return false
+    return this.#tallies.has(`${phase} ${term} ${hash}`)
   }
+}
+
+/** What its votes are for. */
+function keyOf(purpose: Purpose): string | undefined {
+  const vote = purpose.type === 'tally' ? purpose.votes[0] : undefined
+  return vote && `${vote.phase} ${vote.place.term} ${vote.place.hash}`
 }
 
 const isOrdered = (purpose: Purpose): purpose is Extract<Purpose, { type: 'message' }> =>
