@@ -278,8 +278,7 @@ export class BftWorld {
   }
 
   /** I21: what others send can not make a member keep more and more. */
-  #bounded({ id, server, plan }: Member): void {
-    void plan
+  #bounded({ id, server }: Member): void {
     const { length } = this.members.list
     const bounds: readonly (readonly [string, number, number])[] = [
       ['term votes', server.demands.size, length],
