@@ -169,6 +169,7 @@ export async function carryOutNodes(plan: BftPlan): Promise<Outcome> {
       throw new Violation('I20', 'after healing, not all that honest clients asked for is executed by all nodes', {
         open: clients.filter(({ isDone }) => !isDone).map(({ name }) => name),
         heights: Object.fromEntries(heights),
+        statuses: honest.map(({ node }) => node?.status()),
         stopped: honest.filter(({ state }) => state !== 'up').map(({ id, failure }) => `${id}: ${String(failure)}`),
       })
     acknowledged = clients.reduce((sum, { accepted }) => sum + accepted, 0)
