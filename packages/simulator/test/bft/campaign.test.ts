@@ -42,6 +42,7 @@ describe('a run with liars', { timeout: 60_000 }, () => {
           drop: 0.1,
           partitions: seed > 2 ? 500 : 0,
           delay: 20,
+          checkpointEntries: seed % 2 === 1 ? 4 : 0,
         })
         expect(outcome.violation).toBeUndefined()
         committed += outcome.faults[name] ?? 0
