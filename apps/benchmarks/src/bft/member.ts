@@ -64,7 +64,8 @@ export async function member(input: MemberInput, context: CaseContext): Promise<
   const node = (await createNode<never>({
     ...{ id, cluster, machine: machine as never, members },
     ...{ storage: storageOf(storage, directory), transport: transportOf(transport) },
-    protocol: certifiedRaft({ members: voters, digest: sha256 }),
+    // Under full load an entry takes longer than the default waits; here nothing gets lost.
+    protocol: certifiedRaft({ members: voters, digest: sha256, resend: electionTimeout }),
     signatures: counted(ed25519(pem), counts),
     timing: { electionTimeout },
   })) as unknown as Node
