@@ -90,7 +90,7 @@ export class Accusations {
 const keyOf = ({ who, lie }: Verdict): string => `${lie} ${who}`
 
 /** What this member saw itself: proved by signatures like anybody's word, and told to all. */
-export function accuse(server: Server, evidence: Evidence): void {
+function accuse(server: Server, evidence: Evidence): void {
   investigate(server, server.settings.self, encodeEvidence(evidence), undefined)
 }
 

@@ -134,17 +134,14 @@ export function flawOfStep(digest: Digest, members: Members, { entry, certificat
  * Who votes now, for whoever knows the founders alone (F38): each step is certified by the members that the one before it names, so nobody
  * need be trusted. Undefined: the steps do not follow, or something was not signed.
  */
-export async function verifyEpochs(
+export function verifyEpochs(
   founders: Members,
   steps: readonly Step[],
-  {
-    digest,
-    verify,
-  }: { digest: Digest; verify: (checks: readonly Check[]) => readonly boolean[] | Promise<readonly boolean[]> },
-): Promise<Members | undefined> {
+  { digest, verify }: { digest: Digest; verify: (checks: readonly Check[]) => readonly boolean[] },
+): Members | undefined {
   const followed = followEpochs(digest, founders, steps)
   if (followed === undefined) return undefined
-  const flags = await verify(followed.checks)
+  const flags = verify(followed.checks)
   return flags.length === followed.checks.length && flags.every(Boolean) ? followed.members.at(-1) : undefined
 }
 

@@ -62,19 +62,19 @@ export function decodeDump(bytes: Uint8Array): Dump {
  * conflicts with it came about under a term certificate that claims nothing as high, and f + 1 of those who signed that had signed the
  * lower commit: they forgot it. Which of these it is need not be decided: everything that anybody signed is held against everything else.
  */
-export async function findCulprits(
+export function findCulprits(
   dumps: readonly Dump[],
   trust: { digest: Digest; members: Members; cluster: Hash; verify: Verify },
-): Promise<Culprit[]> {
+): Culprit[] {
   const { members } = trust
   const culprits = new Map<string, Culprit>()
-  const consider = async (evidence: Uint8Array): Promise<void> => {
-    const verdict = await verifyEvidence(evidence, trust)
+  const consider = (evidence: Uint8Array): void => {
+    const verdict = verifyEvidence(evidence, trust)
     if (verdict === undefined || verdict.lie === 'E8' || culprits.has(verdict.who)) return
     culprits.set(verdict.who, { ...verdict, evidence })
   }
   const ours = dumps.filter(({ epoch }) => epoch === members.epoch)
-  for (const { evidence } of ours) for (const bytes of evidence) await consider(bytes)
+  for (const { evidence } of ours) for (const bytes of evidence) consider(bytes)
   const headers = new Map<Hash, Header>()
   for (const dump of ours) for (const header of dump.headers) headers.set(headerHash(trust.digest, header), header)
   for (const [signer, claims] of claimsOf(ours)) {
@@ -84,7 +84,7 @@ export async function findCulprits(
         if (who === undefined || culprits.has(who)) continue
         const between = headersBetween(headers, first, second)
         const claim = { type: 'contradiction', epoch: members.epoch, signer, first, second, headers: between } as const
-        await consider(encodeEvidence(claim))
+        consider(encodeEvidence(claim))
       }
   }
   return [...culprits.values()].sort((a, b) => (a.who < b.who ? -1 : 1))

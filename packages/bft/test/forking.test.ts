@@ -54,7 +54,7 @@ describe('f + 1 members that lie together', { timeout: 60_000 }, () => {
 
   test.each(scenes)(
     'of $n, the fork in later terms: $silent, seed $seed: all honest members stop, and any one can name them (I19, F46)',
-    async ({ n, silent, seed }) => {
+    ({ n, silent, seed }) => {
       const { world, liars } = forked(n, seed, silent)
       world.run(5000)
       const logs = world.honest.map((machine) => world.executed(machine).join())
@@ -69,7 +69,7 @@ describe('f + 1 members that lie together', { timeout: 60_000 }, () => {
         expect(machine.server.isForked, machine.id).toBe(true)
         const dumps = [...machine.dumps.values()].map(decodeDump)
         for (const dump of dumps) expect(decodeDump(encodeDump(dump))).toEqual(dump)
-        const culprits = await findCulprits(dumps, trustIn(world))
+        const culprits = findCulprits(dumps, trustIn(world))
         expect(culprits.map(({ who }) => who)).toEqual(liars)
       }
       // And nothing is committed any more, after a restart neither.
@@ -83,7 +83,7 @@ describe('f + 1 members that lie together', { timeout: 60_000 }, () => {
     },
   )
 
-  test('what liars put into their dumps names nobody else', async () => {
+  test('what liars put into their dumps names nobody else', () => {
     const { world, liars } = forked(4, 9, true)
     world.run(5000)
     world.apart = () => false
@@ -103,12 +103,12 @@ describe('f + 1 members that lie together', { timeout: 60_000 }, () => {
         { ...one, votes: one.votes.map((vote) => ({ ...vote, lock: undefined })) },
       ]),
     }
-    for (const { who } of await findCulprits([swapped], trustIn(world))) expect(liars).toContain(who)
+    for (const { who } of findCulprits([swapped], trustIn(world))) expect(liars).toContain(who)
   })
 })
 
 describe('a fork that lies terms back', { timeout: 60_000 }, () => {
-  test('is explained by the certificates of the terms between, which members keep', async () => {
+  test('is explained by the certificates of the terms between, which members keep', () => {
     const world = new World(4, 21)
     world.isForked = true
     const side = new Map<unknown, number>()
@@ -139,7 +139,7 @@ describe('a fork that lies terms back', { timeout: 60_000 }, () => {
     world.run(30_000)
     for (const { server, dumps } of world.honest) {
       expect(server.isForked).toBe(true)
-      const culprits = await findCulprits([...dumps.values()].map(decodeDump), trustIn(world))
+      const culprits = findCulprits([...dumps.values()].map(decodeDump), trustIn(world))
       expect(culprits.map(({ who, lie }) => `${who} ${lie}`)).toEqual(['m0 E4', 'm1 E4'])
     }
   })

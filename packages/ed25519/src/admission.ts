@@ -5,7 +5,7 @@ import { RaftkitError } from '@raftkit/contract'
  * way than the shortest, or of small order, under which one signature stands for many texts. All members must judge alike, so such keys are none.
  */
 
-export const keyBytes = 32
+const keyBytes = 32
 
 const p = 2n ** 255n - 19n
 const order = 2n ** 252n + 27742317777372353535851937790883648493n

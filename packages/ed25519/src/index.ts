@@ -2,4 +2,4 @@
 export { admitKey, publicKey } from './admission.ts'
 export { generateKey, type PrivateKey, readKey, writeKey } from './key.ts'
 export { sha256 } from './sha256.ts'
-export { ed25519, sign, type VerifierOptions, verifier } from './signatures.ts'
+export { ed25519, sign, type VerifierOptions, verifier, verifyHere } from './signatures.ts'

@@ -62,18 +62,25 @@ export function verifier({ threads = 2 }: VerifierOptions = {}): Pick<Signatures
         }),
       )
     })
-  const here = ({ key, bytes, signature }: SignatureCheck): boolean => {
-    const known = isCanonical(signature) ? keys.get(key) : undefined
-    return known !== undefined && verifyWith(null, bytes, known, signature)
-  }
   return {
     verify(checks) {
-      if (checks.length <= few || threads === 0) return checks.map(here)
+      if (checks.length <= few || threads === 0) return checks.map((check) => isSigned(keys, check))
       const all = Promise.all(checks.map(beside))
       next()
       return all
     },
   }
+}
+
+/** The same rule, at once: for what is verified offline, where nobody else waits for the processor. */
+export function verifyHere(checks: readonly SignatureCheck[]): boolean[] {
+  const keys = new Keys()
+  return checks.map((check) => isSigned(keys, check))
+}
+
+function isSigned(keys: Keys, { key, bytes, signature }: SignatureCheck): boolean {
+  const known = isCanonical(signature) ? keys.get(key) : undefined
+  return known !== undefined && verifyWith(null, bytes, known, signature)
 }
 
 function signed(secret: KeyObject, bytes: Uint8Array): Uint8Array {

@@ -3,16 +3,11 @@ import { basename, join } from 'node:path'
 import { UsageError } from '@raftkit/app-kv'
 import { type Proven, verifyEvidence, verifyReceipt } from '@raftkit/bft'
 import { fromHex } from '@raftkit/bytes'
-import { verifier } from '@raftkit/ed25519'
+import { verifyHere } from '@raftkit/ed25519'
 import type { Command } from 'commander'
 import { decodeCommand } from 'raftkit'
 import { type Genesis, trustOf, whose } from '../genesis.ts'
 import { type Opening, Unproven } from './command-line.ts'
-
-/** On the event loop, as one answer: nobody else waits for it. */
-const verify = verifier({ threads: 0 }).verify as (
-  checks: Parameters<Parameters<typeof verifyReceipt>[2]>[0],
-) => boolean[]
 
 /** What needs files alone, and no member, but for `collect`. */
 export function proofCommands(program: Command, { desk, session }: Opening): void {
@@ -25,7 +20,7 @@ export function proofCommands(program: Command, { desk, session }: Opening): voi
       let unproven = 0
       for (const file of files) {
         try {
-          const proven = verifyReceipt(fileAt(file), trust, verify)
+          const proven = verifyReceipt(fileAt(file), trust, verifyHere)
           print({ file, verified: true, ...summary(proven, genesis) }, () => words(file, proven, genesis))
         } catch (error) {
           if (error instanceof UsageError) throw error
@@ -44,14 +39,14 @@ export function proofCommands(program: Command, { desk, session }: Opening): voi
   evidence
     .command('verify <files...>')
     .description('Verify evidence offline, by the keys of the genesis file. Ends with 3 if one proves nothing.')
-    .action(async (files: string[], _options, command: Command) => {
+    .action((files: string[], _options, command: Command) => {
       const { genesis, print, say } = desk(command)
       const { digest, epochs } = trustOf(genesis)
       const [members] = epochs
-      const by = { digest, members: members!, cluster: members!.genesis.hash, verify }
+      const by = { digest, members: members!, cluster: members!.genesis.hash, verify: verifyHere }
       let unproven = 0
       for (const file of files) {
-        const verdict = await verifyEvidence(fileAt(file), by)
+        const verdict = verifyEvidence(fileAt(file), by)
         if (verdict === undefined) unproven++
         print({ file, verified: verdict !== undefined, ...verdict }, () =>
           verdict

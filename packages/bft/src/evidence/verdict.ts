@@ -28,21 +28,21 @@ export interface Case extends Verdict {
   readonly invalid: readonly Check[]
 }
 
-export type Verify = (checks: readonly Check[]) => readonly boolean[] | Promise<readonly boolean[]>
+export type Verify = (checks: readonly Check[]) => readonly boolean[]
 
 /**
  * Who lied, from the bytes and the keys of the epoch alone. Undefined: they prove nothing, whatever they say. `cluster`: the hash of the
  * founding entry, which clients' signatures are bound to.
  */
-export async function verifyEvidence(
+export function verifyEvidence(
   bytes: Uint8Array,
   { digest, members, cluster, verify }: { digest: Digest; members: Members; cluster: Hash; verify: Verify },
-): Promise<Verdict | undefined> {
+): Verdict | undefined {
   const evidence = readEvidence(bytes)
   const found = evidence && judge(digest, members, cluster, evidence)
   if (found === undefined) return undefined
   const { who, lie, what } = found
-  return stands(found, await verify([...found.valid, ...found.invalid])) ? { who, lie, what } : undefined
+  return stands(found, verify([...found.valid, ...found.invalid])) ? { who, lie, what } : undefined
 }
 
 /** `flags`: of the checks of `valid` and then of `invalid`. */

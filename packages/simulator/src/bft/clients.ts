@@ -8,7 +8,7 @@ import type { BftWorld } from './world.ts'
 const text = (words: string): Uint8Array => new TextEncoder().encode(words)
 
 /** Signs as anybody signs: with its own key, whatever name it puts on top. */
-export function signed(world: BftWorld, key: Uint8Array, claim: Omit<Request, 'signature'>): Uint8Array {
+function signed(world: BftWorld, key: Uint8Array, claim: Omit<Request, 'signature'>): Uint8Array {
   const unsigned = { ...claim, signature: new Uint8Array(0) }
   const { bytes } = requestCheck(sha256, world.members.genesis.hash, unsigned)
   return encodeRequest({ ...unsigned, signature: world.notary.sign(key, bytes) })

@@ -21,7 +21,7 @@ export async function carryOutBft(plan: BftPlan): Promise<Outcome> {
   try {
     world.start()
     world.run(plan.lasts, () => false)
-    if (plan.isOver) await forked(world)
+    if (plan.isOver) forked(world)
     else {
       healedAt = world.now
       world.heal()
@@ -85,7 +85,7 @@ function served(world: BftWorld): void {
 }
 
 /** More liars than it stands: safety is void; but all who are honest must notice, stop, and know f + 1 of those who did it (I19). */
-async function forked(world: BftWorld): Promise<void> {
+function forked(world: BftWorld): void {
   if (world.witness.forks.size === 0) return
   world.count('forks')
   world.heal()
@@ -100,7 +100,7 @@ async function forked(world: BftWorld): Promise<void> {
   const verify = (checks: readonly Check[]): boolean[] => checks.map(world.notary.isSigned)
   const trust = { digest: sha256, members, cluster: members.genesis.hash, verify }
   for (const { id, dumps } of honest) {
-    const culprits = await findCulprits([...dumps.values()].map(decodeDump), trust)
+    const culprits = findCulprits([...dumps.values()].map(decodeDump), trust)
     const framed = culprits.filter(({ who }) => honest.some((one) => one.id === who))
     if (framed.length > 0) world.count('framed')
     if (framed.length > 0)
