@@ -48,5 +48,8 @@ export const pick = <T>({ random }: Pick<Stage, 'random'>, list: readonly T[]): 
 /** The members in two parts, which stay what they are. */
 export function halves(stage: Stage): (to: NodeId) => boolean {
   const sides = new Map(stage.members.list.map(({ id }) => [id, stage.random() < 0.5]))
+  // Chance may put all others on one side, and then nobody would be told another thing than the rest.
+  const [first, ...others] = stage.members.list.map(({ id }) => id).filter((id) => id !== stage.self)
+  if (others.every((id) => sides.get(id) === sides.get(first!))) sides.set(first!, !sides.get(first!))
   return (to) => sides.get(to) === true
 }
