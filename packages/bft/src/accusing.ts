@@ -1,5 +1,5 @@
 import { toHex } from '@raftkit/bytes'
-import type { NodeId } from '@raftkit/contract'
+import { isRaftkitError, type NodeId } from '@raftkit/contract'
 import type { AppendEntries } from './appending.ts'
 import {
   type Certificate,
@@ -311,7 +311,17 @@ export function weighForged(
 /** Whether that signature is one of the item's. */
 function isSignedBy({ header }: Entry, item: Uint8Array, signature: Uint8Array): boolean {
   if (header.kind === 'data') return same(requestIn(item)?.signature, signature)
-  return header.kind === 'config' && decodeConfiguration(item).approvals.some((one) => same(one.signature, signature))
+  return header.kind === 'config' && approvalsIn(item).some((one) => same(one.signature, signature))
+}
+
+/** A leader may call anything a configuration. */
+function approvalsIn(item: Uint8Array): readonly { readonly signature: Uint8Array }[] {
+  try {
+    return decodeConfiguration(item).approvals
+  } catch (error) {
+    if (isRaftkitError(error)) return []
+    throw error
+  }
 }
 
 /** A configuration that no operators could have signed so (E5, F35). */
