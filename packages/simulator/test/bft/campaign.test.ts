@@ -71,6 +71,16 @@ describe('a run with liars', { timeout: 60_000 }, () => {
   })
 })
 
+describe('lies that brought a member down once', { timeout: 60_000 }, () => {
+  test.each([
+    [822, 'a configuration that is none, and beside it a request that nobody signed'],
+    [526, 'a crash in the middle of what checkpoints leave'],
+    [749, 'a crash in the middle of a state that is fetched'],
+  ])('seed %i: %s', async (seed) => {
+    expect((await carryOutBft(drawBftPlan(seed, 4000, 'within'))).violation).toBeUndefined()
+  })
+})
+
 describe('more liars than it stands', { timeout: 60_000 }, () => {
   test('fork it; all who are honest stop, and know f + 1 of those who did it (F46)', async () => {
     let forks = 0
