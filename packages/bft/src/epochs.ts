@@ -1,8 +1,8 @@
 import { Reader, Writer } from '@raftkit/bytes'
 import { isRaftkitError, RaftkitError } from '@raftkit/contract'
 import { type Certificate, certificateChecks, flawOfCertificate } from './certificate.ts'
-import { maybe, optional } from './encoding.ts'
-import { type Entry, headerHash, itemsRoot } from './entry.ts'
+import { maybe, optional, readStep, writeStep } from './encoding.ts'
+import { type Entry, headerBytes, headerHash, itemsRoot } from './entry.ts'
 import { type Digest, type Hash, hashOf, rawHash } from './hash.ts'
 import { Members, type Operators, type Voter } from './members.ts'
 import { signatureLimit } from './request.ts'
@@ -35,6 +35,7 @@ export interface Step {
 const configurationFormat = 1
 const keyLimit = 128
 const idLimit = 256
+const addressLimit = 1024
 
 /** The item of a configuration entry. */
 export function encodeConfiguration(configuration: Configuration, approvals: readonly Approval[]): Uint8Array {
@@ -59,6 +60,7 @@ export function decodeConfiguration(bytes: Uint8Array): {
   const members = Array.from({ length: reader.count(8) }, () => ({
     id: reader.text(idLimit),
     key: reader.bytes(keyLimit),
+    ...maybe(reader, () => ({ address: reader.text(addressLimit) })),
   }))
   const operators = maybe(reader, () => ({
     threshold: reader.u32(),
@@ -145,6 +147,37 @@ export function verifyEpochs(
   return flags.length === followed.checks.length && flags.every(Boolean) ? followed.members.at(-1) : undefined
 }
 
+const stepsFormat = 1
+
+/** What a node's receipt for a configuration is: how each epoch ended until then. */
+export function encodeSteps(steps: readonly Step[]): Uint8Array {
+  const writer = new Writer(1024).u8(stepsFormat).u32(steps.length)
+  for (const step of steps) writeStep(writer, step)
+  return writer.finish()
+}
+
+/**
+ * Who votes in each epoch, the founders' first, by a node's receipt for its configuration: what operators sign the next one for, and by whom receipts
+ * of any epoch are believed (`Trust`). Throws `REFUSED` if it proves nothing, `MALFORMED` or `UNKNOWN_FORMAT` if it is none.
+ */
+export function readEpochs(
+  founders: Members,
+  receipt: Uint8Array,
+  { digest, verify }: { digest: Digest; verify: (checks: readonly Check[]) => readonly boolean[] },
+): readonly Members[] {
+  const reader = new Reader(receipt)
+  const format = reader.u8()
+  if (format !== stepsFormat)
+    throw new RaftkitError('UNKNOWN_FORMAT', `epochs format ${format}; this version reads ${stepsFormat}`)
+  const steps = Array.from({ length: reader.count(headerBytes) }, () => readStep(reader))
+  reader.end()
+  const followed = followEpochs(digest, founders, steps)
+  const valid = followed && verify(followed.checks)
+  if (followed === undefined || followed.checks.some((_, at) => valid?.[at] !== true))
+    throw new RaftkitError('REFUSED', 'this receipt does not prove how the members changed')
+  return followed.members
+}
+
 /** The members of each epoch, if these are signatures. */
 export function followEpochs(
   digest: Digest,
@@ -164,7 +197,7 @@ export function followEpochs(
 
 function writeClaim(writer: Writer, { epoch, members, operators }: Configuration): Writer {
   writer.u64(epoch).u32(members.length)
-  for (const { id, key } of members) writer.text(id).bytes(key)
+  for (const { id, key, address } of members) optional(writer.text(id).bytes(key), address, (to, text) => to.text(text))
   optional(writer, operators, (to, { threshold, keys }) => {
     to.u32(threshold).u32(keys.length)
     for (const key of keys) to.bytes(key)

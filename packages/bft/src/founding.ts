@@ -2,7 +2,7 @@ import { Writer } from '@raftkit/bytes'
 import type { GroupId } from '@raftkit/contract'
 import { type Entry, headerHash } from './entry.ts'
 import { type Digest, hashOf } from './hash.ts'
-import { Members, type Voter } from './members.ts'
+import { Members, type Operators, type Voter } from './members.ts'
 import { merkleRoot } from './merkle.ts'
 
 /** Who founds a cluster, and what it is called. */
@@ -11,6 +11,8 @@ export interface Founding {
   /** `main`, without Multi-Raft. */
   readonly group: GroupId
   readonly members: readonly Voter[]
+  /** Who may change the members. Absent: nobody, ever. */
+  readonly operators?: Operators
 }
 
 const zeros = '00'.repeat(32)
@@ -21,10 +23,14 @@ const zeros = '00'.repeat(32)
  */
 export function founding(
   digest: Digest,
-  { cluster, group, members }: Founding,
+  { cluster, group, members, operators }: Founding,
 ): { readonly entry: Entry; readonly members: Members } {
   const writer = new Writer(1024).text(cluster).text(group).u32(members.length)
   for (const { id, key } of [...members].sort((a, b) => (a.id < b.id ? -1 : 1))) writer.text(id).bytes(key)
+  if (operators) {
+    writer.u32(operators.threshold).u32(operators.keys.length)
+    for (const key of operators.keys) writer.bytes(key)
+  }
   const items = [writer.finish()]
   const entry: Entry = {
     header: {
@@ -33,7 +39,8 @@ export function founding(
     },
     items,
   }
-  return { entry, members: new Members(digest, 0, members, { index: 0, hash: headerHash(digest, entry.header) }) }
+  const genesis = { index: 0, hash: headerHash(digest, entry.header) }
+  return { entry, members: new Members(digest, 0, members, genesis, operators) }
 }
 
 const identityDigits = 32

@@ -38,6 +38,7 @@ export {
   flawOfConfiguration,
   flawOfStep,
   nextMembers,
+  readEpochs,
   type Step,
   verifyEpochs,
 } from './epochs.ts'

@@ -1,25 +1,23 @@
-import {
-  type Config,
-  type NodeId,
-  type Opening,
-  type ProtocolInit,
-  type ProtocolKind,
-  RaftkitError,
-  type Run,
-} from '@raftkit/contract'
+import { type Opening, type ProtocolInit, type ProtocolKind, RaftkitError, type Run } from '@raftkit/contract'
 import { overheadBytes } from './fitting.ts'
-import { founding, incarnationOf } from './founding.ts'
-import { type Digest, isEqual } from './hash.ts'
+import { founding } from './founding.ts'
+import type { Digest } from './hash.ts'
 import { compareIdentity, readIdentity } from './identity.ts'
-import type { Voter } from './members.ts'
+import type { Operators, Voter } from './members.ts'
 import type { Message } from './messages.ts'
 import { open as openServer } from './opening.ts'
 import { CertifiedRaft } from './protocol.ts'
 import { snapshotOf } from './state.ts'
+import { knows } from './succession.ts'
 
 export interface CertifiedRaftOptions {
   /** Who founds the cluster, and by which key each is known: the same list on all members, and the ids of the node's option `members`. At least four. */
   readonly members: readonly Voter[]
+  /**
+   * Whoever may change the members: any `threshold` of these keys together. Part of the founding, so the same on all members, for ever; configurations may
+   * name others. Default: nobody, and the founders stay.
+   */
+  readonly operators?: Operators
   /** SHA-256. */
   readonly digest: Digest
   /** Entries that a leader proposes beyond what is committed. Default 8. */
@@ -49,6 +47,12 @@ export function certifiedRaft(options: CertifiedRaftOptions): ProtocolKind<Messa
   for (const { id, key } of options.members)
     if (typeof id !== 'string' || !(key instanceof Uint8Array))
       throw invalid('members', 'must be a list of { id, key }, each key as bytes')
+  const { operators } = options
+  if (
+    operators !== undefined &&
+    !(Array.isArray(operators?.keys) && operators.keys.every((key) => key instanceof Uint8Array))
+  )
+    throw invalid('operators', 'must be { keys, threshold }, each key as bytes')
   positive('window', options.window)
   positive('batchBytes', options.batchBytes)
   positive('longestTimeout', options.longestTimeout)
@@ -58,30 +62,40 @@ export function certifiedRaft(options: CertifiedRaftOptions): ProtocolKind<Messa
 }
 
 function open(options: CertifiedRaftOptions, init: ProtocolInit): Opening<Message> {
-  const { digest, admits } = options
-  const { id, cluster, group, found, timing, limits, maxMessageBytes } = init
+  const { digest, admits, operators } = options
+  const { id, cluster, group, found, timing, limits, maxMessageBytes, key, founders } = init
   if (timing?.leaseDrift !== undefined)
     throw invalid('leases', 'rest on the word of a leader, and one that lies keeps none; leave them out')
-  const { entry, members } = founding(digest, { cluster, group, members: options.members })
-  const own = options.members.find((member) => member.id === id)
-  if (own === undefined) throw invalid('members', `does not list ${id} itself`)
-  if (init.key === undefined || !isEqual(own.key, init.key))
-    throw invalid('signatures', `has another key than the one by which ${id} is listed`)
+  const { entry, members } = founding(digest, {
+    cluster,
+    group,
+    members: options.members,
+    ...(operators && { operators }),
+  })
+  if (key === undefined) throw invalid('signatures', 'is missing: members sign')
+  if (operators === undefined) {
+    if (members.signer(id) === undefined) throw invalid('members', `does not list ${id} itself`)
+    if (members.signer(id, key) === undefined)
+      throw invalid('signatures', `has another key than the one by which ${id} is listed`)
+    for (const peer of founders ?? [])
+      if (members.signer(peer.id) === undefined)
+        throw invalid('members', `gives no key for ${peer.id}, which is to be dialled`)
+  }
   const identity = { id, cluster, group, genesis: members.genesis.hash }
   const before = found.state === undefined ? undefined : readIdentity(found.state)
   if (before) compareIdentity(before.identity, identity)
   const timeout = timing?.electionTimeout ?? 1000
   const roomBytes = maxMessageBytes - overheadBytes
   const settings = {
-    ...{ digest, self: id, members, founding: entry, group, timeout },
+    ...{ digest, self: id, key, members, founding: entry, group, timeout },
     longestTimeout: options.longestTimeout ?? 32 * timeout,
     resend: options.resend ?? timeout / 4,
     window: options.window ?? 8,
     checkpointEntries: options.checkpointEntries ?? 512,
     batchBytes: Math.min(options.batchBytes ?? 256 * KiB, roomBytes),
-    ...(admits && { admits: (client: Uint8Array) => isMember(client) || admits(client) }),
+    ...(admits && { admits }),
+    ...(operators && { joins: true as const }),
   }
-  const isMember = (client: Uint8Array): boolean => members.list.some(({ key }) => isEqual(key, client))
   const snapshot = before && snapshotOf(before.promises)
   const runs: Run[] = []
   return {
@@ -89,10 +103,12 @@ function open(options: CertifiedRaftOptions, init: ProtocolInit): Opening<Messag
     load: (run) => void runs.push(run),
     start(now) {
       const server = openServer(settings, before?.promises, { first: found.first, ...joined(runs) }, now)
+      if (founders !== undefined && !knows(server, id, key))
+        throw invalid('signatures', `has a key by which ${id} is no member; whoever is yet to come says join: true`)
       const boot = (before?.identity.boot ?? 0) + 1
       return new CertifiedRaft({
         ...{ identity: { ...identity, boot }, group, server, maxMessageBytes, now, position: snapshot?.index ?? 0 },
-        config: configOf(options, init),
+        ...{ key, contacts: founders ?? [] },
         // A million boots later nobody remembers the first; the random half tells a disk that was wiped from the one before.
         session: (boot % 0x10_0000) * 0x1_0000_0000 + init.seed,
         proposalBytes: Math.min(limits?.proposalBytes ?? 1024 * KiB, settings.batchBytes - 256),
@@ -100,27 +116,6 @@ function open(options: CertifiedRaftOptions, init: ProtocolInit): Opening<Messag
         time: init.time ?? 0,
       })
     },
-  }
-}
-
-/** Addresses are no part of the founding: they may change, and prove nothing. */
-function configOf({ digest, members }: CertifiedRaftOptions, { founders = [] }: ProtocolInit): Config {
-  const addressOf = (id: NodeId): string | undefined => founders.find((peer) => peer.id === id)?.address
-  for (const { id } of founders)
-    if (!members.some((member) => member.id === id))
-      throw invalid('members', `gives no key for ${id}, which is to be dialled`)
-  const list = [...members].sort((a, b) => (a.id < b.id ? -1 : 1))
-  return {
-    format: 1,
-    members: list.map(({ id, key }) => {
-      const address = addressOf(id)
-      return {
-        id,
-        incarnation: incarnationOf(digest, key),
-        role: 'voter',
-        ...(address === undefined ? {} : { address }),
-      }
-    }),
   }
 }
 

@@ -1,6 +1,6 @@
 import { Writer } from '@raftkit/bytes'
 import { type Index, type NodeId, RaftkitError, type Term } from '@raftkit/contract'
-import { type Digest, type Hash, hashOf, rawHash } from './hash.ts'
+import { type Digest, type Hash, hashOf, isEqual, rawHash } from './hash.ts'
 
 /** How many of `n` members may be Byzantine. */
 export const faults = (n: number): number => Math.floor((n - 1) / 3)
@@ -15,6 +15,8 @@ export interface Voter {
   readonly id: NodeId
   /** Of its signatures; public. */
   readonly key: Uint8Array
+  /** Where others dial it. It may change, and no signature of an epoch is bound to it. */
+  readonly address?: string
 }
 
 /** Who may change the members: any `threshold` of these keys together. */
@@ -81,9 +83,9 @@ export class Members {
     return this.list[term % this.list.length]!.id
   }
 
-  /** Undefined: no member. */
-  signer(id: NodeId): number | undefined {
-    const at = this.list.findIndex((member) => member.id === id)
+  /** Undefined: no member, or not under that key. */
+  signer(id: NodeId, key?: Uint8Array): number | undefined {
+    const at = this.list.findIndex((member) => member.id === id && (key === undefined || isEqual(member.key, key)))
     return at < 0 ? undefined : at
   }
 }

@@ -119,6 +119,25 @@ export class Own {
     })
   }
 
+  /** This node is no member any more, and nobody takes anything of it. */
+  abandon(): Settled[] {
+    const settled: Settled[] = []
+    for (const { id, reads } of this.#queue)
+      for (const one of id === undefined ? reads : [id])
+        settled.push({ type: 'refused', id: one, code: 'NOT_A_MEMBER', reason: 'this node is no member any more' })
+    for (const id of this.#reads)
+      settled.push({ type: 'refused', id, code: 'NOT_A_MEMBER', reason: 'this node is no member any more' })
+    for (const { id, reads } of this.#open.values())
+      for (const one of id === undefined ? reads : [id])
+        settled.push({ type: 'unknown', id: one, reason: 'this node was removed meanwhile' })
+    this.#queue = []
+    this.#reads = []
+    this.#open = new Map()
+    this.#requests = new Map()
+    this.#waitingBytes = 0
+    return settled
+  }
+
   /** Entries were skipped: what was executed in them left no trace here. */
   skipped(used: Used): Settled[] {
     const settled: Settled[] = []

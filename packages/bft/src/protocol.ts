@@ -8,6 +8,7 @@ import {
   type MessageSummary,
   type NodeId,
   type Outgoing,
+  type Peer,
   type Protocol,
   type ProtocolEvent,
   RaftkitError,
@@ -18,27 +19,35 @@ import {
   type Term,
 } from '@raftkit/contract'
 import { retainBlobs } from './checkpointing.ts'
+import { configOf } from './config.ts'
 import { describe, laneOf } from './describing.ts'
 import { decodeMessage, encodeMessage } from './encoding.ts'
 import { type Entry, span } from './entry.ts'
+import { configurationChecks, decodeConfiguration, encodeSteps, flawOfConfiguration } from './epochs.ts'
 import { fitting, overheadBytes } from './fitting.ts'
 import { incarnationOf, shortGenesis } from './founding.ts'
+import { isEqual } from './hash.ts'
 import { type Identity, writeIdentity } from './identity.ts'
 import type { Message } from './messages.ts'
 import { Own, signedRequest } from './own.ts'
 import { receiptOf } from './receipt.ts'
 import { applied } from './records.ts'
 import { type Request, requestIn } from './request.ts'
+import { mayAsk } from './requests.ts'
 import type { Server } from './server.ts'
 import { encodeState } from './state.ts'
 import { type Submission, Submissions } from './submissions.ts'
+import { knows } from './succession.ts'
 import { catchUp } from './terms.ts'
 
 export interface CertifiedRaftParts {
   readonly identity: Identity
   readonly group: GroupId
   readonly server: Server
-  readonly config: Config
+  /** Its own, public. */
+  readonly key: Uint8Array
+  /** Where to dial founders. */
+  readonly contacts: readonly Peer[]
   /** Of this boot, for the node's own requests: never used before. */
   readonly session: number
   readonly proposalBytes: number
@@ -56,6 +65,13 @@ export interface CertifiedRaftParts {
 type Purpose =
   | { readonly type: 'own'; readonly request: Request }
   | { readonly type: 'submissions'; readonly submissions: readonly Submission[] }
+  | { readonly type: 'change'; readonly id: number; readonly change: Change }
+
+/** A configuration that somebody here handed in. */
+interface Change {
+  readonly epoch: number
+  readonly item: Uint8Array
+}
 
 /** Requests that wait at a member beyond this are refused. */
 const mostWaiting = 16_384
@@ -72,6 +88,11 @@ export class CertifiedRaft implements Protocol<Message> {
   readonly #checksumSeed: number
   #own: Own
   #submissions: Submissions
+  /** By call; each ends with its epoch. */
+  #changes: Map<number, Change> = new Map()
+  #config: Config
+  /** In some epoch, this one or an earlier one. */
+  #wasMember: boolean
   #purposes: Map<number, Purpose> = new Map()
   /** Even ids are the server's asks, odd ones those of this file. */
   #asked = 1
@@ -94,20 +115,20 @@ export class CertifiedRaft implements Protocol<Message> {
   #encoded: { readonly message: Message; readonly parts: readonly Uint8Array[] } | undefined
 
   constructor(parts: CertifiedRaftParts) {
-    const { server, session, identity, position } = parts
-    const { digest, members, genesis, settings } = {
-      ...{ digest: server.settings.digest, members: server.members },
-      ...{ genesis: server.genesis, settings: server.settings },
-    }
+    const { server, session, identity, position, key } = parts
+    const { genesis, settings } = server
+    const { digest, self } = settings
     this.#parts = parts
     this.#server = server
-    this.#own = new Own(members.list[server.me]!.key, session, digest, genesis, parts.proposalBytes)
+    this.#own = new Own(key, session, digest, genesis, parts.proposalBytes)
     this.#submissions = new Submissions(digest, genesis)
-    this.#checksumSeed = checksumSeed(shortGenesis(members), settings.group)
+    this.#checksumSeed = checksumSeed(shortGenesis(settings.members), settings.group)
     this.#position = position
     this.#snapshot = server.stable?.snapshot
     this.#applied = position
-    this.#founded = identity.boot === 1
+    this.#wasMember = knows(server, self, key)
+    this.#config = this.#configNow()
+    this.#founded = identity.boot === 1 && this.#wasMember
     this.#clock = { time: parts.time, now: parts.now }
   }
 
@@ -123,6 +144,7 @@ export class CertifiedRaft implements Protocol<Message> {
       case 'submit':
         return this.#submit(event.id, event.request)
       case 'read':
+        if (server.me < 0) return this.#refuseOutside(event.id)
         if (event.consistency === 'linearizable') return this.#own.read(event.id)
         return this.#refuse(
           event.id,
@@ -130,11 +152,7 @@ export class CertifiedRaft implements Protocol<Message> {
           'a lease rests on the word of a leader, and one that lies keeps none; ask for a linearizable read',
         )
       case 'change':
-        return this.#refuse(
-          event.id,
-          'MEMBERSHIP_FIXED',
-          'this version changes no members of a cluster whose members sign',
-        )
+        return this.#change(event.id, event.request)
       case 'transfer':
         return this.#refuse(
           event.id,
@@ -146,7 +164,7 @@ export class CertifiedRaft implements Protocol<Message> {
       case 'link':
         // Whoever was away hears at once where the others are, though nothing is going on.
         server.now = now
-        if (event.state === 'up' && server.members.signer(event.peer) !== undefined) catchUp(server, event.peer, -1)
+        if (event.state === 'up') this.#meet(event.peer)
         return
       case 'time':
         server.since += event.stalled ?? 0
@@ -179,6 +197,7 @@ export class CertifiedRaft implements Protocol<Message> {
     }
     const { write, messages, asks, committed, happened, deadline } = server.take(now)
     for (const one of happened) if (one.type !== 'epoch') this.#happened.push(one)
+    if (happened.some(({ type }) => type === 'epoch')) this.#noticeEpoch()
     this.#noticeCheckpoint(asks.some(({ type }) => type === 'restore'))
     for (const ask of asks)
       if (ask.type === 'restore') {
@@ -218,22 +237,25 @@ export class CertifiedRaft implements Protocol<Message> {
   }
 
   receipt(index: Index): Uint8Array | undefined {
-    return receiptOf(this.#server, index)
+    const { epochs } = this.#server
+    const steps = index === 1 ? 0 : 1 + epochs.findIndex(({ entry }) => entry.header.position + 1 === index)
+    return steps > 0 || index === 1 ? encodeSteps(epochs.slice(0, steps)) : receiptOf(this.#server, index)
   }
 
   status(): Status {
-    const { ballot, tree, members, pool, settings } = this.#server
-    const { config, identity } = this.#parts
+    const { ballot, tree, pool, settings, me } = this.#server
+    const { identity, key } = this.#parts
     const tip = ballot.tip === undefined ? undefined : tree.get(ballot.tip)?.entry
     let uncommittedBytes = 0
     for (const { bytes } of pool) uncommittedBytes += bytes.length
     return {
-      ...{ id: settings.self, boot: identity.boot, genesis: shortGenesis(members) },
-      incarnation: incarnationOf(settings.digest, members.list[this.#server.me]!.key),
+      ...{ id: settings.self, boot: identity.boot, genesis: shortGenesis(settings.members) },
+      incarnation: incarnationOf(settings.digest, key),
       ...{ role: this.#roleNow(), term: ballot.term, leader: this.#leaderNow() },
       ...{ commit: this.#position, applied: this.#applied, first: 1, durable: this.#position },
       last: Math.max(this.#position, tip === undefined ? 0 : tip.header.position + span(tip)),
-      ...{ config, configIndex: 1, configCommitted: true, removed: false },
+      ...{ config: this.#config, configIndex: this.#configIndex, configCommitted: true },
+      removed: me < 0 && this.#wasMember,
       ...{ snapshot: this.#server.stable?.snapshot, uncommittedBytes, peers: [] },
     }
   }
@@ -242,6 +264,7 @@ export class CertifiedRaft implements Protocol<Message> {
     const copy = new CertifiedRaft({ ...this.#parts, server: this.#server.fork() })
     copy.#own = this.#own.fork()
     copy.#submissions = this.#submissions.fork()
+    copy.#changes = new Map(this.#changes)
     copy.#purposes = new Map(this.#purposes)
     copy.#asked = this.#asked
     copy.#asks = [...this.#asks]
@@ -273,14 +296,25 @@ export class CertifiedRaft implements Protocol<Message> {
     return hash128(writer.finish())
   }
 
+  /** Nobody suspects anybody with term 0: it says of which epoch this node is, and whoever knows a newer one tells. */
+  #meet(peer: NodeId): void {
+    const server = this.#server
+    const { epoch, operators } = server.members
+    const isMember = server.members.signer(peer) !== undefined
+    if (isMember) catchUp(server, peer, -1)
+    if (operators !== undefined && (isMember || server.me < 0)) server.send(peer, { type: 'preVote', epoch, term: 0 })
+  }
+
   #onMessage(from: NodeId, message: Message, now: number): void {
-    if (this.#server.members.signer(from) !== undefined)
+    // Those who left, and those who bring word of epochs that this node has not come through, are members of another epoch.
+    if (this.#server.members.signer(from) !== undefined || this.#server.members.operators !== undefined)
       return this.#server.step({ type: 'message', from, message }, now)
     this.#happened.push({ type: 'ignored', from, reason: 'it is no member' })
   }
 
   #propose(id: number, data: Uint8Array): void {
     const { proposalBytes, waitingBytes } = this.#parts
+    if (this.#server.me < 0) return this.#refuseOutside(id)
     if (data.length === 0)
       return this.#refuse(id, 'INVALID_VALUE', 'an empty proposal executes nothing; propose something')
     if (data.length > proposalBytes)
@@ -291,11 +325,53 @@ export class CertifiedRaft implements Protocol<Message> {
   }
 
   #submit(id: number, bytes: Uint8Array): void {
+    if (this.#server.me < 0) return this.#refuseOutside(id)
     if (this.#server.pool.size >= mostWaiting)
       return this.#refuse(id, 'OVERLOADED', 'too many requests wait already; try again later')
-    const { batchBytes, admits } = this.#server.settings
-    const settled = this.#submissions.add(id, bytes, batchBytes, admits)
+    const { batchBytes } = this.#server.settings
+    const settled = this.#submissions.add(id, bytes, batchBytes, (client) => mayAsk(this.#server, client))
     if (settled) this.#settled.push(settled)
+  }
+
+  /** `request`: a configuration as operators signed it. Its signatures are looked at here, so that whoever brings bad ones is told. */
+  #change(id: number, request: unknown): void {
+    const { members, me, settings } = this.#server
+    if (members.operators === undefined)
+      return this.#refuse(
+        id,
+        'MEMBERSHIP_FIXED',
+        'this cluster was founded without operators: its members stay who they are',
+      )
+    if (me < 0) return this.#refuseOutside(id)
+    if (!(request instanceof Uint8Array))
+      return this.#refuse(
+        id,
+        'REFUSED',
+        'members that sign change by what operators signed: members.change(encodeConfiguration(configuration, approvals))',
+      )
+    if (request.length > settings.batchBytes)
+      return this.#refuse(
+        id,
+        'TOO_LARGE',
+        `a configuration of ${request.length} bytes; at most ${settings.batchBytes} fit`,
+      )
+    const flaw = flawOfConfiguration(settings.digest, members, request)
+    if (flaw !== undefined) return this.#refuse(id, 'REFUSED', `this configuration changes nothing: ${flaw}`)
+    const lost = decodeConfiguration(request).configuration.members.find(({ address }) => !address)
+    if (lost)
+      return this.#refuse(
+        id,
+        'REFUSED',
+        `this configuration says no address of ${lost.id}, by which the others find it`,
+      )
+    const ask = this.#nextAsk()
+    this.#purposes.set(ask, { type: 'change', id, change: { epoch: members.epoch, item: request } })
+    this.#ask({ type: 'verify', id: ask, checks: configurationChecks(settings.digest, members, request) })
+  }
+
+  #refuseOutside(id: number): void {
+    const when = this.#wasMember ? 'any more' : 'yet'
+    this.#refuse(id, 'NOT_A_MEMBER', `${this.#server.settings.self} is no member ${when}: ask one that is`)
   }
 
   #refuse(id: number, code: string, reason: string): void {
@@ -315,6 +391,7 @@ export class CertifiedRaft implements Protocol<Message> {
     this.#purposes.delete(ask)
     if (purpose?.type === 'own' && answer.type === 'sign')
       return this.#place(signedRequest(purpose.request, answer.signature), now)
+    if (purpose?.type === 'change' && answer.type === 'verify') return this.#changed(purpose, answer.valid, now)
     if (purpose?.type !== 'submissions' || answer.type !== 'verify') return
     for (const [at, submission] of purpose.submissions.entries()) {
       if (!answer.valid[at]) {
@@ -327,6 +404,54 @@ export class CertifiedRaft implements Protocol<Message> {
     }
   }
 
+  #changed({ id, change }: Extract<Purpose, { type: 'change' }>, valid: readonly boolean[], now: number): void {
+    const { approvals } = decodeConfiguration(change.item)
+    const forged = approvals.find((_, at) => !valid[at])
+    if (forged)
+      return this.#refuse(id, 'REFUSED', `operator ${forged.operator} did not sign this configuration for this epoch`)
+    this.#changes.set(id, change)
+    if (change.epoch === this.#server.members.epoch) this.#server.step({ type: 'configure', item: change.item }, now)
+    else this.#endChanges()
+  }
+
+  /** Of the epochs that are over. */
+  #endChanges(): void {
+    for (const [id, { epoch, item }] of this.#changes) {
+      const step = this.#server.epochs[epoch]
+      if (step === undefined) continue
+      this.#changes.delete(id)
+      const { header, items } = step.entry
+      if (isEqual(items[0]!, item))
+        this.#settled.push({ type: 'committed', id, index: header.position + 1, term: header.term })
+      else this.#refuse(id, 'REFUSED', `another configuration ended epoch ${epoch}: sign one for the epoch of now`)
+    }
+  }
+
+  #noticeEpoch(): void {
+    const { me, settings } = this.#server
+    this.#wasMember ||= knows(this.#server, settings.self, this.#parts.key)
+    this.#config = this.#configNow()
+    this.#happened.push({ type: 'configuration', config: this.#config, index: this.#configIndex, committed: true })
+    this.#endChanges()
+    if (me >= 0 || !this.#wasMember) return
+    this.#happened.push({ type: 'removed' })
+    this.#settled.push(...this.#own.abandon(), ...this.#submissions.abandon())
+    this.#forward = []
+  }
+
+  /** Empty while it is to come, and knows founders alone: it dials whom its options name. */
+  #configNow(): Config {
+    const { members, settings } = this.#server
+    if (members.epoch === 0 && !this.#wasMember) return { format: 1, members: [] }
+    return configOf(settings.digest, members, this.#parts.contacts)
+  }
+
+  /** Of the record. */
+  get #configIndex(): Index {
+    const last = this.#server.epochs.at(-1)
+    return last === undefined ? 1 : last.entry.header.position + 1
+  }
+
   /** Verified, and wanted by somebody here. */
   #place(request: Uint8Array, now: number): void {
     const time = this.#server.wall
@@ -335,12 +460,13 @@ export class CertifiedRaft implements Protocol<Message> {
   }
 
   #commit(committed: readonly Entry[]): Effects['apply'] {
-    const { server, config } = this.#parts
-    const { digest, founding } = server.settings
+    const server = this.#server
+    const { digest, founding, members } = server.settings
     const entries = [...committed]
     if (this.#position === 0) {
       entries.unshift(founding)
-      if (this.#founded) this.#happened.push({ type: 'founded', genesis: shortGenesis(server.members), config })
+      const config = configOf(digest, members, this.#parts.contacts)
+      if (this.#founded) this.#happened.push({ type: 'founded', genesis: shortGenesis(members), config })
     }
     for (const entry of committed) this.#settle(entry)
     const apply = applied(digest, entries, this.#checksumSeed)

@@ -2,9 +2,14 @@ import { weighRival } from './accusing.ts'
 import type { Node } from './branches.ts'
 import type { Entry } from './entry.ts'
 import { configurationChecks, flawOfConfiguration } from './epochs.ts'
+import { isEqual } from './hash.ts'
 import { itemHash, requestCheck, requestIn } from './request.ts'
 import type { Server } from './server.ts'
 import type { Check } from './statement.ts'
+
+/** Members of the epoch may always. */
+export const mayAsk = ({ settings, members }: Server, client: Uint8Array): boolean =>
+  settings.admits?.(client) !== false || members.list.some(({ key }) => isEqual(key, client))
 
 /** What cannot run, or waits already, is not worth a signature's time; nor is anything while there is no room. */
 export function admitRequest(server: Server, bytes: Uint8Array): { bytes: Uint8Array; check: Check } | undefined {
@@ -12,7 +17,7 @@ export function admitRequest(server: Server, bytes: Uint8Array): { bytes: Uint8A
   const request = bytes.length > settings.batchBytes ? undefined : requestIn(bytes)
   if (request === undefined || !pool.hasRoom(request, bytes.length)) return undefined
   if (pool.has(itemHash(settings.digest, bytes)) || !used.isFresh(request)) return undefined
-  if (settings.admits?.(request.client) === false) return undefined
+  if (!mayAsk(server, request.client)) return undefined
   const rival = pool.rival(request)
   if (rival !== undefined) {
     weighRival(server, bytes, request, rival.bytes)
@@ -64,7 +69,6 @@ export function requestChecks(
  */
 export function flawOfRequests(server: Server, nodes: readonly Node[]): string | undefined {
   const { settings, accusations, members } = server
-  const { admits } = settings
   for (const { hash, entry } of nodes) {
     if (entry.header.kind === 'noop') continue
     if (entry.header.kind === 'evidence' && accusations.proved.has(itemHash(settings.digest, entry.items[0]!))) continue
@@ -72,7 +76,7 @@ export function flawOfRequests(server: Server, nodes: readonly Node[]): string |
       continue
     if (entry.header.kind !== 'data') return `a ${entry.header.kind} entry that proves nothing`
     if (server.usedAt(hash) === undefined) return 'a request is in it that was executed before'
-    if (admits && entry.items.some((item) => !admits(requestIn(item)!.client)))
+    if (entry.items.some((item) => !mayAsk(server, requestIn(item)!.client)))
       return 'a request is of nobody who may ask'
   }
   return undefined

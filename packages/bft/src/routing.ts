@@ -122,15 +122,17 @@ function afterVerifying(server: Server, purpose: Purpose, valid: readonly boolea
     case 'message': {
       const { from, message, checks } = purpose
       const sender = server.members.signer(from)
-      if (sender === undefined) return
+      // How the epochs went proves itself, whoever brings it.
+      if (sender === undefined && message.type !== 'epochs') return
       if (!valid.every(Boolean)) {
         if (message.type === 'appendEntries') weighForged(server, message, checks, valid)
-        return server.conduct.note(sender, 'signatures')
+        if (sender !== undefined) server.conduct.note(sender, 'signatures')
+        return
       }
       if (message.type === 'appendEntries')
         for (const { items } of message.entries) for (const item of items) server.isSigned(item)
       // Time has passed: what was news may be none now.
-      if (admit(server, sender, from, message) !== undefined) handle(server, sender, from, message)
+      if (admit(server, sender ?? 0, from, message) !== undefined) handle(server, sender ?? 0, from, message)
     }
   }
 }

@@ -44,6 +44,8 @@ import { Used } from './used.ts'
 export interface Settings {
   readonly digest: Digest
   readonly self: NodeId
+  /** Its own: a member is its key, and under another one the same id is somebody else. Absent: whichever its id has. */
+  readonly key?: Uint8Array
   readonly members: Members
   readonly founding: Entry
   readonly group: GroupId
@@ -193,7 +195,7 @@ export class Server {
   constructor(settings: Settings, now: number) {
     this.settings = settings
     this.members = settings.members
-    const me = settings.members.signer(settings.self)
+    const me = settings.members.signer(settings.self, settings.key)
     if (me === undefined && !settings.joins)
       throw new RaftkitError('NOT_A_MEMBER', `${settings.self} is none of the members`)
     this.me = me ?? -1
@@ -215,7 +217,7 @@ export class Server {
     this.kept = new Map(kept)
     this.epochs = epochs
     this.members = membersAfter(this.settings, epochs)
-    this.me = this.members.signer(this.settings.self) ?? -1
+    this.me = this.members.signer(this.settings.self, this.settings.key) ?? -1
     this.isForked = isForked
     this.stable = stable
     this.ballot = ballot
@@ -517,7 +519,7 @@ export class Server {
   }
 
   get isLeader(): boolean {
-    return this.members.leader(this.ballot.term) === this.settings.self
+    return this.me >= 0 && this.members.leader(this.ballot.term) === this.settings.self
   }
 
   /** Something waits to be committed: a leader is due to do its work. */

@@ -100,6 +100,14 @@ export class Submissions {
     return waiting.ids.map((id) => ({ type: 'committed', id, ...executed }))
   }
 
+  /** This node is no member any more, and hands nothing on. */
+  abandon(): Settled[] {
+    const ids = [...this.#fresh.map(({ id }) => id), ...[...this.#waiting.values()].flatMap((waiting) => waiting.ids)]
+    this.#fresh = []
+    this.#waiting = new Map()
+    return ids.map((id) => ({ type: 'unknown', id, reason: 'this node was removed meanwhile; ask a member' }))
+  }
+
   /** Those whose numbers went to others, or that were executed in entries which were skipped. */
   spent(used: Used): Settled[] {
     const settled: Settled[] = []

@@ -28,7 +28,7 @@ function enterEpoch(server: Server, members: Members, steps: readonly Step[]): v
   const before = server.members
   server.epochs = [...server.epochs, ...steps]
   server.members = members
-  server.me = members.signer(server.settings.self) ?? -1
+  server.me = members.signer(server.settings.self, server.settings.key) ?? -1
   server.ballot = firstBallot
   server.lock = undefined
   server.stated = undefined
@@ -77,9 +77,9 @@ export function membersAfter({ digest, members }: Settings, steps: readonly Step
 }
 
 /** Whether it was a member of any epoch that is known. */
-export function knows(server: Server, id: NodeId): boolean {
+export function knows(server: Server, id: NodeId, key?: Uint8Array): boolean {
   for (let epoch = server.members.epoch; epoch >= 0; epoch--)
-    if (membersOf(server, epoch)?.signer(id) !== undefined) return true
+    if (membersOf(server, epoch)?.signer(id, key) !== undefined) return true
   return false
 }
 

@@ -41,7 +41,7 @@ export function nextDeadline(server: Server): number | undefined {
 
 /** It waits for a configuration that names it: it asks how far the others are. */
 const isToCome = (server: Server): boolean =>
-  server.settings.joins === true && server.me < 0 && !knows(server, server.settings.self)
+  server.settings.joins === true && server.me < 0 && !knows(server, server.settings.self, server.settings.key)
 
 const suspects = (server: Server): boolean => wanted(server, server.me) > server.ballot.term
 

@@ -71,7 +71,10 @@ export interface Members {
   ): Promise<Config>
   /** Where others dial a member from now on. */
   setAddress(id: NodeId, address: string, options?: ChangeOptions): Promise<Config>
-  /** Any request that the membership policy understands; a plain value. */
+  /**
+   * Any request that the membership policy understands; a plain value. Where members sign, it is a configuration as its operators signed it
+   * (bytes, `encodeConfiguration` of `@raftkit/bft`), and every other call here is `REFUSED`.
+   */
   change(request: unknown, options?: ChangeOptions): Promise<Config>
 }
 
@@ -93,13 +96,15 @@ export interface MembersParts {
   readonly timeout: number
   /** False: the node was made without a policy. */
   readonly changeable: boolean
+  /** Members change as the protocol says, by what operators signed. */
+  readonly signs: boolean
 }
 
 export function members(parts: MembersParts): Members {
-  const { host, replica, hub, environment, timeout: defaultTimeout, changeable } = parts
+  const { host, replica, hub, environment, timeout: defaultTimeout, changeable, signs } = parts
 
   async function change(given: unknown, options: ChangeOptions = {}): Promise<Config> {
-    if (!changeable)
+    if (!changeable && !signs)
       throw new RaftkitError(
         'MEMBERSHIP_FIXED',
         'this node was created without a membership policy; give every node membership: jointConsensus()',
@@ -116,6 +121,8 @@ export function members(parts: MembersParts): Members {
     }
     // Whoever is removed is told no more than that: the last configuration never reaches it.
     const left = (ending: Ending<Config>): void => {
+      // Such a protocol says in the same turn what became of the change.
+      if (signs) return
       const status = replica.status()
       const { type, id } = (request ?? {}) as Partial<Extract<MembershipRequest, { readonly type: 'remove' }>>
       if (id === status.id && (type === 'remove' || (type as string) === 'replace')) ending.done(without(status))

@@ -179,7 +179,8 @@ class RunningNode implements Node {
       this.#metrics.observe('raft_read_duration_seconds', milliseconds)
     }
     this.#reads = new Reads(replica, this.#machine, environment, { timeout, leases }, measure)
-    this.#members = members({ host, replica, hub, environment, timeout, changeable: membership !== undefined })
+    const { signs = false } = this.#settings.protocol
+    this.#members = members({ host, replica, hub, environment, timeout, changeable: membership !== undefined, signs })
     if (this.#replicated) {
       this.#session = placingSession((data, caller) => replica.place(data, caller), {
         environment,
