@@ -1,66 +1,17 @@
 import { certifiedRaft, encodeRequest, founding, type Members, type Message, requestCheck } from '@raftkit/bft'
 import { behaviours, byzantine, type FaultName, Knowledge, smallMutations } from '@raftkit/byzantine'
-import type { Command, Index, NodeId, ProtocolKind, StateMachine } from '@raftkit/contract'
+import type { Command, Index, NodeId, ProtocolKind } from '@raftkit/contract'
 import type { Submitted } from 'raftkit'
 import { Random } from '../random.ts'
 import type { Outcome } from '../run/campaign.ts'
 import { Violation } from '../watcher.ts'
 import type { Server } from '../world/server.ts'
 import { World } from '../world/world.ts'
+import { Chronicle } from './chronicle.ts'
 import { Notary, sha256 } from './notary.ts'
 import type { BftPlan } from './plan.ts'
 
 const idOf = (seat: number): NodeId => `m${String(seat).padStart(2, '0')}`
-
-/** Answers with a hash of all that it applied: members that differ anywhere answer differently from there on. */
-class Chronicle implements StateMachine {
-  readonly version = 1
-  readonly #reached: (index: Index, state: number, command?: Command) => void
-  #state = 0x811c9dc5
-  #height = 0
-
-  constructor(reached: (index: Index, state: number, command?: Command) => void) {
-    this.#reached = reached
-  }
-
-  apply(batch: readonly Command[]): readonly Uint8Array[] {
-    return batch.map((command) => {
-      for (const byte of command.data) this.#state = Math.imul(this.#state ^ byte, 0x01000193)
-      this.#height = command.index
-      this.#reached(command.index, this.#state, command)
-      return this.#written().subarray(0, 4)
-    })
-  }
-
-  query(): number {
-    return this.#state
-  }
-
-  async *snapshot(): AsyncIterable<Uint8Array> {
-    yield this.#written()
-  }
-
-  async restore(chunks: AsyncIterable<Uint8Array>): Promise<void> {
-    const bytes = new Uint8Array(12)
-    let length = 0
-    for await (const chunk of chunks) {
-      bytes.set(chunk, length)
-      length += chunk.length
-    }
-    const view = new DataView(bytes.buffer)
-    this.#state = view.getInt32(0)
-    this.#height = view.getFloat64(4)
-    this.#reached(this.#height, this.#state)
-  }
-
-  #written(): Uint8Array {
-    const bytes = new Uint8Array(12)
-    const view = new DataView(bytes.buffer)
-    view.setInt32(0, this.#state)
-    view.setFloat64(4, this.#height)
-    return bytes
-  }
-}
 
 /**
  * The same plan with whole nodes: `createNode`, the runtime, its frames, the simulated disks and links. What leaves the protocol is judged
