@@ -35,7 +35,9 @@ export function admitAppend(server: Server, from: NodeId, message: AppendEntries
   }
   if (accusations.convicted.has(from)) return undefined
   if (term > 0 && proof?.term === term) weighMandate(server, proof)
-  const isNew = term > 0 && (term > ballot.term || server.proof === undefined)
+  // A leader shows its term once; what it sends right behind that must not be lost for being quick.
+  const isShown = proof === undefined && server.asking.isShowing(from, term)
+  const isNew = term > 0 && !isShown && (term > ballot.term || server.proof === undefined)
   if (isNew && (proof === undefined || proof.term !== term || flawOfTermCertificate(members, proof) !== undefined))
     return undefined
   const tip = entries.at(-1)
@@ -61,6 +63,9 @@ export function admitAppend(server: Server, from: NodeId, message: AppendEntries
 export function onAppendEntries(server: Server, from: NodeId, message: AppendEntries): void {
   const { term, entries, proof } = message
   const { members, tree } = server
+  const isShown = term === 0 || proof !== undefined || (term === server.ballot.term && server.proof !== undefined)
+  // What it came behind did not show the term after all.
+  if (!isShown) return
   if (term > server.ballot.term) server.adopt(enterTerm(server.ballot, term))
   if (term > 0 && server.proof === undefined && proof !== undefined) {
     server.proof = proof

@@ -1,4 +1,4 @@
-import type { Ask, Index, NodeId } from '@raftkit/contract'
+import type { Ask, Index, NodeId, Term } from '@raftkit/contract'
 import type { Investigation } from './accusing.ts'
 import type { CheckpointVote } from './checkpointing.ts'
 import { isEqual } from './hash.ts'
@@ -94,6 +94,15 @@ export class Asking {
       const purpose = this.#purposes.get(ask)
       if (purpose === undefined || !isOrdered(purpose) || purpose.message.type !== 'appendEntries') return false
       return purpose.message.term === term && isEqual(purpose.message.signature, signature)
+    })
+  }
+
+  /** Whether the entries with which that leader shows its term are being looked at: what comes behind them is handled behind them. */
+  isShowing(from: NodeId, term: Term): boolean {
+    return (this.#inOrder.get(from) ?? []).some((ask) => {
+      const purpose = this.#purposes.get(ask)
+      if (purpose === undefined || !isOrdered(purpose) || purpose.message.type !== 'appendEntries') return false
+      return purpose.message.term === term && purpose.message.proof !== undefined
     })
   }
 

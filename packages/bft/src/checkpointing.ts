@@ -42,6 +42,8 @@ export class Checkpoints {
   votes: Map<number, ReadonlyMap<Index, CheckpointVote>> = new Map()
   /** Certified, and not held yet. */
   awaited: CheckpointCertificate | undefined
+  /** The write that names the stable one: until it is durable the disk names the one before, and a crash would begin there. */
+  namedBy = 0
 
   fork(): Checkpoints {
     const copy = new Checkpoints()
@@ -49,6 +51,7 @@ export class Checkpoints {
     copy.taking = new Map(this.taking)
     copy.votes = new Map(this.votes)
     copy.awaited = this.awaited
+    copy.namedBy = this.namedBy
     return copy
   }
 }
@@ -131,6 +134,10 @@ export function onCheckpoint(
 ): void {
   const { epoch, index } = checkpoint
   if (epoch !== server.members.epoch || !isDue(server, index)) return
+  const { stable, members } = server
+  // What a quorum said of it is said no more: whoever comes to it late would wait for the next one.
+  if (stable?.certificate.checkpoint.index === index)
+    return server.send(members.list[signer]!.id, { type: 'checkpointed', certificate: stable.certificate })
   countCheckpoint(server, { signer, checkpoint, signature, isVerified: false })
 }
 
@@ -223,11 +230,20 @@ export function stabilise(server: Server, certificate: CheckpointCertificate, { 
   const held = [...checkpoints.held.values()]
   const entries = [...tree].filter((hash) => hash !== tree.root.hash)
   journal.compact([...entries, ...held.map(({ checkpoint }) => checkpoint.root)])
-  retainBlobs(server)
+  checkpoints.namedBy = journal.issued + 1
+}
+
+/** A write is on the disk. Once it names the stable checkpoint, nothing needs the blobs before it. */
+export function onDurable(server: Server, write: number): void {
+  const { journal, checkpoints } = server
+  const isNamed = journal.durable >= checkpoints.namedBy
+  journal.durable = Math.max(journal.durable, write)
+  if (!isNamed) retainBlobs(server)
 }
 
 /** What nobody needs any more may go. */
-export function retainBlobs({ checkpoints, transfer, asking }: Server): void {
+export function retainBlobs({ checkpoints, transfer, asking, journal }: Server): void {
+  if (journal.durable < checkpoints.namedBy) return
   const taken = [...checkpoints.taking.values()].flatMap(({ snapshot }) => snapshot?.name ?? [])
   const held = [...checkpoints.held.values()].map(({ snapshot }) => snapshot.name)
   asking.ask({ type: 'retain', names: [...held, ...taken].concat(transfer?.name ?? []) }, { type: 'nothing' })

@@ -4,6 +4,7 @@ import { halt, isBesideCommit } from './halting.ts'
 import type { Hash } from './hash.ts'
 import type { Message } from './messages.ts'
 import type { Server } from './server.ts'
+import { askForNewest } from './terms.ts'
 import { onCertificate } from './voting.ts'
 
 type Fetch = Extract<Message, { type: 'fetch' }>
@@ -98,6 +99,8 @@ function attach(server: Server): void {
     if (flawOfEntry(server.settings.digest, entry, parent.entry) !== undefined) return giveUp(server)
     parent = server.keep(entry)
   }
+  // Beyond the window nothing is listened to meanwhile.
+  if (fetching.got.length > server.settings.window) askForNewest(server)
 }
 
 /** What waited for an entry goes on, or asks for the next one that it lacks. */

@@ -15,7 +15,7 @@ import { Asking, type Purpose } from './asking.ts'
 import { decodeHead, type Held } from './base.ts'
 import { Branches, type Node } from './branches.ts'
 import type { Certificate, Mandate, TermCertificate, TermVote } from './certificate.ts'
-import { beginCheckpoint, Checkpoints, say as sayCheckpoint } from './checkpointing.ts'
+import { beginCheckpoint, Checkpoints, onDurable, say as sayCheckpoint } from './checkpointing.ts'
 import { Conduct } from './conduct.ts'
 import type { Entry } from './entry.ts'
 import type { Step } from './epochs.ts'
@@ -163,6 +163,8 @@ export class Server {
   /** The machine is being put where a fetched state says: what is committed behind it waits. */
   isRestoring = false
   conduct: Conduct = new Conduct()
+  /** Until when it asks what is newest: while it fetched, others may have gone on, and gone idle. */
+  asksUntil = 0
   /** Until when a peer that is behind has had its help. */
   helped: Map<NodeId, number> = new Map()
   /** Since when nothing was committed that could have been. */
@@ -267,7 +269,8 @@ export class Server {
       if (checkpoint.index > at || held === newest || held === from) this.checkpoints.held.set(checkpoint.index, held)
       if (checkpoint.index > at) sayCheckpoint(this, checkpoint)
     }
-    return [ballot.tip, commit?.place.hash]
+    // What was voted for on a branch that came to nothing goes with what is pruned, and ends voting in its term: it is not missed.
+    return [from === undefined ? ballot.tip : undefined, commit?.place.hash]
   }
 
   /** Begins anew behind an entry that a quorum certified the state of: nothing before it is needed. */
@@ -338,7 +341,7 @@ export class Server {
         onTime(this)
         break
       case 'durable':
-        this.journal.durable = Math.max(this.journal.durable, event.write)
+        onDurable(this, event.write)
         break
       case 'signed':
         this.promises.sign(this, event.ask, event.signature)

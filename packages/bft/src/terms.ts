@@ -35,13 +35,23 @@ export function nextDeadline(server: Server): number | undefined {
   if (server.isForked) return undefined
   if (isToCome(server)) return server.resendAt
   const { isBusy, isUnsettled, fetching, transfer, resendAt, since } = server
-  if (!isBusy && !isUnsettled && fetching === undefined && transfer === undefined) return undefined
+  const isFetching = fetching !== undefined || transfer !== undefined || mayBeBehind(server)
+  if (!isBusy && !isUnsettled && !isFetching) return undefined
   return isBusy && !suspects(server) ? Math.min(resendAt, since + timeoutOf(server)) : resendAt
 }
 
 /** It waits for a configuration that names it: it asks how far the others are. */
 const isToCome = (server: Server): boolean =>
   server.settings.joins === true && server.me < 0 && !knows(server, server.settings.self, server.settings.key)
+
+/** What it fetched was the newest when it was told of it: nobody says again what was committed meanwhile. */
+const mayBeBehind = ({ now, asksUntil, checkpoints, committed }: Server): boolean =>
+  now < asksUntil || (checkpoints.awaited?.checkpoint.index ?? 0) > committed.entry.header.index
+
+/** As often as what is said again: each may be lost, or come while the peer has just helped. */
+export function askForNewest(server: Server): void {
+  server.asksUntil = server.now + 4 * server.settings.resend
+}
 
 const suspects = (server: Server): boolean => wanted(server, server.me) > server.ballot.term
 
@@ -59,7 +69,8 @@ export function onTime(server: Server): void {
   weighLeader(server)
   if (server.isBusy || server.isUnsettled) sayAgain(server)
   forwardOld(server)
-  if (isToCome(server)) server.broadcast({ type: 'preVote', epoch: server.members.epoch, term: 0 })
+  if (isToCome(server) || mayBeBehind(server))
+    server.broadcast({ type: 'preVote', epoch: server.members.epoch, term: 0 })
   fetchElsewhere(server)
   lookAfterTransfer(server)
 }

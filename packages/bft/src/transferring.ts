@@ -9,6 +9,7 @@ import type { Message } from './messages.ts'
 import type { Server } from './server.ts'
 import type { Check } from './statement.ts'
 import { membersOf } from './succession.ts'
+import { askForNewest } from './terms.ts'
 
 type Page = Extract<Message, { type: 'page' }>
 type FetchPages = Extract<Message, { type: 'fetchPages' }>
@@ -219,12 +220,12 @@ export function onTransferAnswer(server: Server, name: string, answer: Answer): 
   if (transfer?.name !== name) return
   if (answer.type === 'commitSnapshot') return install(server, transfer)
   // A blob of an earlier attempt is in the way, or the disk has no room: anew, under another name.
-  if (answer.type === 'failed' || (answer.type === 'createSnapshot' && answer.held > 0)) {
-    server.transfer = undefined
-    if (answer.type !== 'failed') {
-      beginTransfer(server, transfer.certificate, transfer.peer)
-      server.transfer = { ...server.transfer!, attempt: transfer.attempt + 1 }
-    }
+  if (answer.type === 'failed') return giveUp(server)
+  if (answer.type === 'createSnapshot' && answer.held > 0) {
+    giveUp(server)
+    beginTransfer(server, transfer.certificate, transfer.peer)
+    // Unless it came there by entries meanwhile.
+    if (server.transfer) server.transfer = { ...server.transfer, attempt: transfer.attempt + 1 }
     return
   }
   server.transfer = { ...transfer, writes: transfer.writes - 1, hasMoved: true }
@@ -249,4 +250,5 @@ function install(server: Server, { certificate, head, name, leaves, bytes }: Tra
   hold(server, held)
   stabilise(server, certificate, held)
   server.asking.ask({ type: 'restore', snapshot }, { type: 'restored' })
+  askForNewest(server)
 }

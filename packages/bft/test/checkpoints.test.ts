@@ -175,6 +175,77 @@ describe('a member that is behind what the others keep (§3.7)', { timeout: 60_0
     world.run(world.now + 5000)
     expect(logs(world)).toEqual(Array(4).fill(words.sort()))
   })
+
+  const withoutM3 = { ...fair, cut: (from: string, to: string) => from === 'm3' || to === 'm3' }
+
+  // simulate --protocol bft, seed 749
+  test('and crashes before its disk names the fetched state comes back with the one that it had', () => {
+    const world = checkpointing(15)
+    const words = work(world, 1, 16)
+    world.run(world.now + 500)
+    const machine = world.machines[3]!
+    const before = machine.server.stable!.certificate.checkpoint.index
+    world.weather = withoutM3
+    words.push(...work(world, 17, 60))
+    world.weather = fair
+    const isFetched = (): boolean => machine.server.stable!.certificate.checkpoint.index > before
+    for (let looks = 0; looks < 4000 && !isFetched(); looks++) world.run(world.now + 0.25)
+    expect(isFetched()).toBe(true)
+    expect(machine.durable).toBeLessThan(machine.server.journal.issued)
+    world.crash(machine, 20)
+    world.run(world.now + 21)
+    expect(machine.server.stable!.certificate.checkpoint.index).toBe(before)
+    words.push(...work(world, 77, 4))
+    world.run(world.now + 3000)
+    expect(logs(world)).toEqual(Array(4).fill(words.sort()))
+    expect([...machine.disk.blobs.keys()].length).toBeLessThanOrEqual(2)
+  })
+
+  // simulate --protocol bft, seed 526
+  test('comes back from its disk though what it voted for last is pruned, and it never saw that committed', () => {
+    const world = checkpointing(16)
+    const words = work(world, 1, 4)
+    world.run(world.now + 500)
+    const machine = world.machines[3]!
+    world.weather = { ...fair, cut: (_, to, __, { type }) => to === 'm3' && type !== 'appendEntries' }
+    words.push(...work(world, 5, 1))
+    world.weather = withoutM3
+    const { tip } = machine.server.ballot
+    const { committed, tree } = machine.server
+    expect(tree.get(tip!)!.entry.header.index).toBeGreaterThan(committed.entry.header.index)
+    words.push(...work(world, 6, 60))
+    world.weather = fair
+    words.push(...work(world, 66, 4))
+    world.run(world.now + 3000)
+    expect(machine.server.ballot.tip).toBe(tip)
+    expect([machine.server.tree.has(tip!), machine.server.tree.isBuried(tip)]).toEqual([false, false])
+    world.crash(machine, 20)
+    world.run(world.now + 100)
+    expect(machine.server.ballot.tip).toBe(tip)
+    words.push(...work(world, 70, 4))
+    world.run(world.now + 3000)
+    expect(logs(world)).toEqual(Array(4).fill(words.sort()))
+  })
+
+  // simulate --protocol bft, seed 487
+  test('asks what came behind that state: where nothing is going on any more, nobody tells it', () => {
+    const world = checkpointing(17)
+    world.weather = withoutM3
+    const words = Array.from({ length: 20 }, (_, at) => `alice ${at + 1}`)
+    for (const [at] of words.entries()) {
+      world.submit(world.request('alice', at + 1), ({ id }) => id !== 'm3')
+      world.run(world.now + 40)
+    }
+    world.run(world.now + 2000)
+    const { stable: held, committed } = world.machines[1]!.server
+    expect(committed.entry.header.index).toBeGreaterThan(held!.certificate.checkpoint.index)
+    for (const { alarm } of world.machines) expect(alarm).toBeUndefined()
+    world.weather = fair
+    world.hand(world.machines[3]!, 'm1', { type: 'checkpointed', certificate: held!.certificate })
+    world.run(world.now + 3000)
+    expect(logs(world)).toEqual(Array(4).fill(words.sort()))
+    for (const { alarm } of world.machines) expect(alarm).toBeUndefined()
+  })
 })
 
 describe('checkpoints in a network that loses, repeats and delays, with crashes', { timeout: 120_000 }, () => {

@@ -61,6 +61,28 @@ describe('a leader that commits, and is not fair (§3.5)', { timeout: 60_000 }, 
   })
 })
 
+describe('what a new leader sends at once', { timeout: 60_000 }, () => {
+  test('is heard, though its first entries are still being looked at when the next ones come', () => {
+    const world = founded(4, 9)
+    const seen = new Set<string>()
+    // In order, and nothing is said twice.
+    world.weather = {
+      ...{ drop: 0, twice: 0, delay: 0 },
+      cut: (from, to, _, message) => {
+        if (from === 'm0' || to === 'm0') return true
+        if (message.type !== 'appendEntries') return false
+        const name = `${to} ${message.term} ${message.entries.at(-1)!.header.root}`
+        return seen.has(name) || !seen.add(name)
+      },
+    }
+    const words = Array.from({ length: 40 }, (_, at) => `c${at} 1`)
+    for (const [at] of words.entries()) world.submit(world.request(`c${at}`, 1))
+    world.run(5000)
+    expect(terms(world)).toEqual([0, 1, 1, 1])
+    expect(logs(world)).toEqual([[], ...Array(3).fill(words.sort())])
+  })
+})
+
 describe('clients that are not fair (§3.6)', { timeout: 60_000 }, () => {
   test('one number for two operations: one of them runs, everywhere the same, and no leader is blamed (F16)', () => {
     const world = founded(4, 5)
