@@ -82,6 +82,11 @@ export interface SnapshotOptions {
   readonly everyEntries?: number
   /** After so many bytes of entries. Default 64 MiB. */
   readonly everyBytes?: number
+  /**
+   * A snapshot larger than 1 MiB is not followed by another before the entries since then are so many times as large: writing states
+   * down then costs the disk at most 1/expansion of what the log does, and the log grows to at most so many times the state. Default 4.
+   */
+  readonly expansion?: number
   /** Entries kept behind a snapshot, for members that lag a little. Default 10,000. */
   readonly trailingEntries?: number
 }
@@ -165,7 +170,7 @@ export function settings(options: NodeOptions<AnyMachine | StateMachine>): Setti
     throw invalid('leases.drift', 'must be a share between 0 and 0.5')
   const snapshots = options.snapshots ?? {}
   const off = snapshots === false
-  const { everyEntries, everyBytes, trailingEntries } = off ? {} : snapshots
+  const { everyEntries, everyBytes, expansion, trailingEntries } = off ? {} : snapshots
   const { waitingCalls, waitingBytes, backlogBytes, ...limits } = options.limits ?? {}
   const electionTimeout = number('timing.electionTimeout', options.timing?.electionTimeout, 1000, 10)
   const { maxSessions, attemptTimeout } = options.sessions ?? {}
@@ -192,6 +197,7 @@ export function settings(options: NodeOptions<AnyMachine | StateMachine>): Setti
     policy: {
       everyEntries: off ? Number.POSITIVE_INFINITY : number('snapshots.everyEntries', everyEntries, 50_000, 1),
       everyBytes: off ? Number.POSITIVE_INFINITY : number('snapshots.everyBytes', everyBytes, 64 * MiB, 1),
+      expansion: number('snapshots.expansion', expansion, 4, 0),
     },
     leases: leases !== undefined,
     maxSessions: number('sessions.maxSessions', maxSessions, 10_000, 1),

@@ -107,7 +107,7 @@ export class Replica implements Proposing {
   constructor(parts: ReplicaParts, pending: Pending, host: ReplicaHost) {
     const { group, protocol, log, machine, environment, applied } = parts
     // Where members sign, they agree on when: the protocol asks for each.
-    const never = { everyEntries: Number.POSITIVE_INFINITY, everyBytes: Number.POSITIVE_INFINITY }
+    const never = { everyEntries: Number.POSITIVE_INFINITY, everyBytes: Number.POSITIVE_INFINITY, expansion: 0 }
     const policy = parts.signatures ? never : parts.policy
     this.group = group
     this.pending = pending
@@ -140,6 +140,8 @@ export class Replica implements Proposing {
       failed: (error) => this.fail(error),
       tell: (event) => host.tell(group, event),
     })
+    const { snapshot } = protocol.status()
+    if (snapshot) this.snapshots.inForce(snapshot)
     this.#blobs = new Blobs(
       parts.snapshots,
       () => this.snapshots.names(),

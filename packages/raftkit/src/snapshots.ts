@@ -17,7 +17,12 @@ import { sealed, snapshotName } from './snapshot-file.ts'
 export interface SnapshotPolicy {
   readonly everyEntries: number
   readonly everyBytes: number
+  /** Not before the entries since a large one are so many times its size: else a large state is written down over and over (thesis §5.1.2). */
+  readonly expansion: number
 }
+
+/** A snapshot up to this size costs too little to be put off. */
+const small = 1024 * 1024
 
 export interface SnapshotsHost {
   /** Where the machine stands; runs `freeze` between two batches. */
@@ -58,6 +63,8 @@ export class Snapshots {
   #count = 0
   #entries = 0
   #bytes = 0
+  /** Of the snapshot in force. */
+  #size = 0
   /** After a failure: only once so much more was applied. */
   #patience = 0
   #writing: string | undefined
@@ -91,8 +98,9 @@ export class Snapshots {
   applied(entries: number, bytes: number): void {
     this.#entries += entries
     this.#bytes += bytes
-    const { everyEntries, everyBytes } = this.#policy
+    const { everyEntries, everyBytes, expansion } = this.#policy
     if (this.#entries < this.#patience) return
+    if (this.#size > small && this.#bytes < expansion * this.#size) return
     if (this.#entries >= everyEntries || this.#bytes >= everyBytes) this.#begin()
   }
 
@@ -144,6 +152,7 @@ export class Snapshots {
 
   /** A snapshot is in force, of whatever origin. */
   inForce(snapshot: SnapshotPoint): void {
+    this.#size = snapshot.bytes
     const waiting = this.#waiters
     this.#waiters = []
     for (const waiter of waiting) {

@@ -15,6 +15,22 @@ describe('snapshots', () => {
     expect(node.status().first).toBe(node.status().snapshot!.index + 1)
   })
 
+  test('that are large are not followed by another before so many times their size was applied (thesis §5.1.2)', async () => {
+    const node = await start({ transport: memoryNetwork().transport(), snapshots: { everyEntries: 10, expansion: 3 } })
+    const saved = () => node.events.flatMap((event) => (event.type === 'saved' ? [event.snapshot] : []))
+    const text = 'x'.repeat(200_000)
+    const propose = async (count: number): Promise<void> => {
+      for (let i = 0; i < count; i++) await node.node.propose(bytes(text))
+    }
+    await propose(12)
+    await until(() => saved().length === 1)
+    const { index, bytes: size } = saved()[0]!
+    await propose(index + Math.floor((3 * size) / text.length) - 2 - 12)
+    expect(saved().length).toBe(1)
+    await propose(4)
+    await until(() => saved().length === 2)
+  })
+
   test('asked for while one is being taken: another follows, and every promise settles (B56)', async () => {
     const { node, machine } = await start({ transport: memoryNetwork().transport() })
     await node.propose(bytes('a'))
