@@ -165,6 +165,8 @@ export class Server {
   conduct: Conduct = new Conduct()
   /** Until when it asks what is newest: while it fetched, others may have gone on, and gone idle. */
   asksUntil = 0
+  /** For so long votes tell of something that it may lack. */
+  heardUntil = 0
   /** Until when a peer that is behind has had its help. */
   helped: Map<NodeId, number> = new Map()
   /** Since when nothing was committed that could have been. */

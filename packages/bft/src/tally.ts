@@ -53,6 +53,13 @@ export class Tally {
     return found
   }
 
+  /** How many have voted for something that is not committed here. */
+  get voters(): number {
+    let count = 0
+    for (const { votes } of this.#boxes.values()) if (votes.size > 0) count++
+    return count
+  }
+
   /** A signer's votes: in that term, or those of the newest it voted in. */
   of(signer: number, term?: Term): Iterable<Tallied> {
     const box = this.#boxes.get(signer)

@@ -44,9 +44,14 @@ export function nextDeadline(server: Server): number | undefined {
 const isToCome = (server: Server): boolean =>
   server.settings.joins === true && server.me < 0 && !knows(server, server.settings.self, server.settings.key)
 
-/** What it fetched was the newest when it was told of it: nobody says again what was committed meanwhile. */
-const mayBeBehind = ({ now, asksUntil, checkpoints, committed }: Server): boolean =>
-  now < asksUntil || (checkpoints.awaited?.checkpoint.index ?? 0) > committed.entry.header.index
+/**
+ * What it fetched was the newest when it was told of it, and nobody says again what was committed meanwhile. So it is with an entry that a
+ * leader does not show it, and a quorum of whose votes it lacks: of f + 1 who vote, one is honest.
+ */
+function mayBeBehind({ now, asksUntil, heardUntil, isBusy, tally, members, checkpoints, committed }: Server): boolean {
+  if (now < asksUntil || (checkpoints.awaited?.checkpoint.index ?? 0) > committed.entry.header.index) return true
+  return now < heardUntil && !isBusy && tally.voters > members.faults
+}
 
 /** As often as what is said again: each may be lost, or come while the peer has just helped. */
 export function askForNewest(server: Server): void {

@@ -23,6 +23,7 @@ export function onVote(server: Server, sender: number, from: NodeId, { epoch, ph
   weighVote(server, { signer: sender, phase, place, signature })
   witness(server, from, { phase, place })
   server.tally.record({ signer: sender, phase, place, signature, isVerified: false })
+  server.heardUntil = server.now + 4 * server.settings.resend
   count(server, phase, place)
 }
 

@@ -83,6 +83,18 @@ describe('what a new leader sends at once', { timeout: 60_000 }, () => {
   })
 })
 
+describe('a member that its leader leaves out', { timeout: 60_000 }, () => {
+  // simulate --protocol bft, seed 393
+  test('asks for what the others voted for, though it holds no request and no quorum of votes (F29)', () => {
+    const leaveOut: Fault = (message, to) => (to === 'm3' ? undefined : message)
+    const world = founded(4, 10, [leaveOut])
+    world.submit(world.request('alice', 1), ({ id }) => id !== 'm3')
+    world.run(3000)
+    expect(logs(world)).toEqual(Array(3).fill(['alice 1']))
+    for (const { alarm } of world.honest) expect(alarm).toBeUndefined()
+  })
+})
+
 describe('clients that are not fair (§3.6)', { timeout: 60_000 }, () => {
   test('one number for two operations: one of them runs, everywhere the same, and no leader is blamed (F16)', () => {
     const world = founded(4, 5)
