@@ -66,6 +66,8 @@ export class Trio {
           ),
           // Nobody stands for election because the machine is busy: a term that changes is the stranger's doing.
           timing: { electionTimeout: 5000, heartbeatInterval: 200 },
+          // All three close at once: the last has nobody left to hand over to.
+          closeTimeout: 0,
           observer: (event) => {
             if (event.type === 'refused') trio.heard.push(event.reason)
           },
@@ -104,7 +106,10 @@ export class Trio {
     await Promise.all(this.nodes.map((node) => node.close()))
   }
 
-  /** The transport as it is, with an ear at the receiver: what passes here has been let in, and is decoded next. */
+  /**
+   * The transport as it is, with an ear at the receiver: what passes here has been let in. What the stranger sends ends here: it is no
+   * frame that a node could read, and would end the connection by which it came.
+   */
   #watched(transport: Transport, id: string): Transport {
     return {
       contract: transport.contract,
@@ -115,9 +120,10 @@ export class Trio {
           hello: () => receiver.hello(),
           admit: (hello, proven) => receiver.admit(hello, proven),
           frame: (from, frame) => {
-            if (from === strangerId || Buffer.from(frame.buffer, frame.byteOffset, frame.length).includes(this.mark))
-              this.frames++
-            return receiver.frame(from, frame)
+            const bytes = Buffer.from(frame.buffer, frame.byteOffset, frame.length)
+            if (from !== strangerId && !bytes.includes(this.mark)) return receiver.frame(from, frame)
+            this.frames++
+            return true
           },
           link: (peer, state) => {
             if (peer === strangerId && state === 'up') this.links++
