@@ -35,7 +35,7 @@ const counters = defineMachine({
 type CounterNode = Node<typeof counters>
 
 const addressOf = (id: NodeId): string => `at-${id}`
-const keys = new Map(['n1', 'n2', 'n3', 'n4', 'n5'].map((id) => [id, generateKey()]))
+const keys = new Map(Array.from({ length: 9 }, (_, at) => [`n${at + 1}`, generateKey()]))
 const voter = (id: NodeId, key: PrivateKey = keys.get(id)!): Voter => ({
   id,
   key: key.public,
@@ -181,6 +181,42 @@ describe('members that operators change', { timeout: 60_000 }, () => {
     const left = await cluster.start('n1')
     await until(() => left.status().removed)
     expect(await n2.commands.add({ key: 'a' })).toBe(9)
+  })
+
+  test('nobody of the founders is left, and one who knows them alone comes all the same', async () => {
+    const cluster = new Cluster()
+    await cluster.found()
+    for (let i = 0; i < 20; i++) await cluster.node('n1').commands.add({ key: 'a' })
+    const next = ['n5', 'n6', 'n7', 'n8']
+    for (const id of next) await cluster.start(id, { join: true })
+    const n1 = cluster.node('n1')
+    const all = next.map((id) => voter(id))
+    await expect(n1.members.change(signed(n1, all))).rejects.toThrow('at least 2 of the members must stay')
+    await n1.members.change(
+      signed(
+        n1,
+        ['n3', 'n4', 'n5', 'n6'].map((id) => voter(id)),
+      ),
+    )
+    const n5 = cluster.node('n5')
+    await n5.ready()
+    await cluster.node('n6').ready()
+    await n5.members.change(signed(n5, all))
+    await Promise.all(next.map((id) => cluster.node(id).ready()))
+    expect(await cluster.node('n6').commands.add({ key: 'a' })).toBe(21)
+    for (const id of four) await cluster.stop(id)
+
+    const members = Object.fromEntries([...next, 'n9'].map((id) => [id, addressOf(id)]))
+    const n9 = await cluster.start('n9', { join: true, members })
+    const n7 = cluster.node('n7')
+    await n7.members.change(
+      signed(
+        n7,
+        [...next, 'n9'].map((id) => voter(id)),
+      ),
+    )
+    await n9.ready()
+    expect(await n9.commands.add({ key: 'a' })).toBe(22)
   })
 
   test('a receipt of a later epoch is believed by whoever knows the founders', async () => {

@@ -357,7 +357,15 @@ export class CertifiedRaft implements Protocol<Message> {
       )
     const flaw = flawOfConfiguration(settings.digest, members, request)
     if (flaw !== undefined) return this.#refuse(id, 'REFUSED', `this configuration changes nothing: ${flaw}`)
-    const lost = decodeConfiguration(request).configuration.members.find(({ address }) => !address)
+    const next = decodeConfiguration(request).configuration.members
+    // Who comes has what was executed from whoever stays: one of them must be honest.
+    if (next.filter((one) => members.signer(one.id, one.key) !== undefined).length <= members.faults)
+      return this.#refuse(
+        id,
+        'REFUSED',
+        `at least ${members.faults + 1} of the members must stay: change the others later`,
+      )
+    const lost = next.find(({ address }) => !address)
     if (lost)
       return this.#refuse(
         id,
