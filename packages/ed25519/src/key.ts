@@ -1,7 +1,8 @@
-import { createPrivateKey, createPublicKey, generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
+import { generateKeyPairSync, type KeyObject, randomBytes } from 'node:crypto'
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import { isRaftkitError, RaftkitError } from '@raftkit/contract'
+import { publicOf, secretOf } from './secret.ts'
 
 export interface PrivateKey {
   /** 32 bytes: the key by which others know the owner. */
@@ -44,26 +45,6 @@ export function writeKey(path: string, key: PrivateKey, { force = false }: { rea
     rmSync(beside, { force: true })
     throw cause
   }
-}
-
-/** `where`: what a refusal calls it. */
-export function secretOf(pem: string, where = 'the private key'): KeyObject {
-  let key: KeyObject | undefined
-  let cause: unknown
-  try {
-    key = createPrivateKey(pem)
-  } catch (error) {
-    cause = error
-  }
-  if (key?.asymmetricKeyType === 'ed25519') return key
-  throw new RaftkitError('INVALID_OPTION', `${where} is no Ed25519 key in PEM (PKCS #8): make one with generateKey`, {
-    cause,
-  })
-}
-
-export function publicOf(secret: KeyObject): Uint8Array {
-  // The key itself ends its SubjectPublicKeyInfo (RFC 8410).
-  return new Uint8Array(createPublicKey(secret).export({ format: 'der', type: 'spki' }).subarray(-32))
 }
 
 function keyOf(secret: KeyObject): PrivateKey {

@@ -1,7 +1,8 @@
 import { createPublicKey, type KeyObject, sign as signWith, verify as verifyWith } from 'node:crypto'
 import { RaftkitError, type SignatureCheck, type Signatures } from '@raftkit/contract'
 import { flawOfKey, isCanonical } from './admission.ts'
-import { type PrivateKey, publicOf, secretOf } from './key.ts'
+import type { PrivateKey } from './key.ts'
+import { publicOf, secretOf } from './secret.ts'
 
 export interface VerifierOptions {
   /**
