@@ -25,13 +25,16 @@ export type SystemName = (typeof systemNames)[number]
 
 /** etcd under clients of which each has a connection of its own, as HTTP/1.1 must: a series beside kv's. */
 export const etcdEach = 'etcd-each'
+/** kv under clients that have as few connections as etcd's, with as many requests on each: pipelined, as HTTP/1.1 can. */
+export const kvPiped = 'kv-piped'
 
-export const words: Readonly<Record<SystemName | typeof etcdEach, string>> = {
+export const words: Readonly<Record<SystemName | typeof etcdEach | typeof kvPiped, string>> = {
   proposals: 'embedded, node.propose',
   commands: 'embedded, node.commands',
   kv: 'apps/kv over HTTP',
   etcd: 'etcd over gRPC',
   [etcdEach]: 'etcd over gRPC, a connection for each',
+  [kvPiped]: 'apps/kv over HTTP, pipelined',
 }
 
 export const flags: Readonly<Record<string, Flag>> = {

@@ -9,7 +9,7 @@ import type { Bench, Sample, Subject } from '../harness/part.ts'
 import { median } from '../harness/statistics.ts'
 import { control } from './control.ts'
 import { watch } from './load/usage.ts'
-import { etcdEach, type Plan, type SystemName, words } from './plan.ts'
+import { etcdEach, kvPiped, type Plan, type SystemName, words } from './plan.ts'
 import { Embedded } from './systems/embedded.ts'
 import { Kv } from './systems/kv.ts'
 import { type Build, type System, shape, type Work } from './systems/system.ts'
@@ -90,10 +90,20 @@ export class Rounds {
       await this.#with(name, `round ${round}`, lead, async (system) => {
         for (const outstanding of this.#plan.counts)
           await this.#put(round, { loop: 'closed', system: name, outstanding }, system, { outstanding })
-        if (name === 'etcd' && this.#plan.systems.includes('kv'))
-          for (const outstanding of this.#plan.counts.filter((count) => shape('grpc', count) < count)) {
+        // Each also as the other's clients come: to one connection each, or to few with many requests on them.
+        const shared = this.#plan.counts.filter((count) => shape('grpc', count) < count)
+        const hasBoth = this.#plan.systems.includes('etcd') && this.#plan.systems.includes('kv')
+        if (name === 'etcd' && hasBoth)
+          for (const outstanding of shared) {
             const key = { loop: 'closed', system: etcdEach, outstanding }
             await this.#put(round, key, system, { outstanding, connections: outstanding })
+          }
+        if (name === 'kv' && hasBoth)
+          for (const outstanding of shared) {
+            const key = { loop: 'closed', system: kvPiped, outstanding }
+            const connections = shape('grpc', outstanding)
+            const depth = Math.ceil(outstanding / connections)
+            await this.#put(round, key, system, { outstanding, connections, depth })
           }
         if (round <= controlRounds) await this.#control(round, name, system)
         await this.#reads(round, name, system)
@@ -193,7 +203,7 @@ export class Rounds {
     round: number,
     key: Subject['key'],
     system: System,
-    load: Pick<Work, 'outstanding' | 'rate' | 'connections'>,
+    load: Pick<Work, 'outstanding' | 'rate' | 'connections' | 'depth'>,
   ): Promise<void> {
     const before = await system.standing()
     const sample = await system.run(this.#work(load))
@@ -201,7 +211,7 @@ export class Rounds {
     const { total = 0, lost = 0, done = 0 } = sample
     const happened = after.puts - before.puts
     // kv counts by its log, which holds sessions as well.
-    const others = key.system === 'kv' ? 100 + total / 100 : 0
+    const others = key.system === 'kv' || key.system === kvPiped ? 100 + total / 100 : 0
     if (done === 0) throw new Error(`${label(key)}: nothing was put`)
     if (happened < total || happened > total + lost + others)
       throw new Untrue(
@@ -261,7 +271,7 @@ export class Rounds {
       }
   }
 
-  #work(load: Pick<Work, 'outstanding' | 'rate' | 'connections'>): Work {
+  #work(load: Pick<Work, 'outstanding' | 'rate' | 'connections' | 'depth'>): Work {
     const { seconds } = this.#plan
     return { request: 'put', keys: defaultKeys, ...load, warmUp: Math.min(0.5, seconds / 2), seconds }
   }

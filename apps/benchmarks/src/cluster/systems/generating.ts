@@ -39,9 +39,12 @@ export class Generating {
     this.#helper.kill()
   }
 
-  #plan(port: number, work: Pick<Work, 'request' | 'consistency' | 'outstanding' | 'keys' | 'connections'>): WirePlan {
+  #plan(
+    port: number,
+    work: Pick<Work, 'request' | 'consistency' | 'outstanding' | 'keys' | 'connections' | 'depth'>,
+  ): WirePlan {
     const { request, consistency = 'linearizable', outstanding, keys } = work
-    const { connections = shape(this.#kind, outstanding) } = work
-    return { kind: this.#kind, port, request, consistency, connections, depth: 1, keys, valueBytes }
+    const { connections = shape(this.#kind, outstanding), depth = 1 } = work
+    return { kind: this.#kind, port, request, consistency, connections, depth, keys, valueBytes }
   }
 }

@@ -20,6 +20,8 @@ export interface Work extends Load {
   readonly keys: number
   /** So many, over a wire that would take fewer by itself: see `shape`. */
   readonly connections?: number
+  /** Requests that wait on one connection of HTTP/1.1. Absent: one. */
+  readonly depth?: number
 }
 
 /** Three members as processes of this machine, whoever made them. */
