@@ -49,6 +49,8 @@ export class PeerLane {
   #giveUp: (() => void) | undefined
   #timer: NodeJS.Timeout | undefined
   #failures = 0
+  /** Until then the connection has proved nothing: a peer whose frames cannot be read is admitted each time, and cut at once. */
+  #probation: ReturnType<typeof setTimeout> | undefined
 
   /** `changed`: connected, full, or neither, other than before. `answered`: the peer was dialled, with success. */
   constructor(around: Surroundings, peer: NodeId, lane: Lane, changed: () => void, answered: () => void) {
@@ -174,7 +176,10 @@ export class PeerLane {
     if (stays) {
       this.#connection = connection
       this.#inFlight = 0
-      this.#failures = 0
+      clearTimeout(this.#probation)
+      this.#probation = setTimeout(() => {
+        this.#failures = 0
+      }, mostWaitMs)
     }
     this.#stopDialling()
     this.#listen(connection)
@@ -210,6 +215,7 @@ export class PeerLane {
   }
 
   #lost(): void {
+    clearTimeout(this.#probation)
     this.#connection = undefined
     this.#outbox.clear()
     this.#inFlight = 0
@@ -220,6 +226,7 @@ export class PeerLane {
 
   /** Ends for good; what waits still goes out. */
   finish(): void {
+    clearTimeout(this.#probation)
     this.#address = undefined
     this.#stopDialling()
     while (this.#connection && !this.#outbox.empty) this.#connection.write(this.#outbox.take(), () => {})

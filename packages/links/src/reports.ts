@@ -27,7 +27,7 @@ export class Reports {
   readonly #counts = { unreachable: 0, refused: 0, malformed: 0, insecure: 0 }
   #minute = 0
   #toldOfStrangers = 0
-  readonly #told = new Map<string, NodeId | undefined>()
+  readonly #told = new Map<string, { readonly kind: TransportReport['kind']; readonly peer: NodeId | undefined }>()
 
   constructor(tell: ((report: TransportReport) => void) | undefined) {
     this.#tell = tell
@@ -45,7 +45,7 @@ export class Reports {
     if (peer === undefined && kind !== 'insecure' && !this.#roomForStrangers()) return
     const [oldest] = this.#told.keys()
     if (oldest !== undefined && this.#told.size >= remembered) this.#told.delete(oldest)
-    this.#told.set(key, peer)
+    this.#told.set(key, { kind, peer })
     try {
       this.#tell({ kind, remote, reason, ...(peer === undefined ? {} : { peer }) })
     } catch {
@@ -60,9 +60,9 @@ export class Reports {
     return this.#toldOfStrangers++ < ofStrangers
   }
 
-  /** The peer is connected: whatever comes next is news. */
+  /** The peer is connected: whatever comes next is news. But for what only a connected peer can do, which it does again after each connection. */
   forget(peer: NodeId): void {
-    for (const [key, of] of this.#told) if (of === peer) this.#told.delete(key)
+    for (const [key, of] of this.#told) if (of.peer === peer && of.kind !== 'malformed') this.#told.delete(key)
   }
 
   stop(): void {

@@ -306,6 +306,24 @@ describe('what goes wrong', () => {
     expect(b.heard).toEqual(['a: unreadable', 'a: readable'])
   })
 
+  test('a peer of which no frame can be read is told of once, and dialled more and more seldom', async () => {
+    const reports: TransportReport[] = []
+    const { a, b } = await linked({ onReport: (report: TransportReport) => reports.push(report) })
+    b.reading = false
+    const before = pipes.attempts.length
+    for (let at = 0; at < 10_000; at += 20) {
+      a.say(b, 'unreadable')
+      await pass(20)
+    }
+    // Of one lane: five at most until it waits for half a second or more each time.
+    expect(pipes.attempts.length - before).toBeGreaterThanOrEqual(10)
+    expect(pipes.attempts.length - before).toBeLessThanOrEqual(25)
+    expect(reports.filter(({ kind }) => kind === 'malformed')).toMatchObject([{ peer: 'a' }])
+    b.reading = true
+    await pass(1100)
+    expect(a.links.at(-1)).toBe('b up')
+  })
+
   test('strangers can make a node count, but not fill its log', async () => {
     const reports: TransportReport[] = []
     const a = await host('a', { onReport: (report: TransportReport) => reports.push(report) })
