@@ -12,30 +12,29 @@ import {
 import { Accusations, type Accused, convict } from './accusing.ts'
 import type { AppendEntries } from './appending.ts'
 import { Asking, type Purpose } from './asking.ts'
-import { decodeHead, type Held } from './base.ts'
 import { Branches, type Node } from './branches.ts'
 import type { Certificate, Mandate, TermCertificate, TermVote } from './certificate.ts'
-import { beginCheckpoint, Checkpoints, onDurable, say as sayCheckpoint } from './checkpointing.ts'
+import { beginCheckpoint, Checkpoints, onDurable } from './checkpointing.ts'
 import { Conduct } from './conduct.ts'
 import type { Entry } from './entry.ts'
 import type { Step } from './epochs.ts'
 import { type Fetching, wake } from './fetching.ts'
 import { type Kept, keepTerm } from './halting.ts'
 import type { Digest, Hash } from './hash.ts'
-import { Journal, type Line } from './journal.ts'
+import { Journal } from './journal.ts'
 import type { Members } from './members.ts'
 import type { Message } from './messages.ts'
 import { Pace } from './pace.ts'
 import { Pool } from './pool.ts'
-import { type Promised, Promises, repeat, statementOf } from './promises.ts'
+import { type Promised, Promises, statementOf } from './promises.ts'
 import { propose } from './proposing.ts'
 import { itemHash, requestIn } from './request.ts'
 import { onRequests } from './requests.ts'
 import { onAnswered, onVerified, receive, receiveConfiguration, receiveRequests } from './routing.ts'
 import { type Ballot, firstBallot } from './rules.ts'
-import type { Stable, State } from './state.ts'
+import type { Stable } from './state.ts'
 import type { Check, Phase, Place } from './statement.ts'
-import { endsEpoch, membersAfter, succeed } from './succession.ts'
+import { endsEpoch, succeed } from './succession.ts'
 import { Tally } from './tally.ts'
 import { nextDeadline, onTime, shun } from './terms.ts'
 import type { Transfer } from './transferring.ts'
@@ -213,66 +212,6 @@ export class Server {
     const root = this.tree.get(this.genesis)
     if (root === undefined) throw new RaftkitError('INVALID_OPTION', 'the epoch does not begin with this founding')
     this.committed = root
-  }
-
-  /** Goes on from what the disk holds: the journal's lines from `first` on, in order, and the promises. Says again what may not have been heard. */
-  resume(state: State, first: Index, lines: readonly Line[]): void {
-    const { ballot, lock, stated, proof, commit, stable, kept, epochs, isForked } = state
-    this.kept = new Map(kept)
-    this.epochs = epochs
-    this.members = membersAfter(this.settings, epochs)
-    this.me = this.members.signer(this.settings.self, this.settings.key) ?? -1
-    this.isForked = isForked
-    this.stable = stable
-    this.ballot = ballot
-    this.lock = lock
-    this.stated = stated
-    this.proof = proof
-    this.newest = proof
-    const needed = this.#load(lines, state)
-    this.journal.resume(first, lines)
-    if (needed.some((hash) => hash !== undefined && !this.tree.has(hash) && !this.tree.isBuried(hash)))
-      throw damaged('the journal lacks an entry that the state names')
-    // What it voted for it had checked.
-    if (ballot.tip !== undefined) this.tree.validate(ballot.tip)
-    if (commit !== undefined && !this.tree.holds(commit.place.hash, this.committed.hash)) {
-      this.tree.validate(commit.place.hash)
-      this.advance(commit, this.tree.between(this.committed.hash, commit.place.hash) ?? [])
-    } else this.commit = commit
-    if (lock !== undefined && this.tree.has(lock.place.hash)) this.tree.validate(lock.place.hash)
-    repeat(this)
-  }
-
-  /** The tree as it was, and what is committed by the newest checkpoint. The hashes that must be there. */
-  #load(lines: readonly Line[], { stable, buried, ballot, commit }: State): (Hash | undefined)[] {
-    const at = stable?.certificate.checkpoint.index ?? 0
-    const all: Held[] = lines.flatMap((line) => (line.type === 'held' ? [line.held] : []))
-    const find = (index: Index): Held => {
-      const held = all.filter(({ checkpoint }) => checkpoint.index === index).at(-1)
-      if (held === undefined) throw damaged(`its checkpoint of entry ${index} is missing`)
-      return held
-    }
-    const newest = stable && find(at)
-    const from = stable !== undefined && stable.from > 0 ? find(stable.from) : undefined
-    if (from) this.tree = new Branches(this.settings.digest, decodeHead(from.head).entry, buried)
-    for (const line of lines)
-      if (line.type === 'entry' && this.tree.has(line.entry.header.parent)) this.tree.add(line.entry)
-      else if (line.type === 'entry' && stable === undefined) throw damaged('an entry of the journal has no parent')
-    if (newest !== undefined) {
-      const { entry, used } = decodeHead(newest.head)
-      const committed = this.tree.get(this.tree.hashOf(entry))
-      if (committed === undefined) throw damaged('the journal does not lead up to its checkpoint')
-      this.tree.validate(committed.hash)
-      this.committed = committed
-      this.used = used
-    }
-    for (const held of all) {
-      const { checkpoint } = held
-      if (checkpoint.index > at || held === newest || held === from) this.checkpoints.held.set(checkpoint.index, held)
-      if (checkpoint.index > at) sayCheckpoint(this, checkpoint)
-    }
-    // What was voted for on a branch that came to nothing goes with what is pruned, and ends voting in its term: it is not missed.
-    return [from === undefined ? ballot.tip : undefined, commit?.place.hash]
   }
 
   /** Begins anew behind an entry that a quorum certified the state of: nothing before it is needed. */
@@ -492,11 +431,6 @@ export class Server {
       if (at !== this.me) this.#messages.push({ to: id, message, after })
   }
 
-  /** What is promised by now is durable with this write. */
-  get promised(): number {
-    return this.journal.issued
-  }
-
   /**
    * What entries of the current term must stand on; undefined: its leader has not shown it. What is committed and the anchor of a term lie on one
    * chain, or the term certifies nothing more (L2): so where the anchor is pruned, the oldest entry that is kept stands for it.
@@ -544,6 +478,3 @@ export class Server {
     return (this.suspicions.get(this.me)?.term ?? 0) > term || (stated !== undefined && this.newest?.term !== term)
   }
 }
-
-const damaged = (what: string): RaftkitError =>
-  new RaftkitError('DAMAGED', `${what}: a member that lost votes must not vote under its key again; give it a new one`)

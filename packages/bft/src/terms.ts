@@ -115,7 +115,9 @@ export function shun(server: Server): void {
 
 /** Messages get lost; what was promised is said until it is of no use any more. */
 function sayAgain(server: Server): void {
-  const { said, members, ballot, tree, committed, promised, proof } = server
+  const { said, members, ballot, tree, committed, journal, proof } = server
+  // What was promised by now is durable with this write.
+  const promised = journal.issued
   const suspicion = server.suspicions.get(server.me)?.term ?? 0
   if (suspicion > ballot.term) server.broadcast({ type: 'preVote', epoch: members.epoch, term: suspicion })
   if (said.term !== undefined && proof === undefined) server.broadcast(said.term, promised)
