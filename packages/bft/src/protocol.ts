@@ -18,12 +18,13 @@ import {
   type Status,
   type Term,
 } from '@raftkit/contract'
+import { type Change, flawOfChange } from './changing.ts'
 import { retainBlobs } from './checkpointing.ts'
 import { configOf } from './config.ts'
 import { describe, laneOf } from './describing.ts'
 import { decodeMessage, encodeMessage } from './encoding.ts'
 import { type Entry, span } from './entry.ts'
-import { configurationChecks, decodeConfiguration, encodeSteps, flawOfConfiguration } from './epochs.ts'
+import { configurationChecks, decodeConfiguration, encodeSteps } from './epochs.ts'
 import { fitting, overheadBytes } from './fitting.ts'
 import { incarnationOf, shortGenesis } from './founding.ts'
 import { isEqual } from './hash.ts'
@@ -66,12 +67,6 @@ type Purpose =
   | { readonly type: 'own'; readonly request: Request }
   | { readonly type: 'submissions'; readonly submissions: readonly Submission[] }
   | { readonly type: 'change'; readonly id: number; readonly change: Change }
-
-/** A configuration that somebody here handed in. */
-interface Change {
-  readonly epoch: number
-  readonly item: Uint8Array
-}
 
 /** Requests that wait at a member beyond this are refused. */
 const mostWaiting = 16_384
@@ -349,29 +344,8 @@ export class CertifiedRaft implements Protocol<Message> {
         'REFUSED',
         'members that sign change by what operators signed: members.change(encodeConfiguration(configuration, approvals))',
       )
-    if (request.length > settings.batchBytes)
-      return this.#refuse(
-        id,
-        'TOO_LARGE',
-        `a configuration of ${request.length} bytes; at most ${settings.batchBytes} fit`,
-      )
-    const flaw = flawOfConfiguration(settings.digest, members, request)
-    if (flaw !== undefined) return this.#refuse(id, 'REFUSED', `this configuration changes nothing: ${flaw}`)
-    const next = decodeConfiguration(request).configuration.members
-    // Who comes has what was executed from whoever stays: one of them must be honest.
-    if (next.filter((one) => members.signer(one.id, one.key) !== undefined).length <= members.faults)
-      return this.#refuse(
-        id,
-        'REFUSED',
-        `at least ${members.faults + 1} of the members must stay: change the others later`,
-      )
-    const lost = next.find(({ address }) => !address)
-    if (lost)
-      return this.#refuse(
-        id,
-        'REFUSED',
-        `this configuration says no address of ${lost.id}, by which the others find it`,
-      )
+    const flaw = flawOfChange(this.#server, request)
+    if (flaw) return this.#refuse(id, flaw.code, flaw.reason)
     const ask = this.#nextAsk()
     this.#purposes.set(ask, { type: 'change', id, change: { epoch: members.epoch, item: request } })
     this.#ask({ type: 'verify', id: ask, checks: configurationChecks(settings.digest, members, request) })

@@ -1,0 +1,29 @@
+import { decodeConfiguration, flawOfConfiguration } from './epochs.ts'
+import type { Server } from './server.ts'
+
+/** A configuration that somebody handed in at this node. */
+export interface Change {
+  readonly epoch: number
+  readonly item: Uint8Array
+}
+
+/** Why this configuration is not even proposed, its signatures aside: beyond what every member asks of it, what only hurts whoever brings it. */
+export function flawOfChange(
+  { members, settings }: Server,
+  item: Uint8Array,
+): { readonly code: 'TOO_LARGE' | 'REFUSED'; readonly reason: string } | undefined {
+  if (item.length > settings.batchBytes)
+    return {
+      code: 'TOO_LARGE',
+      reason: `a configuration of ${item.length} bytes; at most ${settings.batchBytes} fit`,
+    }
+  const refused = (reason: string) => ({ code: 'REFUSED', reason }) as const
+  const flaw = flawOfConfiguration(settings.digest, members, item)
+  if (flaw !== undefined) return refused(`this configuration changes nothing: ${flaw}`)
+  const next = decodeConfiguration(item).configuration.members
+  // Who comes has what was executed from whoever stays: one of them must be honest.
+  if (next.filter((one) => members.signer(one.id, one.key) !== undefined).length <= members.faults)
+    return refused(`at least ${members.faults + 1} of the members must stay: change the others later`)
+  const lost = next.find(({ address }) => !address)
+  return lost && refused(`this configuration says no address of ${lost.id}, by which the others find it`)
+}
