@@ -10,6 +10,12 @@ import { onReadIndex, onReadIndexResult } from './reads.ts'
 import { onAppended, onRejected } from './replication.ts'
 import { onChunk, onFetchSnapshot, onOffer } from './snapshots.ts'
 
+/**
+ * Terms rise by one with each election. A thousand a second would take 34 years to get so far ahead: whoever says so counts wrong, and to believe
+ * it would leave no numbers to go on with. Who comes has no term yet, and takes any.
+ */
+const farthest = 2 ** 40
+
 /** What another server says, if it is of this cluster. A message that cannot be what a server says is ignored, and told of. */
 export function receive(raft: Raft, from: Sender, genesis: string, message: Message): void {
   const mine = raft.state.genesis
@@ -21,6 +27,13 @@ export function receive(raft: Raft, from: Sender, genesis: string, message: Mess
   } else if (genesis !== mine) {
     return raft.happen({ type: 'ignored', from: from.id, reason: 'it belongs to another cluster' })
   }
+  const { term } = raft.state
+  if ('term' in message && term > 0 && message.term - term > farthest)
+    return raft.happen({
+      type: 'ignored',
+      from: from.id,
+      reason: `no elections lead from term ${term} to ${message.term}`,
+    })
   try {
     handle(raft, from, message)
   } catch (error) {

@@ -123,6 +123,28 @@ describe('large numbers', () => {
     expect(() => decodeMessage(encodeMessage(append)[0]!)).toThrow('MALFORMED')
   })
 
+  test('a term that no elections lead to is ignored, whatever says it: nobody could count on from there', () => {
+    const stage = new Stage()
+    const { subject } = stage
+    stage.lead()
+    const { term } = subject.raft.state
+    const far = Number.MAX_SAFE_INTEGER
+    const messages: Message[] = [
+      stage.requestVote(far, [1, far]),
+      { type: 'vote', term: far, forTerm: far, pre: false, ballot: 1, granted: false },
+      stage.append(far, [0, 0], []),
+      { type: 'appended', term: far, round: 1, match: 1, received: 1 },
+      { type: 'rejected', term: far, round: 1, prevIndex: 1, hintIndex: 0, hintTerm: 0, last: 0 },
+      { type: 'timeoutNow', term: far },
+    ]
+    for (const message of messages) stage.say('b', message)
+    expect([subject.role, subject.raft.state.term]).toEqual(['leader', term])
+    expect(subject.happenings('ignored')).toHaveLength(messages.length)
+    // As far as any cluster comes.
+    stage.say('b', stage.append(term + 2 ** 40, [0, 0], []))
+    expect([subject.role, subject.raft.state.term]).toEqual(['follower', term + 2 ** 40])
+  })
+
   test('B62: a server that was started two million times still speaks (sofastack/sofa-jraft#846)', () => {
     const world = grown(100, 2 ** 21 + 5)
     const leader = world.elect()
