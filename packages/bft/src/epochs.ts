@@ -1,5 +1,5 @@
 import { Reader, Writer } from '@raftkit/bytes'
-import { isRaftkitError, RaftkitError } from '@raftkit/contract'
+import { type Index, isRaftkitError, RaftkitError } from '@raftkit/contract'
 import { type Certificate, certificateChecks, flawOfCertificate } from './certificate.ts'
 import { maybe, optional, readStep, writeStep } from './encoding.ts'
 import { type Entry, headerBytes, headerHash, itemsRoot } from './entry.ts'
@@ -100,6 +100,9 @@ export function flawOfConfiguration(digest: Digest, members: Members, item: Uint
       configuration.operators,
     )
     if (list.some(({ id }, at) => id !== configuration.members[at]!.id)) return 'its members are not in order'
+    // Who comes has what was executed from whoever stays: one of them must be honest.
+    if (list.filter(({ id, key }) => members.signer(id, key) !== undefined).length <= members.faults)
+      return `at least ${members.faults + 1} of the members must stay: change the others later`
     return undefined
   } catch (error) {
     if (isRaftkitError(error)) return error.message
@@ -165,6 +168,22 @@ export function readEpochs(
   receipt: Uint8Array,
   { digest, verify }: { digest: Digest; verify: (checks: readonly Check[]) => readonly boolean[] },
 ): readonly Members[] {
+  const { epochs, checks } = epochsIn(founders, receipt, digest)
+  checkEpochs(checks, verify(checks))
+  return epochs
+}
+
+/** What such a receipt says, and the signatures on which that stands: it is proved if every check holds. Throws as `readEpochs`. */
+export function epochsIn(
+  founders: Members,
+  receipt: Uint8Array,
+  digest: Digest,
+): {
+  readonly epochs: readonly Members[]
+  /** Of the record of the last configuration. */
+  readonly position: Index
+  readonly checks: readonly Check[]
+} {
   const reader = new Reader(receipt)
   const format = reader.u8()
   if (format !== stepsFormat)
@@ -172,11 +191,16 @@ export function readEpochs(
   const steps = Array.from({ length: reader.count(headerBytes) }, () => readStep(reader))
   reader.end()
   const followed = followEpochs(digest, founders, steps)
-  const valid = followed && verify(followed.checks)
-  if (followed === undefined || followed.checks.some((_, at) => valid?.[at] !== true))
-    throw new RaftkitError('REFUSED', 'this receipt does not prove how the members changed')
-  return followed.members
+  if (followed === undefined) throw unproven()
+  return { epochs: followed.members, position: (steps.at(-1)?.entry.header.position ?? 0) + 1, checks: followed.checks }
 }
+
+/** Throws `REFUSED` unless all checks of such a receipt hold. `valid`: one flag for each, in their order. */
+export function checkEpochs(checks: readonly Check[], valid: readonly boolean[]): void {
+  if (checks.some((_, at) => valid[at] !== true)) throw unproven()
+}
+
+const unproven = (): RaftkitError => new RaftkitError('REFUSED', 'this receipt does not prove how the members changed')
 
 /** The members of each epoch, if these are signatures. */
 export function followEpochs(

@@ -72,6 +72,17 @@ describe('a configuration', () => {
     )
   })
 
+  test('leaves f + 1 of the members where they are, under their keys: who comes has from them what was executed', () => {
+    expect(stands(approved(change(['m0', 'm3', 'm4', 'm5'])))).toBe(true)
+    expect(flaw(approved(change(['m0', 'm4', 'm5', 'm6'])))).toContain('at least 2 of the members must stay')
+    const members = voters(['m0', 'm1', 'm2', 'm3']).map((one, at) =>
+      at === 0 ? one : { ...one, key: key(`${one.id} anew`).public },
+    )
+    expect(flaw(approved(change([], { members })))).toContain('at least 2')
+    const seven = new Members(sha256, 0, voters(['m0', 'm1', 'm2', 'm3', 'm4', 'm5', 'm6']), genesis, operators)
+    expect(flaw(approved(change(['m0', 'm1', 'm7', 'm8']), [0, 2], seven), seven)).toContain('at least 3')
+  })
+
   test('of a member that lost its disk names it under a new key', () => {
     const members = voters(['m0', 'm1', 'm2', 'm3']).map((one) =>
       one.id === 'm2' ? { ...one, key: key('m2 anew').public } : one,

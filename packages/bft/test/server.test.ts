@@ -1,7 +1,16 @@
 import { afterAll, describe, expect, test } from 'vitest'
-import { encodeRequest, headerHash, itemsRoot, open, termVoteStatement, voteStatement } from '../src/index.ts'
-import { sha256 } from './keys.ts'
-import { fair, founded, sealAs, submitted, World } from './world.ts'
+import {
+  encodeRequest,
+  headerHash,
+  itemsRoot,
+  type Members,
+  type Message,
+  open,
+  termVoteStatement,
+  voteStatement,
+} from '../src/index.ts'
+import { child, founding, sha256 } from './keys.ts'
+import { type Fault, fair, founded, sealAs, submitted, World } from './world.ts'
 
 const logs = (world: World): string[][] => world.honest.map((machine) => world.executed(machine).sort())
 
@@ -55,23 +64,50 @@ describe('a member that fails', () => {
     for (const { server } of world.honest) expect(server.ballot.term).toBe(0)
   })
 
-  test.each(['preVote', 'requestVote'] as const)(
-    'and asks for terms without end by %s moves nobody (cesmi, D16; F32, F33)',
-    (type) => {
-      const term = 2 ** 50
-      const world = founded(4, 6, [
-        ...[undefined, undefined, undefined],
-        (message, _, { members }) => {
-          if (message.type !== 'vote') return message
-          if (type === 'preVote') return { type, epoch: 0, term }
-          const signature = sealAs('m3', termVoteStatement(members.domain, term, undefined))
-          return { type, epoch: 0, term, vote: { signer: 3, lock: undefined, signature }, lock: undefined }
-        },
-      ])
-      const words = submitted(world, 1, 20).sort()
+  /** Its own term, too; after it there is none that could be counted. */
+  const far = Number.MAX_SAFE_INTEGER
+  const farOff: [Message['type'], (message: Message, world: World) => Message][] = [
+    ['preVote', () => ({ type: 'preVote', epoch: 0, term: far })],
+    ['requestVote', (_, { members }) => ({ ...farVote(members), type: 'requestVote', epoch: 0, term: far })],
+    ['vote', (message) => (message.type === 'vote' ? { ...message, place: { ...message.place, term: far } } : message)],
+    [
+      'termCertified',
+      (_, { members }) => {
+        const votes = [0, 1, 2].map((signer) => ({ ...farVote(members).vote, signer }))
+        return { type: 'termCertified', certificate: { epoch: 0, term: far, votes, lock: undefined } }
+      },
+    ],
+    [
+      'appendEntries',
+      (message, { members }) => {
+        if (message.type !== 'vote') return message
+        const entry = child(founding, [], { term: far })
+        const place = { term: far, index: 1, hash: headerHash(sha256, entry.header) }
+        const signature = sealAs('m3', voteStatement(members.domain, 'append', place))
+        return { type: 'appendEntries', epoch: 0, term: far, entries: [entry], signature, proof: undefined }
+      },
+    ],
+  ]
+  const farVote = ({ domain }: Members) => ({
+    vote: { signer: 3, lock: undefined, signature: sealAs('m3', termVoteStatement(domain, far, undefined)) },
+    lock: undefined,
+  })
+
+  test.each(farOff)(
+    'and says by %s that it is in the last term there is moves nobody, and those who change the term count on (cesmi, D16; F32, F33)',
+    (_, say) => {
+      const liar: Fault = (message, _to, world) => (message.type === 'vote' ? [message, say(message, world)] : message)
+      const world = founded(4, 6, [undefined, undefined, undefined, liar])
+      const words = submitted(world, 1, 20)
       world.run(3000)
-      expect(logs(world)).toEqual([words, words, words])
+      expect(logs(world)).toEqual(Array(3).fill(words.sort()))
       for (const { server } of world.honest) expect(server.ballot.term).toBe(0)
+      world.weather = { ...fair, cut: (from, to, now) => now < 5000 && (from === 'm0' || to === 'm0') }
+      words.push(...submitted(world, 21, 5))
+      world.run(15_000)
+      expect(logs(world)).toEqual(Array(3).fill(words.sort()))
+      for (const { server } of world.honest) expect(server.ballot.term).toBeGreaterThan(0)
+      for (const { server } of world.honest) expect(server.ballot.term).toBeLessThan(20)
     },
   )
 

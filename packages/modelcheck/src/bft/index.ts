@@ -37,7 +37,7 @@ const scopes: readonly Scope[] = [
   { name: 'two-slots-3', about: 'two slots, three terms', words: twoSlots, terms: 3, states: 20_000_000 },
   {
     name: 'epoch',
-    about: 'a configuration ends the epoch and gives all new keys; the next one has a single term',
+    about: 'a configuration ends the epoch, and all stay; the next one has a single term',
     words: ['a', 'C', 'Ca', 'Cb', 'C!'],
     terms: 2,
     more: { laterTerms: 1 },

@@ -41,8 +41,8 @@ export const founders = (seats: readonly string[], genesis: bft.Members['genesis
     operators,
   )
 
-/** Ends the first epoch. All get new keys. */
+/** Ends the first epoch. Who stays keeps its key: what it signed before is at hand. */
 export function configuration(seats: readonly string[]): Uint8Array {
-  const members = seats.map((id) => ({ id, key: keyOf(`${id} again`) }))
+  const members = seats.map((id) => ({ id, key: keyOf(id) }))
   return bft.encodeConfiguration({ epoch: 0, members, operators }, [{ operator: 0, signature: new Uint8Array(64) }])
 }
