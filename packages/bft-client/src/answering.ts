@@ -8,8 +8,9 @@ export interface AnsweringMember {
     request: Uint8Array,
     options: { readonly signal: AbortSignal },
   ): Promise<{ readonly index: Index; readonly results: readonly Uint8Array[] }>
-  receipt(index: Index): Uint8Array | undefined
-  status(): { readonly leader: NodeId | undefined }
+  /** For the request at that position, or for the configuration there. */
+  receipt(index: Index): Uint8Array | undefined | Promise<Uint8Array | undefined>
+  status(): { readonly leader: NodeId | undefined; readonly configIndex: Index }
   /** The app's own questions. All honest members must come to answer alike, byte for byte. */
   read?(question: Uint8Array, options: { readonly signal: AbortSignal }): Promise<Uint8Array>
 }
@@ -23,7 +24,8 @@ export function answering(member: AnsweringMember): (ask: Uint8Array, signal: Ab
     } catch (error) {
       answer = failure(error)
     }
-    return encodeAnswer({ answer, leader: member.status().leader })
+    const { leader, configIndex } = member.status()
+    return encodeAnswer({ answer, leader, configuration: configIndex })
   }
 }
 
@@ -33,16 +35,19 @@ async function answerTo(member: AnsweringMember, ask: Ask, signal: AbortSignal):
       const { index, results } = await member.submit(ask.request, { signal })
       return { type: 'executed', position: index, results }
     }
-    case 'receipt': {
-      const bytes = member.receipt(ask.position)
-      return bytes === undefined
-        ? failed('MISSING', `no request is known at ${ask.position}`, true)
-        : { type: 'bytes', bytes }
-    }
+    case 'receipt':
+      return receiptFor(member, ask.position)
+    case 'epochs':
+      return receiptFor(member, member.status().configIndex)
     case 'read':
       if (member.read === undefined) return failed('REFUSED', 'this app answers no reads', false)
       return { type: 'bytes', bytes: await member.read(ask.question, { signal }) }
   }
+}
+
+async function receiptFor(member: AnsweringMember, position: Index): Promise<Answer> {
+  const bytes = await member.receipt(position)
+  return bytes === undefined ? failed('MISSING', `no receipt is known for ${position}`, true) : { type: 'bytes', bytes }
 }
 
 const failed = (code: ErrorCode, reason: string, retryable: boolean): Answer => ({

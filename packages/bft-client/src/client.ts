@@ -2,11 +2,15 @@ import { decodeRequest, encodeRequest, mostOperations, requestCheck, type Trust 
 import { type Index, type NodeId, type Outcome, RaftkitError, type Signatures } from '@raftkit/contract'
 import { type CallOptions, Members, type Report, type Wire } from './asking.ts'
 import type { Answer } from './envelope.ts'
+import { Epochs } from './epochs.ts'
 import { Numbers } from './numbers.ts'
 import { type ProvenReceipt, receiptVerifier } from './receipts.ts'
 
 export interface BftClientOptions {
-  /** Whom to believe: the members of each epoch that is known, the founders' first; those of the newest are asked. */
+  /**
+   * Whom to believe: the members of each epoch that is known, the founders' first; those of the newest are asked. The founders are enough, as long as
+   * one of them is a member still, or tells.
+   */
   readonly trust: Trust
   /** The client's key, which is its identity, and the members' rule of verifying. */
   readonly signatures: Signatures
@@ -17,6 +21,8 @@ export interface BftClientOptions {
   readonly timeout?: number
   /** Told of members that are not as they should be. */
   readonly report?: (report: Report) => void
+  /** Told when the members changed: `proof` as `follow` gives it. Keep it, and the next client need not find those who can tell. */
+  readonly learned?: (proof: Uint8Array) => void
 }
 
 /** What f + 1 members say became of a request. */
@@ -35,6 +41,8 @@ export interface Executed {
 export interface BftClient {
   /** Its public key. */
   readonly key: Uint8Array
+  /** The members of each epoch, the founders' first, as far as it knows: each behind those that were given is proven. It never goes back. */
+  readonly epochs: Trust['epochs']
   /**
    * Signs 1 to 64 operations as one request, which is executed as a whole or not at all, and once: it is sent until f + 1 members say the same of
    * it. Rejects `INVALID_OPTION`, `TIMEOUT`, `ABORTED`, or what f + 1 members refuse it for.
@@ -54,26 +62,32 @@ export interface BftClient {
   receipt(position: Index, options?: CallOptions): Promise<ProvenReceipt>
   /** The app's own question, answered alike by f + 1 members: true as of some moment, and not always the newest. Rejects as `submit`. */
   read(question: Uint8Array, options?: CallOptions): Promise<Uint8Array>
+  /**
+   * Asks who the members are now, and resolves with how that is proven once f + 1 of them know of no newer ones: `readEpochs` believes it from the founders
+   * alone. It need not be called: a member that goes by a newer configuration says so with each answer, and is asked for proof before the answer counts;
+   * what is under way is then asked of the new members. Rejects `TIMEOUT` or `ABORTED`.
+   */
+  follow(options?: CallOptions): Promise<Uint8Array>
 }
 
 /** Throws `INVALID_OPTION`. Opens nothing: what it keeps is the numbers of its session, which is higher than those before it by the clock. */
 export function bftClient(options: BftClientOptions): BftClient {
-  const { trust, signatures, wire, report = () => {}, patience = 500, timeout = 10_000 } = options
-  const newest = trust.epochs.at(-1)
-  if (newest === undefined)
-    throw new RaftkitError('INVALID_OPTION', 'trust names no members: give those of the founding')
+  const { trust, signatures, wire, report = () => {}, learned = () => {}, patience = 500, timeout = 10_000 } = options
   for (const [name, value] of Object.entries({ patience, timeout }))
     if (!(value > 0)) throw new RaftkitError('INVALID_OPTION', `${name} is ${value}; give milliseconds above 0`)
+  const epochs = new Epochs(trust, signatures)
   const { digest } = trust
   const genesis = trust.epochs[0]!.genesis.hash
-  const ids = newest.list.map(({ id }) => id)
-  const members = new Members(ids, { digest, wire, report, patience, timeout })
-  const verify = receiptVerifier({ ...trust, signatures })
+  const members = new Members({ epochs, learned, wire, report, patience, timeout })
   const numbers = new Numbers()
   const session = newSession()
 
   const client: BftClient = {
     key: signatures.key,
+
+    get epochs() {
+      return epochs.trust.epochs
+    },
 
     async submit(operations, call = {}) {
       const until = deadline(call, timeout)
@@ -109,7 +123,7 @@ export function bftClient(options: BftClientOptions): BftClient {
       return members.first({ type: 'receipt', position }, call, async (answer, member) => {
         if (answer.type !== 'bytes') throw unexpected(answer)
         try {
-          const proven = await verify(answer.bytes)
+          const proven = await receiptVerifier({ ...epochs.trust, signatures })(answer.bytes)
           const last = proven.position + proven.request.operations.length - 1
           if (position < proven.position || position > last)
             throw new RaftkitError('REFUSED', `it is for ${proven.position} to ${last}, and ${position} was asked for`)
@@ -125,6 +139,11 @@ export function bftClient(options: BftClientOptions): BftClient {
       const { answer } = await members.agree({ type: 'read', question }, call)
       if (answer.type !== 'bytes') throw unexpected(answer)
       return answer.bytes
+    },
+
+    async follow(call = {}) {
+      await members.follow(call)
+      return epochs.proof!
     },
   }
   return client
@@ -174,8 +193,7 @@ function unexpected(answer: Answer): RaftkitError {
   return new RaftkitError('UNKNOWN_OUTCOME', 'members answered something that was not asked for', { outcome })
 }
 
-/** Below 2^53, and never the one of another run. */
-/** Higher than any this client used before, since members remember its highest alone; two of one millisecond differ by chance. */
+/** Below 2^53, and higher than any this client used before, since members remember its highest alone; two of one millisecond differ by chance. */
 function newSession(): number {
   const [random] = crypto.getRandomValues(new Uint32Array(1)) as unknown as [number]
   return Date.now() * 2048 + (random & 2047)

@@ -3,15 +3,19 @@ import { type ErrorCode, errorCodes, type Index, type NodeId, type Outcome, Raft
 
 /*
  * What a client and one member say to each other, as bytes for whatever wire an app has: format, kind, fields. A byte that differs is another
- * answer: members that say the same say it in the same bytes, but for the hint of who leads, which stands apart.
+ * answer: members that say the same say it in the same bytes, but for the hints of who leads and who votes, which stand apart.
  */
 const format = 1
 
-/** `submit`: a signed request. `receipt`: for the request whose operations stand at that position. `read`: the app's own question. */
+/**
+ * `submit`: a signed request. `receipt`: for the request whose operations stand at that position. `read`: the app's own question. `epochs`: proof of
+ * how the members changed until now.
+ */
 export type Ask =
   | { readonly type: 'submit'; readonly request: Uint8Array }
   | { readonly type: 'receipt'; readonly position: Index }
   | { readonly type: 'read'; readonly question: Uint8Array }
+  | { readonly type: 'epochs' }
 
 export type Answer =
   /** Of a submission. `position`: of its first operation. */
@@ -31,9 +35,11 @@ export interface Addressed {
   readonly answer: Answer
   /** Who leads, as far as the member knows. */
   readonly leader: NodeId | undefined
+  /** Where the configuration stands that it goes by. */
+  readonly configuration: Index
 }
 
-const asks = ['submit', 'receipt', 'read'] as const
+const asks = ['submit', 'receipt', 'read', 'epochs'] as const
 const answers = ['executed', 'bytes', 'failed'] as const
 const codes = Object.keys(errorCodes) as ErrorCode[]
 
@@ -46,6 +52,8 @@ export function encodeAsk(ask: Ask): Uint8Array {
       return writer.u64(ask.position).finish()
     case 'read':
       return writer.bytes(ask.question).finish()
+    case 'epochs':
+      return writer.finish()
   }
 }
 
@@ -67,13 +75,16 @@ function readAsk(reader: Reader): Ask {
       return { type, position: reader.u64() }
     case 'read':
       return { type, question: reader.bytes() }
+    case 'epochs':
+      return { type }
   }
 }
 
-export function encodeAnswer({ answer, leader }: Addressed): Uint8Array {
+export function encodeAnswer({ answer, leader, configuration }: Addressed): Uint8Array {
   return new Writer()
     .u8(format)
     .text(leader ?? '')
+    .u64(configuration)
     .raw(answerBytes(answer))
     .finish()
 }
@@ -102,9 +113,10 @@ export function decodeAnswer(bytes: Uint8Array): Addressed {
   const reader = new Reader(bytes)
   checkFormat(reader)
   const leader = reader.text(256)
+  const configuration = reader.u64()
   const answer = readAnswer(reader)
   reader.end()
-  return { answer, leader: leader === '' ? undefined : leader }
+  return { answer, leader: leader === '' ? undefined : leader, configuration }
 }
 
 function readAnswer(reader: Reader): Answer {

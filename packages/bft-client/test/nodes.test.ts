@@ -96,7 +96,7 @@ test('a member that answers wrongly is outvoted, and the leader that is gone is 
   lies.set('m3', () => ({
     submit: async () => ({ index: 2, results: [new Uint8Array([1])] }),
     receipt: () => new Uint8Array([1, 2, 3]),
-    status: () => ({ leader: 'm3' }),
+    status: () => ({ leader: 'm3', configIndex: 1 }),
   }))
   await client.submit([encodeCommand('add', 'before')])
   await nodes.get('m0')!.close()

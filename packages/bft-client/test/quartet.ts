@@ -78,7 +78,7 @@ export class Quartet {
       },
       receipt: (index) =>
         this.#receipts.find((one) => one.index <= index && index < one.index + one.results.length)?.receipt,
-      status: () => ({ leader: this.leader }),
+      status: () => ({ leader: this.leader, configIndex: 1 }),
       read: async (question) => new Uint8Array([...question, this.executed.length]),
     }
   }

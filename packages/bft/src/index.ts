@@ -31,10 +31,12 @@ export {
 export {
   type Approval,
   type Configuration,
+  checkEpochs,
   configurationChecks,
   configurationStatement,
   decodeConfiguration,
   encodeConfiguration,
+  epochsIn,
   flawOfConfiguration,
   flawOfStep,
   nextMembers,
