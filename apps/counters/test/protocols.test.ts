@@ -296,6 +296,21 @@ describe('what only certified Raft has', { timeout: 60_000 }, () => {
     expect(await cluster.node('n2').commands.add({ key: 'a' })).toBe(2)
   })
 
+  test('every member tells how far the others are, and what it holds against them, in its metrics too', async () => {
+    const cluster = await started()
+    await cluster.stop('n1')
+    for (let i = 0; i < 5; i++) await cluster.node('n2').commands.add({ key: 'a' })
+    const n3 = cluster.node('n3')
+    const { peers, commit } = n3.status()
+    expect(peers.map(({ id }) => id)).toEqual(['n1', 'n2', 'n4'])
+    expect(Math.max(...peers.slice(1).map(({ match }) => match))).toBeGreaterThanOrEqual(commit)
+    expect(peers[0]).toMatchObject({ conduct: { oddities: { delay: 1 }, convicted: false } })
+    const text = n3.prometheus()
+    expect(text).toMatch(/raft_peer_oddities_total\{[^}]*peer="n1",kind="delay"\} 1\n/)
+    expect(text).toMatch(/raft_peer_convicted\{[^}]*peer="n4"\} 0\n/)
+    expect(text).toMatch(/raft_peer_match_index\{[^}]*peer="n2"\} \d+\n/)
+  })
+
   test('reads by lease and hand-overs are refused in words', async () => {
     const cluster = await started()
     await expect(cluster.node('n1').transferLeadership('n2')).rejects.toMatchObject({ code: 'REFUSED' })

@@ -20,6 +20,7 @@ import {
 } from '@raftkit/contract'
 import { type Change, flawOfChange } from './changing.ts'
 import { retainBlobs } from './checkpointing.ts'
+import { peersOf } from './conduct.ts'
 import { configOf } from './config.ts'
 import { describe, laneOf } from './describing.ts'
 import { decodeMessage, encodeMessage } from './encoding.ts'
@@ -237,7 +238,7 @@ export class CertifiedRaft implements Protocol<Message> {
     return steps > 0 || index === 1 ? encodeSteps(epochs.slice(0, steps)) : receiptOf(this.#server, index)
   }
 
-  status(): Status {
+  status(now: number = this.#server.now): Status {
     const { ballot, tree, pool, settings, me } = this.#server
     const { identity, key } = this.#parts
     const tip = ballot.tip === undefined ? undefined : tree.get(ballot.tip)?.entry
@@ -251,7 +252,7 @@ export class CertifiedRaft implements Protocol<Message> {
       last: Math.max(this.#position, tip === undefined ? 0 : tip.header.position + span(tip)),
       ...{ config: this.#config, configIndex: this.#configIndex, configCommitted: true },
       removed: me < 0 && this.#wasMember,
-      ...{ snapshot: this.#server.stable?.snapshot, uncommittedBytes, peers: [] },
+      ...{ snapshot: this.#server.stable?.snapshot, uncommittedBytes, peers: peersOf(this.#server, now) },
     }
   }
 

@@ -25,6 +25,7 @@ export function receive(server: Server, from: NodeId, message: Message): void {
   const sender = server.members.signer(from)
   if (sender === undefined) return fromOutside(server, from, message)
   if (sender === server.me) return
+  server.conduct.hear(server, sender, message)
   if ('epoch' in message && message.epoch !== server.members.epoch) return fromEpoch(server, from, message.epoch)
   if (message.type === 'forked') return onForked(server, from, sender, message.dump)
   if (server.isForked && message.type !== 'fetch') return
@@ -38,7 +39,6 @@ export function receive(server: Server, from: NodeId, message: Message): void {
   server.verify(checks, { type: 'message', from, message, checks })
 }
 
-/** `sender`: the member that hands them on. */
 /** Those who left serve what they hold, and are served; whoever is to come may say how the epochs went, since that proves itself. */
 function fromOutside(server: Server, from: NodeId, message: Message): void {
   if (server.isForked && message.type !== 'fetch') return
@@ -70,6 +70,7 @@ export function receiveConfiguration(server: Server, item: Uint8Array): void {
   if (checks !== undefined) server.verify(checks, { type: 'configuration', item })
 }
 
+/** `sender`: the member that hands them on. */
 export function receiveRequests(server: Server, requests: readonly Uint8Array[], sender?: number): void {
   if (server.isForked) return
   if (sender !== undefined && server.asking.requestsOf(sender) >= mostForwarded) return

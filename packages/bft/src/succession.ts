@@ -1,6 +1,7 @@
 import type { NodeId } from '@raftkit/contract'
 import { Accusations } from './accusing.ts'
 import type { Certificate } from './certificate.ts'
+import { Conduct } from './conduct.ts'
 import type { Entry } from './entry.ts'
 import { configurationChecks, flawOfConfiguration, followEpochs, nextMembers, type Step } from './epochs.ts'
 import type { Members } from './members.ts'
@@ -42,6 +43,7 @@ function enterEpoch(server: Server, members: Members, steps: readonly Step[]): v
   server.waiting = undefined
   server.certified = server.certified.commit ? { commit: server.certified.commit } : {}
   server.accusations = new Accusations()
+  server.conduct = new Conduct()
   server.kept = new Map()
   server.pending = undefined
   server.lastCommitTerm = 0

@@ -58,6 +58,8 @@ export function askForNewest(server: Server): void {
   server.asksUntil = server.now + 4 * server.settings.resend
 }
 
+const leaderOf = ({ members, ballot }: Server): number => members.signer(members.leader(ballot.term))!
+
 const suspects = (server: Server): boolean => wanted(server, server.me) > server.ballot.term
 
 export function onTime(server: Server): void {
@@ -67,7 +69,10 @@ export function onTime(server: Server): void {
   if (server.isBusy && now >= server.since + timeoutOf(server)) {
     // Of what its client moved on without, nobody will ever hear.
     server.pool.sweep(server.used)
-    if (server.isBusy) suspect(server)
+    if (server.isBusy && !suspects(server)) {
+      server.conduct.note(leaderOf(server), 'delay')
+      suspect(server)
+    }
   }
   if (now < server.resendAt) return
   server.resendAt = now + settings.resend
@@ -85,11 +90,11 @@ const patience = 4
 
 /** A leader that commits may still leave out a client (F28), or take all the time that it has (F27): what it commits does not make up for that. */
 function weighLeader(server: Server): void {
-  const { now, pool, pace, entered, settings, isLeader, since, conduct, members, ballot } = server
+  const { now, pool, pace, entered, settings, isLeader, since, conduct } = server
   const before = now - patience * timeoutOf(server)
   const isNeglecting = entered < before && now < since + timeoutOf(server) && pool.neglected(before) !== undefined
   const isAggrieved = !isLeader && (isNeglecting || pace.isSlow(settings.timeout))
-  if (isAggrieved && !server.isAggrieved) conduct.note(members.signer(members.leader(ballot.term))!, 'neglect')
+  if (isAggrieved && !server.isAggrieved) conduct.note(leaderOf(server), 'neglect')
   if (!isAggrieved && server.isAggrieved) server.suspicions.delete(server.me)
   server.isAggrieved = isAggrieved
   if (isAggrieved) suspect(server)

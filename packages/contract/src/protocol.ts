@@ -22,7 +22,8 @@ export interface Protocol<Message = unknown, Request = unknown> {
   describe?(message: Message): MessageSummary
   /** What convinces whoever knows the members' keys that the record at `index` was committed; undefined: it is not, or no longer known. */
   receipt?(index: Index): Uint8Array | undefined
-  status(): Status
+  /** `now` as in `step`, for how long ago something was; absent: that of the last step. */
+  status(now?: number): Status
   /** A cheap copy that shares no mutable state. */
   fork(): this
   /** A canonical hash of the protocol's state, time left out; `rename` for symmetry. For the model checker. */
@@ -308,7 +309,7 @@ export interface Status {
   readonly removed: boolean
   readonly snapshot: SnapshotPoint | undefined
   readonly uncommittedBytes: number
-  /** On the leader: how far each peer is. */
+  /** How far each peer is: on the leader; where members sign, on all of them, as far as each hears. */
   readonly peers: readonly PeerStatus[]
 }
 
@@ -316,9 +317,22 @@ export interface PeerStatus {
   readonly id: NodeId
   readonly incarnation: string
   readonly state: 'probe' | 'replicate' | 'snapshot'
+  /** The last entry known to be durable there; where members sign, the last known here that it voted for. */
   readonly match: Index
   readonly next: Index
   /** Milliseconds since it was last heard, or undefined. */
   readonly silentFor: number | undefined
   readonly amnesic: boolean
+  /** Where members sign. */
+  readonly conduct?: PeerConduct
+}
+
+/** What one member holds of another. Everything is as this member saw it since it started, in this epoch. */
+export interface PeerConduct {
+  /** The one it last spoke in; undefined: it has not. */
+  readonly term: Term | undefined
+  /** What it did that proves nothing, by kind: how often. The network or a slow disk may be to blame. */
+  readonly oddities: Readonly<Record<string, number>>
+  /** A lie of it is proved, and that is committed. */
+  readonly convicted: boolean
 }

@@ -111,6 +111,12 @@ export class Metrics {
       case 'stalled':
         this.count('raft_stalls_total')
         break
+      case 'accused':
+        this.count('raft_lies_proved_total', { lie: event.lie })
+        break
+      case 'forked':
+        this.count('raft_forks_seen_total')
+        break
     }
   }
 
@@ -147,9 +153,13 @@ export class Metrics {
     gauge('raft_config_learners', learners)
     gauge('raft_config_joint', members.some(({ role }) => role !== 'voter' && role !== 'learner') ? 1 : 0)
     gauge('raft_event_loop_lag_seconds', lag / 1000)
-    for (const { id: peer, match, silentFor } of status.peers) {
+    for (const { id: peer, match, silentFor, conduct } of status.peers) {
       gauge('raft_peer_match_index', match, { peer })
       if (silentFor !== undefined) gauge('raft_peer_last_contact_seconds', silentFor / 1000, { peer })
+      if (conduct === undefined) continue
+      gauge('raft_peer_convicted', conduct.convicted ? 1 : 0, { peer })
+      for (const [kind, count] of Object.entries(conduct.oddities))
+        add('counter', 'raft_peer_oddities_total', count, { peer, kind })
     }
     for (const [peer, state] of Object.entries(status.links))
       gauge('raft_peer_connected', state === 'down' ? 0 : 1, { peer })
@@ -224,8 +234,12 @@ const help: Readonly<Record<string, string>> = {
   raft_apply_duration_seconds: 'One batch in the state machine.',
   raft_reads_total: 'Queries answered, by consistency.',
   raft_read_duration_seconds: 'From a query to its answer.',
-  raft_peer_match_index: 'Last entry known to be on the peer.',
-  raft_peer_last_contact_seconds: 'Since the leader heard of the peer.',
+  raft_peer_match_index: 'Last entry known to be on the peer; where members sign, the last it voted for.',
+  raft_peer_last_contact_seconds: 'Since the peer was heard, by the leader; where members sign, by any member.',
+  raft_peer_convicted: '1 if a lie of the peer is proved and committed.',
+  raft_peer_oddities_total: 'What the peer did that proves nothing, by kind: bad signatures, silence, delay, neglect.',
+  raft_lies_proved_total: 'Lies of members or clients that this node can prove, by kind.',
+  raft_forks_seen_total: 'Forks this node has seen or heard of: it commits no more.',
   raft_peer_connected: '1 while the link is up.',
   raft_peer_sent_bytes_total: 'Bytes of frames handed to the transport.',
   raft_wal_fsync_duration_seconds: 'From issuing a write to knowing it durable.',

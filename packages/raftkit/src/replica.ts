@@ -178,7 +178,7 @@ export class Replica implements Proposing {
   }
 
   status(): Status {
-    return this.#protocol.status()
+    return this.#protocol.status(this.#parts.environment.now())
   }
 
   get writes(): { readonly waiting: number; readonly oldestAge: number } {
