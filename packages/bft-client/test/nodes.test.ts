@@ -1,4 +1,13 @@
-import { certifiedRaft, founding, type Trust } from '@raftkit/bft'
+import {
+  type Committed,
+  certifiedRaft,
+  decodeCommitted,
+  encodeCommitted,
+  founding,
+  positionsOf,
+  receiptIn,
+  type Trust,
+} from '@raftkit/bft'
 import { ed25519, generateKey, sha256 } from '@raftkit/ed25519'
 import { memoryStorage } from '@raftkit/storage-memory'
 import { memoryNetwork } from '@raftkit/transport-memory'
@@ -25,18 +34,24 @@ const slow = { timeout: 30_000 }
 let nodes: Map<string, Node<typeof machine>>
 let trust: Trust
 let lies: Map<string, (honest: AnsweringMember) => AnsweringMember>
+/** What each member was given to keep. */
+let archives: Map<string, Uint8Array[]>
 
 beforeEach(async () => {
   const keys = ids.map((id) => ({ id, own: ed25519(generateKey()) }))
   const members = keys.map(({ id, own }) => ({ id, key: own.key }))
   const network = memoryNetwork()
   lies = new Map()
+  archives = new Map(ids.map((id) => [id, []]))
   trust = { digest: sha256, epochs: [founding(sha256, { cluster, group: 'main', members }).members] }
   const opened = keys.map(async ({ id, own }) => {
     const node = await createNode({
       ...{ id, cluster, machine, members: Object.fromEntries(ids.map((name) => [name, name])) },
       ...{ storage: memoryStorage(), transport: network.transport(), signatures: own },
-      protocol: certifiedRaft({ members, digest: sha256 }),
+      protocol: certifiedRaft({
+        ...{ members, digest: sha256, checkpointEntries: 4 },
+        archive: (committed: Committed) => void archives.get(id)!.push(encodeCommitted(committed)),
+      }),
       timing: { electionTimeout: 300 },
     })
     return [id, node] as const
@@ -129,4 +144,23 @@ test('every position that a request took has a receipt of its own', slow, async 
       expect(proven.position).toBe(position)
       expect(proven.request.operations).toHaveLength(results.length)
     }
+})
+
+test('what members forget behind a checkpoint, their archives prove', slow, async () => {
+  const client = clientOf()
+  const sent: number[] = []
+  for (let at = 0; at < 40; at++) sent.push((await client.submit([encodeCommand('add', `${at}`)])).position)
+  await expect.poll(() => nodes.get('m1')!.receipt(sent[0]!)).toBeUndefined()
+  const kept = archives.get('m1')!.map(decodeCommitted)
+  // Without a gap, each once.
+  const positions = kept.map(positionsOf)
+  for (const [at, { from }] of positions.entries()) expect(from).toBe((positions[at - 1]?.to ?? 1) + 1)
+  lies.set('m1', (node) => ({
+    ...node,
+    submit: node.submit.bind(node),
+    status: () => node.status(),
+    receipt: async (position) => kept.flatMap((one) => receiptIn(sha256, one, position) ?? [])[0],
+  }))
+  for (const id of ['m0', 'm2', 'm3']) await nodes.get(id)!.close()
+  for (const position of sent.slice(0, 30)) expect((await client.receipt(position)).proven.position).toBe(position)
 })

@@ -15,6 +15,7 @@ export {
   termVoteCheck,
 } from './certificate.ts'
 export { type Checkpoint, type CheckpointCertificate, checkpointStatement } from './checkpoint.ts'
+export { type Committed, decodeCommitted, encodeCommitted, positionsOf, receiptIn, receiptOf } from './committed.ts'
 export { decodeMessage, encodeMessage, termCertificateHash } from './encoding.ts'
 export {
   type Entry,
@@ -61,7 +62,6 @@ export {
   type Proven,
   type Receipt,
   readReceipt,
-  receiptOf,
   type Trust,
   verifyReceipt,
 } from './receipt.ts'

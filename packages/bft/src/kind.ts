@@ -1,4 +1,5 @@
 import { type Opening, type ProtocolInit, type ProtocolKind, RaftkitError, type Run } from '@raftkit/contract'
+import type { Committed } from './committed.ts'
 import { overheadBytes } from './fitting.ts'
 import { founding } from './founding.ts'
 import type { Digest } from './hash.ts'
@@ -32,6 +33,12 @@ export interface CertifiedRaftOptions {
   readonly checkpointEntries?: number
   /** Which clients may ask, by their keys; the same on all members, whose votes rest on it. Members may always. Default: whoever comes. */
   readonly admits?: (client: Uint8Array) => boolean
+  /**
+   * Given all that is committed, in order, of which `receiptIn` makes receipts when the member itself keeps the entries no longer; after a restart what
+   * lies behind the newest checkpoint comes again. What was skipped by fetching a state never comes. It is called in the middle of a turn, so it must
+   * be quick, and must not throw.
+   */
+  readonly archive?: (committed: Committed) => void
 }
 
 const KiB = 1024
@@ -62,7 +69,7 @@ export function certifiedRaft(options: CertifiedRaftOptions): ProtocolKind<Messa
 }
 
 function open(options: CertifiedRaftOptions, init: ProtocolInit): Opening<Message> {
-  const { digest, admits, operators } = options
+  const { digest, admits, operators, archive } = options
   const { id, cluster, group, found, timing, limits, maxMessageBytes, key, founders } = init
   if (timing?.leaseDrift !== undefined)
     throw invalid('leases', 'rest on the word of a leader, and one that lies keeps none; leave them out')
@@ -114,6 +121,7 @@ function open(options: CertifiedRaftOptions, init: ProtocolInit): Opening<Messag
         proposalBytes: Math.min(limits?.proposalBytes ?? 1024 * KiB, settings.batchBytes - 256),
         waitingBytes: limits?.uncommittedBytes ?? 64 * KiB * KiB,
         time: init.time ?? 0,
+        ...(archive && { archive }),
       })
     },
   }

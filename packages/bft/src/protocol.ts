@@ -20,6 +20,7 @@ import {
 } from '@raftkit/contract'
 import { type Change, flawOfChange } from './changing.ts'
 import { retainBlobs } from './checkpointing.ts'
+import { type Committed, receiptOf } from './committed.ts'
 import { peersOf } from './conduct.ts'
 import { configOf } from './config.ts'
 import { describe, laneOf } from './describing.ts'
@@ -32,7 +33,6 @@ import { isEqual } from './hash.ts'
 import { type Identity, writeIdentity } from './identity.ts'
 import type { Message } from './messages.ts'
 import { Own, signedRequest } from './own.ts'
-import { receiptOf } from './receipt.ts'
 import { applied } from './records.ts'
 import { type Request, requestIn } from './request.ts'
 import { mayAsk } from './requests.ts'
@@ -61,6 +61,7 @@ export interface CertifiedRaftParts {
   readonly now: number
   /** What the machine holds already. */
   readonly position: Index
+  readonly archive?: (committed: Committed) => void
 }
 
 /** What an ask of this file is for. */
@@ -452,6 +453,7 @@ export class CertifiedRaft implements Protocol<Message> {
       if (this.#founded) this.#happened.push({ type: 'founded', genesis: shortGenesis(members), config })
     }
     for (const entry of committed) this.#settle(entry)
+    this.#archive(committed)
     const apply = applied(digest, entries, this.#checksumSeed)
     if (!apply) return undefined
     if (apply.from !== this.#position + 1)
@@ -464,6 +466,13 @@ export class CertifiedRaft implements Protocol<Message> {
       this.#settled.push(...this.#submissions.spent(server.used))
     }
     return apply
+  }
+
+  #archive(entries: readonly Entry[]): void {
+    const { commit: certificate } = this.#server
+    // Nothing else is certified.
+    if (certificate !== undefined && entries.at(-1)?.header.index === certificate.place.index)
+      this.#parts.archive?.({ certificate, entries })
   }
 
   /** Whoever waits here for a request of this entry is told. */

@@ -2,12 +2,11 @@ import { Reader, Writer } from '@raftkit/bytes'
 import { type Index, isRaftkitError, type NodeId, RaftkitError, type Term } from '@raftkit/contract'
 import { type Certificate, certificateChecks, flawOfCertificate } from './certificate.ts'
 import { readCertificate, writeCertificate } from './encoding.ts'
-import { type Header, headerBytes, headerHash, leafOf, leavesOf, readHeader, writeHeader } from './entry.ts'
+import { type Header, headerBytes, headerHash, leafOf, readHeader, writeHeader } from './entry.ts'
 import { type Digest, type Hash, rawHash, readHash } from './hash.ts'
 import type { Members } from './members.ts'
-import { merklePath, provesItem } from './merkle.ts'
+import { provesItem } from './merkle.ts'
 import { decodeRequest, type Request, requestCheck } from './request.ts'
-import type { Server } from './server.ts'
 import type { Check } from './statement.ts'
 
 /**
@@ -140,35 +139,6 @@ export function verifyReceipt(
 export function checkSignatures({ signers }: Proven, valid: readonly boolean[]): void {
   for (const [at, signer] of [...signers, undefined].entries())
     if (valid[at] !== true) throw refused(`the signature of ${signer ?? 'the client'} does not hold`)
-}
-
-/**
- * The receipt for the request whose operations stand at `position`. Undefined: nothing is committed there, no request is, or the entry is no
- * longer kept. The further it lies back, the more headers it takes: ask for it soon.
- */
-export function receiptOf(
-  { settings: { digest }, commit, tree }: Pick<Server, 'settings' | 'commit' | 'tree'>,
-  position: Index,
-): Uint8Array | undefined {
-  if (commit === undefined) return undefined
-  const headers: Header[] = []
-  // From what is certified, not from what is committed: a state that was taken over stands on a checkpoint of its own.
-  let node = tree.get(commit.place.hash)
-  for (; node && node.entry.header.position >= position; node = tree.get(node.entry.header.parent))
-    headers.push(node.entry.header)
-  if (node === undefined || node.entry.header.kind !== 'data') return undefined
-  const { header, items } = node.entry
-  let before = 0
-  for (const [at, request] of items.entries()) {
-    const { operations } = decodeRequest(request)
-    if (position <= header.position + before + operations.length) {
-      const path = merklePath(digest, leavesOf(items), at)
-      const rising = [...headers, header].reverse()
-      return encodeReceipt({ certificate: commit, headers: rising, at, count: items.length, before, path, request })
-    }
-    before += operations.length
-  }
-  return undefined
 }
 
 function requestOf(item: Uint8Array): Request {

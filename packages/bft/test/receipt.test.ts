@@ -3,8 +3,10 @@ import { Branches } from '../src/branches.ts'
 import { leavesOf } from '../src/entry.ts'
 import {
   type Certificate,
+  decodeCommitted,
   decodeRequest,
   type Entry,
+  encodeCommitted,
   encodeReceipt,
   encodeRequest,
   headerHash,
@@ -12,7 +14,9 @@ import {
   Members,
   merklePath,
   type Proven,
+  positionsOf,
   type Receipt,
+  receiptIn,
   receiptOf,
   requestCheck,
   type Settings,
@@ -103,6 +107,25 @@ describe('a receipt', { timeout: 60_000 }, () => {
     pruned.tree.prune(headerHash(sha256, early.header), [])
     expect(receiptOf(pruned, 2)).toBeUndefined()
     expect(verify(receiptOf(pruned, 3)!).index).toBe(2)
+  })
+
+  test('is made of what was kept, however little of it: no other entries are needed than those committed together', () => {
+    const [first, second] = [entries.slice(1, 3), entries.slice(3)]
+    const kept = [
+      { certificate: four.certificate('commit', place(first.at(-1)!), [0, 1, 2]), entries: first },
+      { certificate: commit, entries: second },
+    ].map((one) => decodeCommitted(encodeCommitted(one)))
+    expect(kept.map(positionsOf)).toEqual([
+      { from: 2, to: 8 },
+      { from: 9, to: 82 },
+    ])
+    for (const { position, item } of everything) {
+      const receipts = kept.flatMap((one) => receiptIn(sha256, one, position) ?? [])
+      expect(receipts.map((receipt) => verify(receipt).request)).toEqual([decodeRequest(item)])
+    }
+    for (const position of [1, 9, 83]) for (const one of kept) expect(receiptIn(sha256, one, position)).toBeUndefined()
+    expect(() => decodeCommitted(encodeCommitted(kept[0]!).subarray(0, 90))).toThrow('MALFORMED')
+    expect(() => decodeCommitted(new Uint8Array([9]))).toThrow('UNKNOWN_FORMAT')
   })
 
   test.each([2, 4, 10, 78])('with any byte altered is refused (of position %i)', (position) => {
