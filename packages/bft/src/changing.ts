@@ -1,12 +1,6 @@
 import { decodeConfiguration, flawOfConfiguration } from './epochs.ts'
 import type { Server } from './server.ts'
 
-/** A configuration that somebody handed in at this node. */
-export interface Change {
-  readonly epoch: number
-  readonly item: Uint8Array
-}
-
 /** Why this configuration is not even proposed, its signatures aside: beyond what every member asks of it, what only hurts whoever brings it. */
 export function flawOfChange(
   { members, settings }: Server,

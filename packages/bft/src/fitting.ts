@@ -1,3 +1,5 @@
+import type { NodeId, Outgoing } from '@raftkit/contract'
+import { laneOf } from './describing.ts'
 import { type Entry, headerBytes } from './entry.ts'
 import type { Message } from './messages.ts'
 
@@ -6,6 +8,23 @@ export const overheadBytes = 32_768
 
 const listBytes = (items: readonly Uint8Array[]): number => items.reduce((sum, { length }) => sum + 4 + length, 4)
 const entryBytes = ({ items }: Entry): number => headerBytes + listBytes(items)
+
+/** As they leave. `frameBytes`: of the largest frame. */
+export function outgoing(
+  messages: readonly { readonly to: NodeId; readonly message: Message; readonly after: number }[],
+  frameBytes: number,
+): Outgoing<Message>[] {
+  const leaving: Outgoing<Message>[] = []
+  let before: Message | undefined
+  let parts: readonly Message[] = []
+  for (const { to, message, after } of messages) {
+    // What is said to all is looked at once.
+    if (message !== before) parts = fitting(message, frameBytes - overheadBytes)
+    before = message
+    for (const part of parts) leaving.push({ to, incarnation: '', message: part, lane: laneOf(part), after })
+  }
+  return leaving
+}
 
 /**
  * The same message as one or more that a frame holds. Of entries that are too many, those stay that the receiver needs to ask for the others by

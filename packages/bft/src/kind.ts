@@ -1,7 +1,8 @@
+import { checksumSeed } from '@raftkit/bytes'
 import { type Opening, type ProtocolInit, type ProtocolKind, RaftkitError, type Run } from '@raftkit/contract'
 import type { Committed } from './committed.ts'
 import { overheadBytes } from './fitting.ts'
-import { founding } from './founding.ts'
+import { founding, shortGenesis } from './founding.ts'
 import type { Digest } from './hash.ts'
 import { compareIdentity, readIdentity } from './identity.ts'
 import type { Operators, Voter } from './members.ts'
@@ -114,8 +115,8 @@ function open(options: CertifiedRaftOptions, init: ProtocolInit): Opening<Messag
         throw invalid('signatures', `has a key by which ${id} is no member; whoever is yet to come says join: true`)
       const boot = (before?.identity.boot ?? 0) + 1
       return new CertifiedRaft({
-        ...{ identity: { ...identity, boot }, group, server, maxMessageBytes, now, position: snapshot?.index ?? 0 },
-        ...{ key, contacts: founders ?? [] },
+        ...{ identity: { ...identity, boot }, server, maxMessageBytes, now, position: snapshot?.index ?? 0 },
+        ...{ key, contacts: founders ?? [], checksumSeed: checksumSeed(shortGenesis(members), group) },
         // A million boots later nobody remembers the first; the random half tells a disk that was wiped from the one before.
         session: (boot % 0x10_0000) * 0x1_0000_0000 + init.seed,
         proposalBytes: Math.min(limits?.proposalBytes ?? 1024 * KiB, settings.batchBytes - 256),

@@ -1,50 +1,38 @@
-import { checksumSeed, hash128, Writer } from '@raftkit/bytes'
+import { hash128, Writer } from '@raftkit/bytes'
 import {
-  type Config,
   type Effects,
-  type GroupId,
   type Happening,
   type Index,
   type MessageSummary,
   type NodeId,
-  type Outgoing,
   type Peer,
   type Protocol,
   type ProtocolEvent,
   RaftkitError,
-  type ReplicaRole,
-  type Settled,
-  type SnapshotPoint,
   type Status,
-  type Term,
 } from '@raftkit/contract'
-import { type Change, flawOfChange } from './changing.ts'
+import { type CallLimits, Calls } from './calls.ts'
 import { retainBlobs } from './checkpointing.ts'
 import { type Committed, receiptOf } from './committed.ts'
-import { peersOf } from './conduct.ts'
 import { configOf } from './config.ts'
-import { describe, laneOf } from './describing.ts'
+import { describe } from './describing.ts'
 import { decodeMessage, encodeMessage } from './encoding.ts'
-import { type Entry, span } from './entry.ts'
-import { configurationChecks, decodeConfiguration, encodeSteps } from './epochs.ts'
-import { fitting, overheadBytes } from './fitting.ts'
-import { incarnationOf, shortGenesis } from './founding.ts'
-import { isEqual } from './hash.ts'
+import type { Entry } from './entry.ts'
+import { encodeSteps } from './epochs.ts'
+import { outgoing } from './fitting.ts'
+import { shortGenesis } from './founding.ts'
 import { type Identity, writeIdentity } from './identity.ts'
 import type { Message } from './messages.ts'
-import { Own, signedRequest } from './own.ts'
+import { Own } from './own.ts'
 import { applied } from './records.ts'
-import { type Request, requestIn } from './request.ts'
-import { mayAsk } from './requests.ts'
 import type { Server } from './server.ts'
 import { encodeState } from './state.ts'
-import { type Submission, Submissions } from './submissions.ts'
-import { knows } from './succession.ts'
-import { catchUp } from './terms.ts'
+import { statusOf } from './status.ts'
+import { meet } from './succession.ts'
+import { newsOf, type Told, toTell } from './telling.ts'
 
-export interface CertifiedRaftParts {
+export interface CertifiedRaftParts extends CallLimits {
   readonly identity: Identity
-  readonly group: GroupId
   readonly server: Server
   /** Its own, public. */
   readonly key: Uint8Array
@@ -52,10 +40,9 @@ export interface CertifiedRaftParts {
   readonly contacts: readonly Peer[]
   /** Of this boot, for the node's own requests: never used before. */
   readonly session: number
-  readonly proposalBytes: number
-  /** Bytes of own proposals that may wait. */
-  readonly waitingBytes: number
   readonly maxMessageBytes: number
+  /** Of records. */
+  readonly checksumSeed: number
   /** Milliseconds since the epoch at `now`. */
   readonly time: number
   readonly now: number
@@ -64,94 +51,52 @@ export interface CertifiedRaftParts {
   readonly archive?: (committed: Committed) => void
 }
 
-/** What an ask of this file is for. */
-type Purpose =
-  | { readonly type: 'own'; readonly request: Request }
-  | { readonly type: 'submissions'; readonly submissions: readonly Submission[] }
-  | { readonly type: 'change'; readonly id: number; readonly change: Change }
-
-/** Requests that wait at a member beyond this are refused. */
-const mostWaiting = 16_384
-/** After so many entries those who wait for what can never come are told. */
-const sweepEntries = 64
-
 /**
- * A member as the runtime drives it: its own proposals and those of clients become requests, committed entries become records, each operation at a
- * place of its own. What is agreed on, `server` decides.
+ * A member as the runtime drives it. What is agreed on, `server` decides; the `calls` of this node become requests and wait for them; committed
+ * entries become records, each operation at a place of its own; and the host is told what has changed.
  */
 export class CertifiedRaft implements Protocol<Message> {
   readonly #parts: CertifiedRaftParts
   readonly #server: Server
-  readonly #checksumSeed: number
-  #own: Own
-  #submissions: Submissions
-  /** By call; each ends with its epoch. */
-  #changes: Map<number, Change> = new Map()
-  #config: Config
-  /** In some epoch, this one or an earlier one. */
-  #wasMember: boolean
-  #purposes: Map<number, Purpose> = new Map()
-  /** Even ids are the server's asks, odd ones those of this file. */
-  #asked = 1
-  #asks: Effects['asks'][number][] = []
-  #settled: Settled[] = []
+  #calls: Calls
+  #told: Told
   #happened: Happening[] = []
-  /** To be handed on to whoever leads. */
-  #forward: Uint8Array[] = []
   /** Committed and handed out up to here. */
   #position: Index
   #applied: Index
-  #founded: boolean
-  #entries = 0
-  #clock: { readonly time: number; readonly now: number }
-  #role: ReplicaRole = 'follower'
-  #term: Term | undefined
-  /** Of the newest checkpoint that was told of. */
-  #snapshot: SnapshotPoint | undefined
-  #leader: NodeId | undefined
+  /** Milliseconds since the epoch when the monotonic clock was at 0, by whatever the host stamped last. */
+  #origin: number
   #encoded: { readonly message: Message; readonly parts: readonly Uint8Array[] } | undefined
 
   constructor(parts: CertifiedRaftParts) {
-    const { server, session, identity, position, key } = parts
-    const { genesis, settings } = server
-    const { digest, self } = settings
+    const { server, key, session, proposalBytes, contacts, position, time, now } = parts
     this.#parts = parts
     this.#server = server
-    this.#own = new Own(key, session, digest, genesis, parts.proposalBytes)
-    this.#submissions = new Submissions(digest, genesis)
-    this.#checksumSeed = checksumSeed(shortGenesis(settings.members), settings.group)
+    this.#calls = new Calls(server, new Own(key, session, proposalBytes), parts)
+    // Who leads is news.
+    this.#told = { ...toTell(server, contacts), role: 'follower', leader: undefined, term: undefined }
     this.#position = position
-    this.#snapshot = server.stable?.snapshot
     this.#applied = position
-    this.#wasMember = knows(server, self, key)
-    this.#config = this.#configNow()
-    this.#founded = identity.boot === 1 && this.#wasMember
-    this.#clock = { time: parts.time, now: parts.now }
+    this.#origin = time - now
   }
 
   step(event: ProtocolEvent<Message>, now: number): void {
     const server = this.#server
-    if ('time' in event) this.#clock = { time: event.time, now }
-    server.wall = Math.max(server.wall, Math.floor(this.#clock.time + now - this.#clock.now))
+    if ('time' in event) this.#origin = event.time - now
+    server.wall = Math.max(server.wall, Math.floor(this.#origin + now))
     switch (event.type) {
       case 'message':
         return this.#onMessage(event.from.id, event.message, now)
       case 'propose':
-        return this.#propose(event.id, event.data)
+        return this.#calls.propose(event.id, event.data)
       case 'submit':
-        return this.#submit(event.id, event.request)
+        return this.#calls.submit(event.id, event.request)
       case 'read':
-        if (server.me < 0) return this.#refuseOutside(event.id)
-        if (event.consistency === 'linearizable') return this.#own.read(event.id)
-        return this.#refuse(
-          event.id,
-          'REFUSED',
-          'a lease rests on the word of a leader, and one that lies keeps none; ask for a linearizable read',
-        )
+        return this.#calls.read(event.id, event.consistency)
       case 'change':
-        return this.#change(event.id, event.request)
+        return this.#calls.change(event.id, event.request)
       case 'transfer':
-        return this.#refuse(
+        return this.#calls.refuse(
           event.id,
           'REFUSED',
           'nobody hands leadership over here: each term has its leader, and a quorum ends a term',
@@ -159,10 +104,8 @@ export class CertifiedRaft implements Protocol<Message> {
       case 'campaign':
         return
       case 'link':
-        // Whoever was away hears at once where the others are, though nothing is going on.
         server.now = now
-        if (event.state === 'up') this.#meet(event.peer)
-        return
+        return event.state === 'up' ? meet(server, event.peer) : undefined
       case 'time':
         server.since += event.stalled ?? 0
         return server.step({ type: 'time' }, now)
@@ -181,40 +124,34 @@ export class CertifiedRaft implements Protocol<Message> {
 
   take(now: number): Effects<Message> {
     const server = this.#server
-    for (const { request, bytes } of this.#own.take()) {
-      const id = this.#nextAsk()
-      this.#purposes.set(id, { type: 'own', request })
-      this.#ask({ type: 'sign', id, bytes })
-    }
-    const fresh = this.#submissions.take()
-    if (fresh) {
-      const id = this.#nextAsk()
-      this.#purposes.set(id, { type: 'submissions', submissions: fresh.submissions })
-      this.#ask({ type: 'verify', id, checks: fresh.checks })
-    }
+    const { identity, maxMessageBytes } = this.#parts
     const { write, messages, asks, committed, happened, deadline } = server.take(now)
-    for (const one of happened) if (one.type !== 'epoch') this.#happened.push(one)
-    if (happened.some(({ type }) => type === 'epoch')) this.#noticeEpoch()
-    this.#noticeCheckpoint(asks.some(({ type }) => type === 'restore'))
-    for (const ask of asks)
-      if (ask.type === 'restore') {
-        this.#position = ask.snapshot.index
-        this.#settled.push(...this.#own.skipped(server.used), ...this.#submissions.spent(server.used))
-      }
-    const apply = this.#commit(committed)
-    this.#noticeRole()
-    const outgoing = this.#outgoing(messages)
+    const restore = asks.find((ask) => ask.type === 'restore')
+    if (restore) this.#position = restore.snapshot.index
+    if (restore) this.#calls.skipped()
+    this.#calls.executed(committed)
+    this.#archive(committed)
+    const apply = this.#apply(committed)
+    this.#tell(restore !== undefined)
+    const calls = this.#calls.take()
+    const isForLeader = calls.placed.length > 0 && !server.isLeader
+    const forward = { type: 'forward', requests: calls.placed } as const
+    const leader = server.members.leader(server.ballot.term)
     const effects: Effects<Message> = {
-      messages: outgoing,
-      asks: [...this.#asks, ...asks.map((ask) => ({ ...ask, id: 2 * ask.id }))],
-      settled: this.#settled,
-      happened: this.#happened,
-      ...(write && { write: { ...write, change: this.#signed(write.change) } }),
+      messages: outgoing(
+        isForLeader ? [...messages, { to: leader, message: forward, after: 0 }] : messages,
+        maxMessageBytes,
+      ),
+      asks: [
+        ...calls.asks.map((ask) => ({ ...ask, id: 2 * ask.id + 1 })),
+        ...asks.map((ask) => ({ ...ask, id: 2 * ask.id })),
+      ],
+      settled: calls.settled,
+      happened: [...happened.filter((one) => one.type !== 'epoch'), ...this.#happened],
+      ...(write && { write: { ...write, change: identified(identity, write.change) } }),
       ...(apply && { apply }),
       ...(deadline !== undefined && { deadline }),
     }
-    this.#asks = []
-    this.#settled = []
     this.#happened = []
     return effects
   }
@@ -240,43 +177,19 @@ export class CertifiedRaft implements Protocol<Message> {
   }
 
   status(now: number = this.#server.now): Status {
-    const { ballot, tree, pool, settings, me } = this.#server
     const { identity, key } = this.#parts
-    const tip = ballot.tip === undefined ? undefined : tree.get(ballot.tip)?.entry
-    let uncommittedBytes = 0
-    for (const { bytes } of pool) uncommittedBytes += bytes.length
-    return {
-      ...{ id: settings.self, boot: identity.boot, genesis: shortGenesis(settings.members) },
-      incarnation: incarnationOf(settings.digest, key),
-      ...{ role: this.#roleNow(), term: ballot.term, leader: this.#leaderNow() },
-      ...{ commit: this.#position, applied: this.#applied, first: 1, durable: this.#position },
-      last: Math.max(this.#position, tip === undefined ? 0 : tip.header.position + span(tip)),
-      ...{ config: this.#config, configIndex: this.#configIndex, configCommitted: true },
-      removed: me < 0 && this.#wasMember,
-      ...{ snapshot: this.#server.stable?.snapshot, uncommittedBytes, peers: peersOf(this.#server, now) },
-    }
+    const place = { boot: identity.boot, key, position: this.#position, applied: this.#applied }
+    return statusOf(this.#server, this.#told, place, now)
   }
 
   fork(): this {
     const copy = new CertifiedRaft({ ...this.#parts, server: this.#server.fork() })
-    copy.#own = this.#own.fork()
-    copy.#submissions = this.#submissions.fork()
-    copy.#changes = new Map(this.#changes)
-    copy.#purposes = new Map(this.#purposes)
-    copy.#asked = this.#asked
-    copy.#asks = [...this.#asks]
-    copy.#settled = [...this.#settled]
+    copy.#calls = this.#calls.fork(copy.#server)
+    copy.#told = this.#told
     copy.#happened = [...this.#happened]
-    copy.#forward = [...this.#forward]
     copy.#position = this.#position
     copy.#applied = this.#applied
-    copy.#founded = this.#founded
-    copy.#entries = this.#entries
-    copy.#clock = this.#clock
-    copy.#role = this.#role
-    copy.#term = this.#term
-    copy.#snapshot = this.#snapshot
-    copy.#leader = this.#leader
+    copy.#origin = this.#origin
     return copy as this
   }
 
@@ -293,15 +206,6 @@ export class CertifiedRaft implements Protocol<Message> {
     return hash128(writer.finish())
   }
 
-  /** Nobody suspects anybody with term 0: it says of which epoch this node is, and whoever knows a newer one tells. */
-  #meet(peer: NodeId): void {
-    const server = this.#server
-    const { epoch, operators } = server.members
-    const isMember = server.members.signer(peer) !== undefined
-    if (isMember) catchUp(server, peer, -1)
-    if (operators !== undefined && (isMember || server.me < 0)) server.send(peer, { type: 'preVote', epoch, term: 0 })
-  }
-
   #onMessage(from: NodeId, message: Message, now: number): void {
     // Those who left, and those who bring word of epochs that this node has not come through, are members of another epoch.
     if (this.#server.members.signer(from) !== undefined || this.#server.members.operators !== undefined)
@@ -309,162 +213,32 @@ export class CertifiedRaft implements Protocol<Message> {
     this.#happened.push({ type: 'ignored', from, reason: 'it is no member' })
   }
 
-  #propose(id: number, data: Uint8Array): void {
-    const { proposalBytes, waitingBytes } = this.#parts
-    if (this.#server.me < 0) return this.#refuseOutside(id)
-    if (data.length === 0)
-      return this.#refuse(id, 'INVALID_VALUE', 'an empty proposal executes nothing; propose something')
-    if (data.length > proposalBytes)
-      return this.#refuse(id, 'TOO_LARGE', `a proposal of ${data.length} bytes; at most ${proposalBytes} are allowed`)
-    if (this.#own.waitingBytes + data.length > waitingBytes || this.#server.pool.size >= mostWaiting)
-      return this.#refuse(id, 'OVERLOADED', 'too many proposals wait already; try again later')
-    this.#own.propose(id, data)
-  }
-
-  #submit(id: number, bytes: Uint8Array): void {
-    if (this.#server.me < 0) return this.#refuseOutside(id)
-    if (this.#server.pool.size >= mostWaiting)
-      return this.#refuse(id, 'OVERLOADED', 'too many requests wait already; try again later')
-    const { batchBytes } = this.#server.settings
-    const settled = this.#submissions.add(id, bytes, batchBytes, (client) => mayAsk(this.#server, client))
-    if (settled) this.#settled.push(settled)
-  }
-
-  /** `request`: a configuration as operators signed it. Its signatures are looked at here, so that whoever brings bad ones is told. */
-  #change(id: number, request: unknown): void {
-    const { members, me, settings } = this.#server
-    if (members.operators === undefined)
-      return this.#refuse(
-        id,
-        'MEMBERSHIP_FIXED',
-        'this cluster was founded without operators: its members stay who they are',
-      )
-    if (me < 0) return this.#refuseOutside(id)
-    if (!(request instanceof Uint8Array))
-      return this.#refuse(
-        id,
-        'REFUSED',
-        'members that sign change by what operators signed: members.change(encodeConfiguration(configuration, approvals))',
-      )
-    const flaw = flawOfChange(this.#server, request)
-    if (flaw) return this.#refuse(id, flaw.code, flaw.reason)
-    const ask = this.#nextAsk()
-    this.#purposes.set(ask, { type: 'change', id, change: { epoch: members.epoch, item: request } })
-    this.#ask({ type: 'verify', id: ask, checks: configurationChecks(settings.digest, members, request) })
-  }
-
-  #refuseOutside(id: number): void {
-    const when = this.#wasMember ? 'any more' : 'yet'
-    this.#refuse(id, 'NOT_A_MEMBER', `${this.#server.settings.self} is no member ${when}: ask one that is`)
-  }
-
-  #refuse(id: number, code: string, reason: string): void {
-    const leader = this.#leaderNow()
-    this.#settled.push({ type: 'refused', id, code, reason, ...(leader === undefined ? {} : { leader }) })
-  }
-
+  /** Even ids are the server's asks, odd ones those of calls. */
   #onAnswer({ ask, answer }: Extract<ProtocolEvent, { type: 'answer' }>, now: number): void {
     const server = this.#server
-    if (ask % 2 === 0) {
-      if (answer.type === 'sign') server.step({ type: 'signed', ask: ask / 2, signature: answer.signature }, now)
-      else if (answer.type === 'verify') server.step({ type: 'verified', ask: ask / 2, valid: answer.valid }, now)
-      else server.step({ type: 'answered', ask: ask / 2, answer }, now)
-      return
-    }
-    const purpose = this.#purposes.get(ask)
-    this.#purposes.delete(ask)
-    if (purpose?.type === 'own' && answer.type === 'sign')
-      return this.#place(signedRequest(purpose.request, answer.signature), now)
-    if (purpose?.type === 'change' && answer.type === 'verify') return this.#changed(purpose, answer.valid, now)
-    if (purpose?.type !== 'submissions' || answer.type !== 'verify') return
-    for (const [at, submission] of purpose.submissions.entries()) {
-      if (!answer.valid[at]) {
-        this.#refuse(submission.id, 'REFUSED', 'its signature is none of its client for this cluster')
-        continue
-      }
-      const settled = this.#submissions.verified(submission, server.used)
-      if (settled) this.#settled.push(settled)
-      else this.#place(submission.bytes, now)
-    }
+    if (ask % 2 === 1) return this.#calls.answered((ask - 1) / 2, answer, now)
+    if (answer.type === 'sign') server.step({ type: 'signed', ask: ask / 2, signature: answer.signature }, now)
+    else if (answer.type === 'verify') server.step({ type: 'verified', ask: ask / 2, valid: answer.valid }, now)
+    else server.step({ type: 'answered', ask: ask / 2, answer }, now)
   }
 
-  #changed({ id, change }: Extract<Purpose, { type: 'change' }>, valid: readonly boolean[], now: number): void {
-    const { approvals } = decodeConfiguration(change.item)
-    const forged = approvals.find((_, at) => !valid[at])
-    if (forged)
-      return this.#refuse(id, 'REFUSED', `operator ${forged.operator} did not sign this configuration for this epoch`)
-    this.#changes.set(id, change)
-    if (change.epoch === this.#server.members.epoch) this.#server.step({ type: 'configure', item: change.item }, now)
-    else this.#endChanges()
-  }
-
-  /** Of the epochs that are over. */
-  #endChanges(): void {
-    for (const [id, { epoch, item }] of this.#changes) {
-      const step = this.#server.epochs[epoch]
-      if (step === undefined) continue
-      this.#changes.delete(id)
-      const { header, items } = step.entry
-      if (isEqual(items[0]!, item))
-        this.#settled.push({ type: 'committed', id, index: header.position + 1, term: header.term })
-      else this.#refuse(id, 'REFUSED', `another configuration ended epoch ${epoch}: sign one for the epoch of now`)
-    }
-  }
-
-  #noticeEpoch(): void {
-    const { me, settings } = this.#server
-    this.#wasMember ||= knows(this.#server, settings.self, this.#parts.key)
-    this.#config = this.#configNow()
-    this.#happened.push({ type: 'configuration', config: this.#config, index: this.#configIndex, committed: true })
-    this.#endChanges()
-    if (me >= 0 || !this.#wasMember) return
-    this.#happened.push({ type: 'removed' })
-    this.#settled.push(...this.#own.abandon(), ...this.#submissions.abandon())
-    this.#forward = []
-  }
-
-  /** Empty while it is to come, and knows founders alone: it dials whom its options name. */
-  #configNow(): Config {
-    const { members, settings } = this.#server
-    if (members.epoch === 0 && !this.#wasMember) return { format: 1, members: [] }
-    return configOf(settings.digest, members, this.#parts.contacts)
-  }
-
-  /** Of the record. */
-  get #configIndex(): Index {
-    const last = this.#server.epochs.at(-1)
-    return last === undefined ? 1 : last.entry.header.position + 1
-  }
-
-  /** Verified, and wanted by somebody here. */
-  #place(request: Uint8Array, now: number): void {
-    const time = this.#server.wall
-    this.#server.step({ type: 'request', request, time, isVerified: true }, now)
-    if (!this.#server.isLeader) this.#forward.push(request)
-  }
-
-  #commit(committed: readonly Entry[]): Effects['apply'] {
-    const server = this.#server
-    const { digest, founding, members } = server.settings
-    const entries = [...committed]
-    if (this.#position === 0) {
-      entries.unshift(founding)
-      const config = configOf(digest, members, this.#parts.contacts)
-      if (this.#founded) this.#happened.push({ type: 'founded', genesis: shortGenesis(members), config })
-    }
-    for (const entry of committed) this.#settle(entry)
-    this.#archive(committed)
-    const apply = applied(digest, entries, this.#checksumSeed)
+  /** Committed entries as records, the founding before all. */
+  #apply(committed: readonly Entry[]): Effects['apply'] {
+    const { digest, founding, members, self, key } = this.#server.settings
+    const { identity, checksumSeed, contacts } = this.#parts
+    const isFirst = this.#position === 0
+    if (isFirst && identity.boot === 1 && members.signer(self, key) !== undefined)
+      this.#happened.push({
+        type: 'founded',
+        genesis: shortGenesis(members),
+        config: configOf(digest, members, contacts),
+      })
+    const apply = applied(digest, isFirst ? [founding, ...committed] : committed, checksumSeed)
     if (!apply) return undefined
     if (apply.from !== this.#position + 1)
       throw new RaftkitError('INVARIANT', `${apply.from} is committed behind ${this.#position}`)
     this.#position = apply.to
     this.#happened.push({ type: 'commit', index: apply.to })
-    this.#entries += committed.length
-    if (this.#entries >= sweepEntries) {
-      this.#entries = 0
-      this.#settled.push(...this.#submissions.spent(server.used))
-    }
     return apply
   }
 
@@ -475,80 +249,17 @@ export class CertifiedRaft implements Protocol<Message> {
       this.#parts.archive?.({ certificate, entries })
   }
 
-  /** Whoever waits here for a request of this entry is told. */
-  #settle({ header, items }: Entry): void {
-    if (header.kind !== 'data') return
-    let index = header.position + 1
-    for (const item of items) {
-      const request = requestIn(item)!
-      const own = this.#own.executed(request, index, header.term)
-      this.#settled.push(...(own ?? this.#submissions.executed(request, index, header.term)))
-      index += request.operations.length
-    }
+  #tell(isFetched: boolean): void {
+    const before = this.#told
+    const now = toTell(this.#server, this.#parts.contacts, before)
+    this.#told = now
+    this.#happened.push(...newsOf(before, now, isFetched))
+    if (now.epoch !== before.epoch) this.#calls.epochEnded()
+    if (now.isRemoved && !before.isRemoved) this.#calls.abandon()
   }
+}
 
-  #outgoing(messages: readonly { to: NodeId; message: Message; after: number }[]): Outgoing<Message>[] {
-    const most = this.#parts.maxMessageBytes - overheadBytes
-    const outgoing: Outgoing<Message>[] = []
-    let before: Message | undefined
-    let parts: readonly Message[] = []
-    for (const { to, message, after } of messages) {
-      if (message !== before) parts = fitting(message, most)
-      before = message
-      for (const part of parts) outgoing.push({ to, incarnation: '', message: part, lane: laneOf(part), after })
-    }
-    if (this.#forward.length > 0 && !this.#server.isLeader) {
-      const to = this.#server.members.leader(this.#server.ballot.term)
-      for (const message of fitting({ type: 'forward', requests: this.#forward }, most))
-        outgoing.push({ to, incarnation: '', message, lane: laneOf(message), after: 0 })
-    }
-    this.#forward = []
-    return outgoing
-  }
-
-  #noticeCheckpoint(isFetched: boolean): void {
-    const { stable } = this.#server
-    if (stable === undefined || stable.snapshot === this.#snapshot) return
-    this.#snapshot = stable.snapshot
-    this.#happened.push({ type: 'snapshot', step: isFetched ? 'installed' : 'taken', snapshot: stable.snapshot })
-  }
-
-  #noticeRole(): void {
-    const [role, leader, { term }] = [this.#roleNow(), this.#leaderNow(), this.#server.ballot]
-    if (role !== this.#role || (term !== this.#term && role !== 'follower')) {
-      const reason =
-        role === 'leader' ? 'the term is its own' : role === 'follower' ? 'another leads' : 'it gave up on a term'
-      this.#happened.push({ type: 'role', role, term, reason })
-    }
-    if (leader !== this.#leader || term !== this.#term) this.#happened.push({ type: 'leader', leader, term })
-    this.#role = role
-    this.#leader = leader
-    this.#term = term
-  }
-
-  #roleNow(): ReplicaRole {
-    const { isLeader, anchor } = this.#server
-    if (isLeader && anchor !== undefined) return 'leader'
-    return this.#leaderNow() === undefined ? 'candidate' : 'follower'
-  }
-
-  /** Undefined: the term was asked for, and nothing shows yet that a quorum did. */
-  #leaderNow(): NodeId | undefined {
-    const { ballot, newest, proof, members } = this.#server
-    const isEntered = ballot.term === 0 || proof !== undefined || newest?.term === ballot.term
-    return isEntered ? members.leader(ballot.term) : undefined
-  }
-
-  #signed(change: NonNullable<Effects['write']>['change']): NonNullable<Effects['write']>['change'] {
-    return change.state === undefined ? change : { ...change, state: writeIdentity(this.#parts.identity, change.state) }
-  }
-
-  #ask(ask: Effects['asks'][number]): void {
-    this.#asks.push(ask)
-  }
-
-  #nextAsk(): number {
-    this.#asked += 2
-    return this.#asked
-  }
+/** The disk says whose it is. */
+function identified(identity: Identity, change: NonNullable<Effects['write']>['change']): typeof change {
+  return change.state === undefined ? change : { ...change, state: writeIdentity(identity, change.state) }
 }

@@ -11,6 +11,7 @@ import { firstBallot } from './rules.ts'
 import type { Server, Settings } from './server.ts'
 import type { Check } from './statement.ts'
 import { Tally } from './tally.ts'
+import { catchUp } from './terms.ts'
 
 /*
  * From one epoch to the next. Everything that was promised in an epoch ends with it: its ballot, votes and certificates are of no use in
@@ -79,10 +80,25 @@ export function membersAfter({ digest, members }: Settings, steps: readonly Step
 }
 
 /** Whether it was a member of any epoch that is known. */
-export function knows(server: Server, id: NodeId, key?: Uint8Array): boolean {
-  for (let epoch = server.members.epoch; epoch >= 0; epoch--)
-    if (membersOf(server, epoch)?.signer(id, key) !== undefined) return true
+export function knows({ settings, members, epochs }: Server, id: NodeId, key?: Uint8Array): boolean {
+  if (members.signer(id, key) !== undefined) return true
+  let before = settings.members
+  for (const { entry } of epochs) {
+    if (before.signer(id, key) !== undefined) return true
+    before = nextMembers(settings.digest, before, entry)
+  }
   return false
+}
+
+/**
+ * To a peer that is there again, so that who was away hears at once where the others are, though nothing is going on. Nobody suspects anybody with
+ * term 0: it says of which epoch this node is, and whoever knows a newer one tells.
+ */
+export function meet(server: Server, peer: NodeId): void {
+  const { epoch, operators } = server.members
+  const isMember = server.members.signer(peer) !== undefined
+  if (isMember) catchUp(server, peer, -1)
+  if (operators !== undefined && (isMember || server.me < 0)) server.send(peer, { type: 'preVote', epoch, term: 0 })
 }
 
 type Epochs = Extract<Message, { type: 'epochs' }>
