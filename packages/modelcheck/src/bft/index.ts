@@ -51,6 +51,15 @@ const scopes: readonly Scope[] = [
     more: { laterTerms: 1 },
   },
   {
+    name: 'epoch-one-of-two',
+    about:
+      'two configurations in different places, of which one at most can end the epoch; the next one has a single term',
+    words: ['a', 'C', 'aC', 'Ca', 'C!'],
+    terms: 2,
+    next: changed,
+    more: { laterTerms: 1 },
+  },
+  {
     name: 'epoch-contested',
     about: 'two configurations, of which one at most can end the epoch; two terms in each',
     words: ['a', 'C', 'aC', 'Ca', 'Cb', 'C!', 'aCa'],
