@@ -4,6 +4,7 @@ import { halt, isBesideCommit } from './halting.ts'
 import type { Hash } from './hash.ts'
 import type { Message } from './messages.ts'
 import type { Server } from './server.ts'
+import { membersAfter } from './succession.ts'
 import { askForNewest } from './terms.ts'
 import { onCertificate } from './voting.ts'
 
@@ -16,6 +17,7 @@ export interface Fetching {
   readonly next: Hash
   /** From the top. */
   readonly got: readonly Entry[]
+  /** Its place among the holders. */
   readonly peer: number
   /** Peers that were asked and brought nothing. */
   readonly tries: number
@@ -26,23 +28,39 @@ const mostFetched = 1024 * 1024
 
 export function beginFetch(server: Server, hash: Hash, peer: number): void {
   if (server.fetching !== undefined || server.transfer !== undefined || server.tree.has(hash)) return
+  // How an epoch ended came with the word that it did.
+  const known = server.epochs.find(({ certificate }) => certificate.place.hash === hash)?.entry
+  const isAhead = known !== undefined && known.header.index > server.committed.entry.header.index
   server.fetching = {
-    next: hash,
-    got: [],
+    next: isAhead ? known.header.parent : hash,
+    got: isAhead ? [known] : [],
     peer: peer === server.me ? (peer + 1) % server.members.list.length : peer,
     tries: 0,
   }
-  request(server, server.fetching)
+  if (!server.tree.has(server.fetching.next)) request(server, server.fetching)
+}
+
+/**
+ * Whom to ask: the members, and behind them those who left with the epoch before. What led up to its end was certified by them, and of those who stay it
+ * may be that only liars hold it.
+ */
+export function holders({ members, epochs, settings }: Server): readonly NodeId[] {
+  const ids = members.list.map(({ id }) => id)
+  if (epochs.length === 0) return ids
+  const before = membersAfter(settings, epochs.slice(0, -1))
+  const isGone = (id: NodeId): boolean => members.signer(id) === undefined && id !== settings.self
+  return [...ids, ...before.list.map(({ id }) => id).filter(isGone)]
 }
 
 /** Whoever was asked has had time to answer: the next one, until all were asked. Nobody has what a liar made up. */
 export function fetchElsewhere(server: Server): void {
-  const { fetching, members, me } = server
+  const { fetching, me } = server
   if (fetching === undefined) return
   server.conduct.note(fetching.peer, 'silence')
-  if (fetching.tries >= 2 * members.list.length) return giveUp(server)
-  const next = (fetching.peer + 1) % members.list.length
-  const peer = next === me ? (next + 1) % members.list.length : next
+  const { length } = holders(server)
+  if (fetching.tries >= 2 * length) return giveUp(server)
+  const next = (fetching.peer + 1) % length
+  const peer = next === me ? (next + 1) % length : next
   server.fetching = { ...fetching, peer, tries: fetching.tries + 1 }
   request(server, server.fetching)
 }
@@ -107,6 +125,9 @@ function attach(server: Server): void {
 export function wake(server: Server): void {
   attach(server)
   if (server.fetching !== undefined) return
+  // Nothing goes on in an epoch before its first entry is committed here, and that was certified in the one before.
+  const end = server.epochs.at(-1)?.certificate
+  if (end !== undefined && end.place.index > server.committed.entry.header.index) onCertificate(server, end, server.me)
   const { certified, waiting, tree } = server
   for (const phase of ['append', 'commit'] as const) {
     const certificate = certified[phase]
@@ -125,8 +146,8 @@ export function wake(server: Server): void {
 function request(server: Server, { next, peer }: Fetching): void {
   const above = server.committed.entry.header.index
   // Whoever signed a certificate of an older epoch had its number there.
-  const { list } = server.members
-  server.send(list[peer % list.length]!.id, { type: 'fetch', hash: next, above })
+  const all = holders(server)
+  server.send(all[peer % all.length]!, { type: 'fetch', hash: next, above })
 }
 
 function giveUp(server: Server): void {

@@ -26,7 +26,8 @@ export function propose(server: Server): void {
   const isBound = anchor === anchorPlace?.hash && anchor !== server.members.genesis.hash
   if (isBound && first.entry.header.term >= server.ballot.term) return
   const committed = server.committed.entry.header.index
-  if (server.ballot.tip === undefined && first.entry.header.index > committed) lead(server, first.entry)
+  // What its epoch begins with was led, and certified, in the one before (I16).
+  if (server.ballot.tip === undefined && isBound && first.entry.header.index > committed) lead(server, first.entry)
   const bound = tree.get(server.tip ?? anchor)
   // A vote of its last life for what was pruned since: it leads no more in this term.
   if (bound === undefined) return

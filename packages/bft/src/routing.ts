@@ -3,7 +3,7 @@ import { onEvidence, onInvestigated, weighForged, weighVote } from './accusing.t
 import { admitAppend, onAppendEntries } from './appending.ts'
 import type { Purpose } from './asking.ts'
 import { onCheckpoint, onCheckpointed, onCheckpointVotes, onTaken } from './checkpointing.ts'
-import { answerFetch, onFetched } from './fetching.ts'
+import { answerFetch, holders, onFetched } from './fetching.ts'
 import { onForked } from './halting.ts'
 import type { Message } from './messages.ts'
 import { itemHash } from './request.ts'
@@ -39,11 +39,15 @@ export function receive(server: Server, from: NodeId, message: Message): void {
   server.verify(checks, { type: 'message', from, message, checks })
 }
 
-/** Those who left serve what they hold, and are served; whoever is to come may say how the epochs went, since that proves itself. */
+/** Those who left serve what they hold, and are served; what proves itself, whoever brings it, is heard. */
 function fromOutside(server: Server, from: NodeId, message: Message): void {
   if (server.isForked && message.type !== 'fetch') return
   if (message.type === 'epochs') return verifyFirst(server, 0, from, message)
   if (!knows(server, from)) return
+  const holder = holders(server).indexOf(from)
+  if (message.type === 'fetched' && holder >= 0) return onFetched(server, holder, message)
+  if (message.type === 'page' && holder >= 0) return onPage(server, holder, message)
+  if (message.type === 'checkpointed') return verifyFirst(server, Math.max(0, holder), from, message)
   if (message.type === 'fetch') return answerFetch(server, from, message)
   if (message.type === 'fetchPages') return answerPages(server, from, message)
   if ('epoch' in message) fromEpoch(server, from, message.epoch)
@@ -123,8 +127,7 @@ function afterVerifying(server: Server, purpose: Purpose, valid: readonly boolea
     case 'message': {
       const { from, message, checks } = purpose
       const sender = server.members.signer(from)
-      // How the epochs went proves itself, whoever brings it.
-      if (sender === undefined && message.type !== 'epochs') return
+      if (sender === undefined && message.type !== 'epochs' && message.type !== 'checkpointed') return
       if (!valid.every(Boolean)) {
         if (message.type === 'appendEntries') weighForged(server, message, checks, valid)
         if (sender !== undefined) server.conduct.note(sender, 'signatures')

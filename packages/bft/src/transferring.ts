@@ -3,6 +3,7 @@ import { decodeHead, type Held, headLength, pageBytes, pageOf } from './base.ts'
 import { Branches } from './branches.ts'
 import { type CheckpointCertificate, checkpointChecks, flawOfCheckpoint } from './checkpoint.ts'
 import { hold, joined, stabilise } from './checkpointing.ts'
+import { holders } from './fetching.ts'
 import type { Digest, Hash } from './hash.ts'
 import { leaf, Merkle, provesItem } from './merkle.ts'
 import type { Message } from './messages.ts'
@@ -17,6 +18,7 @@ type FetchPages = Extract<Message, { type: 'fetchPages' }>
 /** A certified state that is fetched, page by page, each with its proof: from anybody, since nobody need be believed. */
 export interface Transfer {
   readonly certificate: CheckpointCertificate
+  /** Its place among the holders. */
   readonly peer: number
   /** Peers that were asked since the last page that was right. */
   readonly tries: number
@@ -60,8 +62,8 @@ function request(server: Server, transfer: Transfer): void {
   const { certificate, at, peer } = transfer
   const { index, root } = certificate.checkpoint
   server.transfer = { ...transfer, until: at + pagesAtOnce }
-  const { list } = server.members
-  server.send(list[peer % list.length]!.id, { type: 'fetchPages', index, root, at })
+  const all = holders(server)
+  server.send(all[peer % all.length]!, { type: 'fetchPages', index, root, at })
 }
 
 export function admitCheckpointed(server: Server, certificate: CheckpointCertificate): Check[] | undefined {
@@ -91,11 +93,12 @@ function giveUp(server: Server): void {
 
 /** The next one. */
 function transferElsewhere(server: Server): void {
-  const { transfer, members, me } = server
+  const { transfer, me } = server
   if (transfer === undefined || transfer.isComplete) return
-  if (transfer.tries >= 3 * members.list.length) return giveUp(server)
-  const next = (transfer.peer + 1) % members.list.length
-  const peer = next === me ? (next + 1) % members.list.length : next
+  const { length } = holders(server)
+  if (transfer.tries >= 3 * length) return giveUp(server)
+  const next = (transfer.peer + 1) % length
+  const peer = next === me ? (next + 1) % length : next
   server.transfer = { ...transfer, peer, tries: transfer.tries + 1 }
   request(server, server.transfer)
 }

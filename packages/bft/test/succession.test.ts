@@ -133,6 +133,61 @@ describe('an epoch that came to later terms', () => {
   })
 })
 
+/** Found by the simulator: each of these stopped a cluster for good, or had somebody sign what is of another epoch. */
+describe('the entry that an epoch begins with', { timeout: 60_000 }, () => {
+  const certificates = ['certified', 'termCertified']
+
+  test('is led by nobody again, when who leads the epoch comes to it without its certificate (I16)', () => {
+    const world = founded(4, 8)
+    world.join('a4')
+    world.weather = { ...fair, cut: (_, to, now, { type }) => to === 'a4' && certificates.includes(type) && now < 5000 }
+    const words = submitted(world, 1, 2)
+    world.run(500)
+    world.configure(['a4', 'm0', 'm1', 'm2'], machine(world, 'm1'))
+    world.run(1000)
+    words.push(...submitted(world, 3, 3))
+    world.run(20_000)
+    executed(world, ['a4', 'm0', 'm1', 'm2'], words)
+  })
+
+  test('is committed by who knows how the epoch before it ended, though nobody says again that it is', () => {
+    const next = ['m2', 'm3', 'm4', 'm5']
+    const world = founded(4, 9)
+    for (const id of next.slice(2)) world.join(id)
+    // One of those who leave is alone to see a quorum commit, and its word of that is lost.
+    const isLost = (to: string, message: Message): boolean =>
+      message.type === 'certified' || (message.type === 'vote' && message.phase === 'commit' && to !== 'm0')
+    const words = submitted(world, 1, 2)
+    world.run(500)
+    world.weather = { ...fair, cut: (_, to, now, message) => now < 1500 && isLost(to, message) }
+    world.configure(next, machine(world, 'm0'))
+    world.run(1500)
+    expect(epochsOf(world)).toEqual([1, 1, 1, 1, 1, 1])
+    // That one is gone, and with it who could say.
+    world.weather = { ...fair, cut: (from, to) => from === 'm0' || to === 'm0' }
+    words.push(...submitted(world, 3, 3))
+    world.run(20_000)
+    executed(world, next, words)
+  })
+
+  test('is had from those who left, where of those who stay only liars hold what leads up to it', () => {
+    const next = ['m2', 'm3', 'm4', 'm5']
+    // It votes, and serves nobody.
+    const mute = (message: Message): Message | undefined => (message.type === 'fetched' ? undefined : message)
+    const world = founded(4, 10, [undefined, undefined, mute])
+    for (const id of next.slice(2)) world.join(id)
+    world.weather = { ...fair, cut: (from, to) => from === 'm3' || to === 'm3' }
+    const words = submitted(world, 1, 4)
+    world.run(3000)
+    world.configure(next, machine(world, 'm1'))
+    world.run(3500)
+    world.weather = fair
+    words.push(...submitted(world, 5, 3))
+    world.run(30_000)
+    executed(world, ['m3', 'm4', 'm5'], words)
+  })
+})
+
 describe('a leader that lies about who votes', () => {
   const config = (message: Append): boolean => message.entries.at(-1)!.header.kind === 'config'
 

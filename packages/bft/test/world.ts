@@ -423,8 +423,9 @@ export class World {
     // I16: nobody votes in an epoch that it is not of, nor for what follows its end.
     const end = this.epochs[epoch + 1]?.genesis.hash
     const isBehind = end !== undefined && end !== vote.hash && server.tree.holds(end, vote.hash)
-    if (isHonest && (isBehind || this.epochs[epoch]?.signer(id) === undefined))
-      throw new Error(`${id} votes at ${vote.index} in epoch ${epoch}, which had ended`)
+    const isBefore = vote.index <= (this.epochs[epoch]?.genesis.index ?? 0)
+    if (isHonest && (isBehind || isBefore || this.epochs[epoch]?.signer(id) === undefined))
+      throw new Error(`${id} votes at ${vote.index} in epoch ${epoch}, which had ended or not begun`)
     const key = `${name} ${vote.phase} ${vote.term} ${vote.index}`
     const isDouble = (this.#votes.get(key) ?? vote.hash) !== vote.hash
     this.#votes.set(key, vote.hash)
