@@ -1,4 +1,4 @@
-import { type Digest, founding, type Message, type Voter } from '@raftkit/bft'
+import { type Digest, founding, type Message, type Operators, type Voter } from '@raftkit/bft'
 import type {
   Ask,
   Effects,
@@ -22,6 +22,7 @@ import type { Behaviour, Said } from './stage.ts'
 export interface Lies {
   /** Who founds the cluster, and the hash: as `certifiedRaft` has them. */
   readonly members: readonly Voter[]
+  readonly operators?: Operators
   readonly digest: Digest
   readonly behaviours: readonly Behaviour[]
   /** Decides every lie: 32 bits. Default: the seed that the runtime draws. */
@@ -71,7 +72,13 @@ class LyingProtocol implements Protocol<Message> {
   constructor(inner: Protocol<Message>, lies: Lies, init: ProtocolInit, now: number) {
     this.#inner = inner
     this.#now = now
-    const { members } = founding(lies.digest, { cluster: init.cluster, group: init.group, members: lies.members })
+    const { operators } = lies
+    const { members } = founding(lies.digest, {
+      cluster: init.cluster,
+      group: init.group,
+      members: lies.members,
+      ...(operators && { operators }),
+    })
     const random = numbers(lies.seed ?? init.seed)
     this.#liar = new Liar(
       {
