@@ -1,5 +1,5 @@
 import { execFile } from 'node:child_process'
-import { readdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -11,16 +11,27 @@ import { Clerk } from './local/clerk.ts'
 import { Organisation, program } from './local/organisation.ts'
 import { judge } from './local/verdict.ts'
 import type { LedgerEntry } from './machine.ts'
-import { genesisFile, makeOrganisations } from './organisations.ts'
+import {
+  addOrganisation,
+  clerkFolder,
+  genesisFile,
+  makeOrganisations,
+  memberFile,
+  memberFolder,
+  operatorKey,
+} from './organisations.ts'
 import { read, tip } from './reading.ts'
 import type { MemberStatus } from './server/https.ts'
 
-// Four organisations write to the ledger they share. One of them lies, in three ways one behind the other, and one that does not is killed.
-// Then everything that was acknowledged is looked for, and what is proved is verified by a process that knows the genesis file and nothing else.
+// Four organisations write to the ledger they share. One of them lies, in three ways one behind the other, and one that does not is killed. Then the
+// operators of the others exchange the liar for a fifth organisation, while all write on. In the end everything that was acknowledged is looked for, and
+// what is proved is verified by a process that knows the genesis file and nothing else, and nobody's word.
 
 /** East leads the first term. */
 const ids = ['east', 'north', 'south', 'west']
 const liar = 'east'
+/** Who comes in its place. */
+const newcomer = 'centre'
 const lies = [
   { fault: 'F1', does: 'leads, and sends different batches to two halves of the members' },
   { fault: 'F4', does: 'votes for two entries at one place' },
@@ -31,6 +42,8 @@ const load = { lanes: 2, batch: 8 }
 const perLie = { atLeast: 100, wanted: 800, milliseconds: 6_000 }
 const enough = 2_000
 const receiptsWanted = 20
+/** Asked for in the end, of what was written in the beginning, before the exchange: members themselves have forgotten it. */
+const oldReceipts = 10
 const limit = 150_000
 
 const started = performance.now()
@@ -38,23 +51,27 @@ const seconds = (): number => (performance.now() - started) / 1000
 const say = (line: string) => console.log(`${seconds().toFixed(1).padStart(5)} s  ${line}`)
 
 const directory = await mkdtemp(join(tmpdir(), 'raftkit-ledger-'))
-const ports = await freePorts(ids.length * 2)
+const ports = await freePorts(ids.length * 2 + 2)
 const genesis = await makeOrganisations(
   directory,
   'demo',
   ids.map((id, at) => ({ id, host: '127.0.0.1', port: ports[at]!, httpPort: ports[ids.length + at]! })),
 )
-const organisations = genesis.members.map((member) => new Organisation(directory, member))
+const [port, httpPort] = ports.slice(-2) as [number, number]
+const come = await addOrganisation(directory, { id: newcomer, host: '127.0.0.1', port, httpPort })
+const organisations = [...genesis.members, come].map((member) => new Organisation(directory, member))
 const named = (id: string): Organisation => organisations.find((organisation) => organisation.id === id)!
 
 /** Who was told of by clients, and how often. */
 const mismatches = new Map<string, number>()
-const clerks = ids.map(
+const clerks = [...ids, newcomer].map(
   (id) =>
     new Clerk(directory, genesis, id, ({ type, member }) => {
       if (type === 'mismatch') mismatches.set(member, (mismatches.get(member) ?? 0) + 1)
     }),
 )
+/** Of the founders, who begin; the newcomer's writes once it is one of them. */
+const founding = clerks.slice(0, ids.length)
 const acknowledged = (): number => clerks.reduce((sum, clerk) => sum + clerk.acknowledged.size, 0)
 
 async function endAll(): Promise<void> {
@@ -75,7 +92,7 @@ async function whileItLies(): Promise<void> {
 
 async function statusOf(id: string): Promise<MemberStatus | undefined> {
   const { wire } = clerks[1]!
-  return (await wire.get(id, '/v1/status', AbortSignal.timeout(2_000)).catch(() => undefined)) as
+  return (await wire.get(named(id).member, '/v1/status', AbortSignal.timeout(2_000)).catch(() => undefined)) as
     | MemberStatus
     | undefined
 }
@@ -92,14 +109,34 @@ async function honestLeader(): Promise<string> {
 }
 
 /** The command, run by another process: what it says, a line of JSON each, and how it ended. */
-async function command(...args: string[]): Promise<{ lines: Record<string, unknown>[]; code: number }> {
+async function command(...args: string[]): Promise<{ lines: Record<string, unknown>[]; code: number; said: string }> {
   const given = [program, '--json', '--genesis', genesisFile(directory), ...args]
   const done = await promisify(execFile)(process.execPath, given, { env: {}, maxBuffer: 64 * 1024 * 1024 }).then(
-    ({ stdout }) => ({ stdout, code: 0 }),
-    (error: { stdout: string; code: number }) => error,
+    ({ stdout, stderr }) => ({ stdout, stderr, code: 0 }),
+    (error: { stdout: string; stderr: string; code: number }) => error,
   )
   const lines = done.stdout.split('\n').filter((line) => line !== '')
-  return { lines: lines.map((line) => JSON.parse(line) as Record<string, unknown>), code: done.code }
+  return { lines: lines.map((line) => JSON.parse(line) as Record<string, unknown>), code: done.code, said: done.stderr }
+}
+
+/** The operators of those who stay sign, each a copy of its own, and one of them hands it over: as people would, by the command. */
+async function exchange(): Promise<void> {
+  const file = join(directory, 'exchange.json')
+  const well = async (...args: string[]): Promise<Record<string, unknown>[]> => {
+    const { lines, code, said } = await command(...args)
+    if (code !== 0) throw new Error(`raftkit-ledger ${args.slice(0, 2).join(' ')} ended with ${code}: ${said}`)
+    return lines
+  }
+  const card = memberFile(memberFolder(directory, newcomer))
+  await well('members', 'propose', '--leave', liar, '--come', card, '--out', file)
+  const copies = ids.filter((id) => id !== liar).map((id) => ({ id, copy: `${file}.${id}` }))
+  await Promise.all(
+    copies.map(async ({ id, copy }) => {
+      copyFileSync(file, copy)
+      await well('members', 'approve', copy, '--key', operatorKey(directory, id))
+    }),
+  )
+  await well('--identity', clerkFolder(directory, 'north'), 'members', 'apply', ...copies.map(({ copy }) => copy))
 }
 
 /** A copy with one byte changed. */
@@ -113,9 +150,9 @@ function spoilt(file: string): string {
 
 try {
   say(`four organisations, each a process of its own: gRPC with mutual TLS between them, HTTPS for clients`)
-  await Promise.all(organisations.map((member) => member.start(member.id === liar ? lies[0].fault : undefined)))
+  await Promise.all(ids.map((id) => named(id).start(id === liar ? lies[0].fault : undefined)))
   say(`${liar} lies: it ${lies[0].does}`)
-  for (const clerk of clerks) clerk.write(load.lanes, load.batch)
+  for (const clerk of founding) clerk.write(load.lanes, load.batch)
   await whileItLies()
   say(`${acknowledged()} acknowledged; ${await honestLeader()} leads now`)
 
@@ -136,7 +173,16 @@ try {
   await named(victim).start()
   say(`${victim} is back`)
   await whileItLies()
-  await progress(Math.max(0, enough + 200 - acknowledged()))
+
+  await named(newcomer).start()
+  const before = acknowledged()
+  await exchange()
+  await named(liar).ended()
+  say(
+    `north, south and west exchanged ${liar} for ${newcomer}, which never was there, while ${acknowledged() - before} were acknowledged; ${liar} was told, and ended`,
+  )
+  clerks.at(-1)!.write(load.lanes, load.batch)
+  await progress(Math.max(perLie.atLeast, enough + 200 - acknowledged()))
   await Promise.all(clerks.map((clerk) => clerk.finish()))
   const all = new Map<string, LedgerEntry>(clerks.flatMap((clerk) => [...clerk.acknowledged]))
   const unknown = new Set(clerks.flatMap((clerk) => [...clerk.unknown]))
@@ -149,7 +195,25 @@ try {
   const verdict = judge({ acknowledged: all, unknown, ledger })
   say(`the ledger has ${ledger.length} entries, as f + 1 members tell them alike`)
 
-  const honest = ids.filter((id) => id !== liar)
+  const old = ledger.slice(0, oldReceipts * load.batch).filter((_, at) => at % load.batch === 0)
+  const [proofs, kept] = [join(directory, 'proofs'), join(directory, 'proofs', 'old')]
+  await mkdir(kept, { recursive: true })
+  const oldFiles = await Promise.all(
+    old.map(async ({ position }) => {
+      const file = join(kept, `${position}.receipt`)
+      writeFileSync(file, (await client.receipt(position)).bytes)
+      return file
+    }),
+  )
+  const { epochs } = client
+  say(
+    `members of epoch ${epochs.at(-1)!.epoch}: ${epochs
+      .at(-1)!
+      .list.map(({ id }) => id)
+      .join(', ')}`,
+  )
+
+  const honest = epochs.at(-1)!.list.map(({ id }) => id)
   const differs = async (): Promise<string[]> => {
     const said = await Promise.all(honest.map(statusOf))
     return honest.filter((_, at) => said[at]?.entries !== known.entries || said[at]?.hash !== known.hash)
@@ -161,8 +225,6 @@ try {
   }
   say(`ledgers of the honest members that differ: ${forked.length}`)
 
-  const proofs = join(directory, 'proofs')
-  await mkdir(proofs)
   const receipts = clerks.flatMap((clerk) =>
     [...clerk.receipts].map(([position, bytes]) => {
       const file = join(proofs, `${position}.receipt`)
@@ -173,7 +235,7 @@ try {
   const unproven = clerks.reduce((sum, clerk) => sum + clerk.unproven, 0)
   const evidence: string[] = []
   for (const id of honest)
-    for (const { name, bytes } of (await wire.get(id, '/v1/evidence', AbortSignal.timeout(5_000))) as {
+    for (const { name, bytes } of (await wire.get(named(id).member, '/v1/evidence', AbortSignal.timeout(5_000))) as {
       name: string
       bytes: string
     }[]) {
@@ -185,8 +247,9 @@ try {
   say('all members are stopped; from here on, only files')
 
   if (evidence.length === 0) throw new Error(`no honest member can prove that ${liar} lied`)
-  const [verified, accused, spoiltReceipt, spoiltEvidence] = await Promise.all([
+  const [verified, oldVerified, accused, spoiltReceipt, spoiltEvidence] = await Promise.all([
     command('verify', ...receipts),
+    command('verify', ...oldFiles),
     command('evidence', 'verify', ...evidence),
     command('verify', spoilt(receipts[0]!)),
     command('evidence', 'verify', spoilt(evidence[0]!)),
@@ -194,7 +257,7 @@ try {
   const culprits = [...new Set(accused.lines.map(({ who }) => String(who)))]
   const kinds = [...new Set(accused.lines.map(({ lie }) => String(lie)))].sort()
   say(
-    `another process verified ${receipts.length} receipts and ${evidence.length} pieces of evidence (${kinds.join(', ')}), all against ${culprits.join(', ')}; with one byte changed, none`,
+    `another process verified ${receipts.length} receipts, ${oldFiles.length} more of what was written in the beginning, and ${evidence.length} pieces of evidence (${kinds.join(', ')}), all against ${culprits.join(', ')}; with one byte changed, none`,
   )
 
   const wrong = [
@@ -205,6 +268,8 @@ try {
       ? [`${receipts.length} receipts, and ${unproven} that nobody gave`]
       : []),
     ...(verified.code !== 0 || verified.lines.length !== receipts.length ? ['a receipt that does not verify'] : []),
+    ...(oldVerified.code !== 0 || oldFiles.length < oldReceipts ? ['an old receipt that does not verify'] : []),
+    ...(epochs.length !== 2 ? [`${epochs.length} epochs`] : []),
     ...(accused.code !== 0 ? ['evidence that does not verify'] : []),
     ...(culprits.some((who) => who !== liar) ? [`evidence against ${culprits.join(', ')}`] : []),
     ...(spoiltReceipt.code !== 3 || spoiltEvidence.code !== 3 ? ['a proof with a byte changed was believed'] : []),
@@ -223,7 +288,10 @@ try {
       lies: lies.map(({ fault }) => fault),
       killed: victim,
       mismatches: mismatches.get(liar) ?? 0,
+      epochs: epochs.length,
+      exchanged: { left: liar, came: newcomer },
       receiptsVerified: verified.lines.filter(({ verified }) => verified).length,
+      oldReceiptsVerified: oldVerified.lines.filter(({ verified }) => verified).length,
       evidenceVerified: accused.lines.filter(({ verified }) => verified).length,
       evidence: kinds,
       culprits,

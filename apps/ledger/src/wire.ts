@@ -5,7 +5,7 @@ import type { Wire } from '@raftkit/bft-client'
 import { readTls, type Tls } from '@raftkit/certificates'
 import { RaftkitError } from '@raftkit/contract'
 import { type PrivateKey, readKey } from '@raftkit/ed25519'
-import type { Genesis, GenesisMember } from './genesis.ts'
+import { type Genesis, type Member, urlIn } from './genesis.ts'
 import { signingKey } from './organisations.ts'
 
 /** What a client is: a certificate for the connection, and a key that signs what it writes. */
@@ -20,49 +20,69 @@ export const readIdentity = (folder: string): Identity => ({
   key: readKey(join(folder, signingKey)),
 })
 
+/** By its name, which its certificate must show, and where. */
+export type Reached = Pick<Member, 'id' | 'url'>
+
 /** More is no answer. */
 const mostAnswerBytes = 64 * 1024 * 1024
 
 /** HTTPS to the members: both sides show certificates, and the member's must name that member, whatever host it runs on. */
 export class HttpsWire implements Wire {
-  readonly #members: ReadonlyMap<string, { readonly member: GenesisMember; readonly agent: Agent }>
+  readonly #genesis: Genesis
+  readonly #tls: Tls
+  readonly #agents: Map<string, Agent> = new Map()
 
-  constructor({ cluster, members }: Genesis, { ca, cert, key }: Tls) {
-    const agentOf = ({ id }: GenesisMember) =>
-      new Agent({
-        ...{ ca, cert, key, minVersion: 'TLSv1.3', keepAlive: true, maxSockets: 64 },
-        checkServerIdentity: (_host, shown) => flawOfCertificate(shown, `raft://${cluster}/${id}`),
-      })
-    this.#members = new Map(members.map((member) => [member.id, { member, agent: agentOf(member) }]))
+  constructor(genesis: Genesis, tls: Tls) {
+    this.#genesis = genesis
+    this.#tls = tls
   }
 
-  async send(id: string, ask: Uint8Array, signal: AbortSignal): Promise<Uint8Array> {
-    return this.#exchange(id, 'POST', '/v1/ask', signal, ask)
+  async send(id: string, ask: Uint8Array, signal: AbortSignal, place: string | undefined): Promise<Uint8Array> {
+    const url = place === undefined ? this.#genesis.members.find((member) => member.id === id)!.url : urlIn(place)
+    return this.#exchange({ id, url }, 'POST', '/v1/ask', signal, ask)
   }
 
   /** What a member says of itself; JSON. */
-  async get(id: string, path: string, signal: AbortSignal): Promise<unknown> {
-    return JSON.parse(Buffer.from(await this.#exchange(id, 'GET', path, signal)).toString())
+  async get(member: Reached, path: string, signal: AbortSignal): Promise<unknown> {
+    return JSON.parse(Buffer.from(await this.#exchange(member, 'GET', path, signal)).toString())
+  }
+
+  /** What it says to that; JSON. */
+  async post(member: Reached, path: string, bytes: Uint8Array, signal: AbortSignal): Promise<unknown> {
+    return JSON.parse(Buffer.from(await this.#exchange(member, 'POST', path, signal, bytes)).toString())
   }
 
   /** Ends the idle connections, so that a program which is done can end. */
   hangUp(): void {
-    for (const { agent } of this.#members.values()) agent.destroy()
+    for (const agent of this.#agents.values()) agent.destroy()
+  }
+
+  #agent(id: string): Agent {
+    const { ca, cert, key } = this.#tls
+    const wanted = `raft://${this.#genesis.cluster}/${id}`
+    const agent =
+      this.#agents.get(id) ??
+      new Agent({
+        ...{ ca, cert, key, minVersion: 'TLSv1.3', keepAlive: true, maxSockets: 64 },
+        checkServerIdentity: (_host, shown) => flawOfCertificate(shown, wanted),
+      })
+    this.#agents.set(id, agent)
+    return agent
   }
 
   #exchange(
-    id: string,
+    { id, url }: Reached,
     method: 'GET' | 'POST',
     path: string,
     signal: AbortSignal,
     body?: Uint8Array,
   ): Promise<Uint8Array> {
-    const { member, agent } = this.#members.get(id)!
+    const agent = this.#agent(id)
     return new Promise((resolve, reject) => {
       const lost = (error: Error): void =>
         reject(new RaftkitError('TRANSPORT_FAILED', `${id}: ${error.message}`, { cause: error, retryable: true }))
       const headers = body ? { 'content-type': 'application/octet-stream', 'content-length': body.length } : {}
-      const outgoing = request(new URL(path, member.url), { method, agent, headers, signal })
+      const outgoing = request(new URL(path, url), { method, agent, headers, signal })
       outgoing.on('error', lost)
       outgoing.on('response', (incoming) => {
         const chunks: Buffer[] = []

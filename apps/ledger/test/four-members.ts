@@ -4,8 +4,8 @@ import { join } from 'node:path'
 import { Readable, Writable } from 'node:stream'
 import { freePorts } from '@raftkit/app-kv'
 import { run } from '../src/command/command-line.ts'
-import type { Genesis } from '../src/genesis.ts'
-import { clerkFolder, genesisFile, makeOrganisations, memberFolder } from '../src/organisations.ts'
+import { type Genesis, trustOf } from '../src/genesis.ts'
+import { addOrganisation, clerkFolder, genesisFile, makeOrganisations, memberFolder } from '../src/organisations.ts'
 import { type Served, serve } from '../src/server/serve.ts'
 
 export interface Ran {
@@ -39,9 +39,26 @@ export class FourMembers {
 
   async start(id: string, lie?: string): Promise<void> {
     const { genesis, directory } = this
-    const options = { genesis, id, identity: memberFolder(directory, id), data: join(directory, id, 'data'), lie }
+    const trust = trustOf(genesis)
+    const options = { genesis, trust, id, identity: memberFolder(directory, id), data: this.dataOf(id), lie }
     const say = (line: string) => void this.log.push(`${id}: ${line}`)
     this.#served.set(id, await serve({ ...options, electionTimeout: 500 }, say))
+  }
+
+  dataOf(id: string): string {
+    return join(this.directory, id, 'data')
+  }
+
+  /** Keys of an organisation that comes later. */
+  async prepare(id: string): Promise<void> {
+    const [port, httpPort] = (await freePorts(2)) as [number, number]
+    await addOrganisation(this.directory, { id, host: '127.0.0.1', port, httpPort })
+  }
+
+  /** Settles when that one ends by itself. */
+  async ended(id: string): Promise<void> {
+    await this.#served.get(id)?.ended
+    this.#served.delete(id)
   }
 
   async stop(id: string): Promise<void> {

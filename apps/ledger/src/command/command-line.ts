@@ -1,12 +1,15 @@
 import { join } from 'node:path'
 import { exitCodes, positive, runCommand, type Surroundings, UsageError } from '@raftkit/app-kv'
+import type { Trust } from '@raftkit/bft'
 import { type BftClient, bftClient, type Report } from '@raftkit/bft-client'
 import { isRaftkitError } from '@raftkit/contract'
 import { ed25519 } from '@raftkit/ed25519'
 import { Command } from 'commander'
-import { type Genesis, readGenesis, trustOf } from '../genesis.ts'
+import { epochsBeside, keepEpochs, knownEpochs } from '../epochs-file.ts'
+import { type Genesis, readGenesis } from '../genesis.ts'
 import { HttpsWire, readIdentity } from '../wire.ts'
 import { keysCommand } from './keys-command.ts'
+import { membersCommands } from './members-commands.ts'
 import { proofCommands } from './proof-commands.ts'
 import { readingCommands } from './reading-commands.ts'
 import { serveCommand } from './serve-command.ts'
@@ -15,6 +18,7 @@ import { writingCommands } from './writing-commands.ts'
 
 interface Globals {
   genesis: string
+  epochs?: string
   identity?: string
   timeout: number
   json?: true
@@ -23,6 +27,8 @@ interface Globals {
 /** What a command works with that needs no member. */
 export interface Desk extends Surroundings {
   readonly genesis: Genesis
+  /** The founders, and who came after them as far as it was learned before. */
+  readonly trust: Trust
   readonly json: boolean
   /** One line of JSON, or text, as the person chose. */
   print(value: unknown, text: () => string): void
@@ -51,20 +57,25 @@ export async function run(args: readonly string[], around: Surroundings): Promis
   const say = (line: string) => void around.stderr.write(`${line}\n`)
   let wire: HttpsWire | undefined
   const desk = (command: Command): Desk => {
-    const { genesis, json } = command.optsWithGlobals<Globals>()
+    const { genesis: file, epochs = epochsBeside(file), json } = command.optsWithGlobals<Globals>()
+    const genesis = readGenesis(file)
     const print = (value: unknown, text: () => string) =>
       void around.stdout.write(`${json ? JSON.stringify(value) : text()}\n`)
-    return { ...around, genesis: readGenesis(genesis), json: json === true, print, say }
+    return { ...around, genesis, trust: knownEpochs(genesis, epochs), json: json === true, print, say }
   }
   const session = (command: Command): Session => {
-    const { identity, timeout } = command.optsWithGlobals<Globals>()
+    const { genesis: file, epochs = epochsBeside(file), identity, timeout } = command.optsWithGlobals<Globals>()
     const at = desk(command)
     if (identity === undefined)
       throw new UsageError('say who asks: --identity DIR, with certificate and keys, or RAFTKIT_LEDGER_IDENTITY')
     const { tls, key } = readIdentity(identity)
     wire = new HttpsWire(at.genesis, tls)
     const report = (one: Report) => say(wordsOf(one))
-    const client = bftClient({ trust: trustOf(at.genesis), signatures: ed25519(key), wire, timeout, report })
+    const learned = (proof: Uint8Array) => {
+      say(`the members changed, and it is proved: ${epochs}`)
+      keepEpochs(epochs, proof)
+    }
+    const client = bftClient({ trust: at.trust, signatures: ed25519(key), wire, timeout, report, learned })
     return { ...at, client, wire, timeout }
   }
 
@@ -74,6 +85,10 @@ export async function run(args: readonly string[], around: Surroundings): Promis
       '--genesis <file>',
       'what all organisations share: members, keys, addresses',
       around.env.RAFTKIT_LEDGER_GENESIS ?? './genesis.json',
+    )
+    .option(
+      '--epochs <file>',
+      'where it is kept how members were exchanged (default: epochs.raftkit beside the genesis)',
     )
     .option(
       '--identity <directory>',
@@ -92,6 +107,7 @@ export async function run(args: readonly string[], around: Surroundings): Promis
   writingCommands(program, opening)
   readingCommands(program, opening)
   statusCommand(program, opening)
+  membersCommands(program, opening)
   proofCommands(program, opening)
   keysCommand(program, around)
   try {

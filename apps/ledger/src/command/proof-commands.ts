@@ -1,22 +1,23 @@
 import { mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { basename, join } from 'node:path'
 import { UsageError } from '@raftkit/app-kv'
-import { type Proven, verifyEvidence, verifyReceipt } from '@raftkit/bft'
+import { type Proven, type Trust, type Verdict, verifyEvidence, verifyReceipt } from '@raftkit/bft'
 import { fromHex } from '@raftkit/bytes'
 import { verifyHere } from '@raftkit/ed25519'
 import type { Command } from 'commander'
 import { decodeCommand } from 'raftkit'
-import { type Genesis, trustOf, whose } from '../genesis.ts'
+import { type Genesis, membersOf, whose } from '../genesis.ts'
 import { type Opening, Unproven } from './command-line.ts'
 
 /** What needs files alone, and no member, but for `collect`. */
 export function proofCommands(program: Command, { desk, session }: Opening): void {
   program
     .command('verify <files...>')
-    .description('Verify receipts offline, by the keys of the genesis file. Ends with 3 if one proves nothing.')
+    .description(
+      'Verify receipts offline, by the genesis file, and what is kept of how members were exchanged. Ends with 3 if one proves nothing.',
+    )
     .action((files: string[], _options, command: Command) => {
-      const { genesis, print, say } = desk(command)
-      const trust = trustOf(genesis)
+      const { genesis, trust, print, say } = desk(command)
       let unproven = 0
       for (const file of files) {
         try {
@@ -38,15 +39,14 @@ export function proofCommands(program: Command, { desk, session }: Opening): voi
   const evidence = program.command('evidence').description('Proof that a member lied.')
   evidence
     .command('verify <files...>')
-    .description('Verify evidence offline, by the keys of the genesis file. Ends with 3 if one proves nothing.')
+    .description(
+      'Verify evidence offline, by the genesis file, and what is kept of how members were exchanged. Ends with 3 if one proves nothing.',
+    )
     .action((files: string[], _options, command: Command) => {
-      const { genesis, print, say } = desk(command)
-      const { digest, epochs } = trustOf(genesis)
-      const [members] = epochs
-      const by = { digest, members: members!, cluster: members!.genesis.hash, verify: verifyHere }
+      const { genesis, trust, print, say } = desk(command)
       let unproven = 0
       for (const file of files) {
-        const verdict = verifyEvidence(fileAt(file), by)
+        const verdict = verdictOn(fileAt(file), trust)
         if (verdict === undefined) unproven++
         print({ file, verified: verdict !== undefined, ...verdict }, () =>
           verdict
@@ -63,16 +63,27 @@ export function proofCommands(program: Command, { desk, session }: Opening): voi
     .action(async (directory: string, _options, command: Command) => {
       const at = session(command)
       mkdirSync(directory, { recursive: true })
-      for (const { id } of at.genesis.members) {
+      await at.client.follow()
+      for (const member of membersOf(at.genesis, at.client.epochs.at(-1)!)) {
         const signal = AbortSignal.timeout(at.timeout)
-        const pieces = await at.wire.get(id, '/v1/evidence', signal).catch((error: Error) => at.say(error.message))
+        const pieces = await at.wire.get(member, '/v1/evidence', signal).catch((error: Error) => at.say(error.message))
         for (const { name, bytes } of (pieces ?? []) as { name: string; bytes: string }[]) {
-          const file = join(directory, `${id}-${basename(name)}`)
+          const file = join(directory, `${member.id}-${basename(name)}`)
           writeFileSync(file, fromHex(bytes))
           at.print({ file }, () => file)
         }
       }
     })
+}
+
+/** Of whichever epoch it is: what was signed in one is bound to it. */
+function verdictOn(bytes: Uint8Array, { digest, epochs }: Trust): Verdict | undefined {
+  const cluster = epochs[0]!.genesis.hash
+  for (const members of epochs) {
+    const verdict = verifyEvidence(bytes, { digest, members, cluster, verify: verifyHere })
+    if (verdict) return verdict
+  }
+  return undefined
 }
 
 function fileAt(path: string): Uint8Array {

@@ -1,5 +1,6 @@
 import { table } from '@raftkit/app-kv'
 import type { Command } from 'commander'
+import { type Member, membersOf } from '../genesis.ts'
 import { tip } from '../reading.ts'
 import type { MemberStatus } from '../server/https.ts'
 import { type Opening, type Session, Unproven } from './command-line.ts'
@@ -14,10 +15,11 @@ export function statusCommand(program: Command, { session }: Opening): void {
     )
     .action(async (_options, command: Command) => {
       const at = session(command)
-      const [known, ...members] = await Promise.all([
-        tip(at.client),
-        ...at.genesis.members.map(async ({ id }) => ({ id, said: await statusOf(at, id) })),
-      ])
+      const known = await tip(at.client)
+      const now = membersOf(at.genesis, at.client.epochs.at(-1)!)
+      const members = await Promise.all(
+        now.map(async (member) => ({ id: member.id, said: await statusOf(at, member) })),
+      )
       const differs = members.filter(({ said }) => said && isAnother(said, known)).map(({ id }) => id)
       at.print(
         { ...known, differs, members: members.map(({ id, said }) => said ?? { id, state: 'unreachable' }) },
@@ -49,9 +51,9 @@ export function statusCommand(program: Command, { session }: Opening): void {
 const isAnother = ({ entries, hash }: MemberStatus, known: { entries: number; hash: string }): boolean =>
   entries === known.entries && hash !== known.hash
 
-async function statusOf({ wire, timeout }: Session, id: string): Promise<MemberStatus | undefined> {
+async function statusOf({ wire, timeout }: Session, member: Member): Promise<MemberStatus | undefined> {
   try {
-    return (await wire.get(id, '/v1/status', AbortSignal.timeout(Math.min(3_000, timeout)))) as MemberStatus
+    return (await wire.get(member, '/v1/status', AbortSignal.timeout(Math.min(3_000, timeout)))) as MemberStatus
   } catch {
     return undefined
   }

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { Dialer, MemberProcess } from '@raftkit/app-kv'
-import type { GenesisMember } from '../genesis.ts'
+import type { Member } from '../genesis.ts'
 import { clerkFolder, genesisFile, memberFolder } from '../organisations.ts'
 
 /** The command, as it is built. */
@@ -14,14 +14,14 @@ const electionTimeout = 1_000
 /** The member of one organisation, as processes one behind the other on the same data: each may lie in another way. */
 export class Organisation {
   readonly id: string
+  readonly member: Member
   readonly #directory: string
-  readonly #member: GenesisMember
   #process: MemberProcess
 
-  constructor(directory: string, member: GenesisMember) {
+  constructor(directory: string, member: Member) {
     this.id = member.id
     this.#directory = directory
-    this.#member = member
+    this.member = member
     this.#process = this.#planned()
   }
 
@@ -39,12 +39,17 @@ export class Organisation {
     await this.#process.stop()
   }
 
+  /** Settles when it ended by itself. */
+  async ended(): Promise<void> {
+    await this.#process.ended
+  }
+
   get log(): string {
     return this.#process.log
   }
 
   #planned(lie?: string): MemberProcess {
-    const { id, address, url } = this.#member
+    const { id, address, url } = this.member
     const read = (name: string) => readFileSync(join(clerkFolder(this.#directory, id), name), 'utf8')
     return new MemberProcess({
       id,

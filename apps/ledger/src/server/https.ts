@@ -5,6 +5,7 @@ import { type FastifyInstance, fastify } from 'fastify'
 import type { Node } from 'raftkit'
 import type { ledger } from '../machine.ts'
 import { answerRead } from '../reading.ts'
+import type { Archive } from './archive.ts'
 import type { EvidenceFolder } from './evidence-folder.ts'
 import type { Lie } from './lies.ts'
 
@@ -13,6 +14,7 @@ export interface Serving {
   readonly tls: Tls
   readonly lie: Lie | undefined
   readonly evidence: EvidenceFolder
+  readonly archive: Archive
 }
 
 /** A request of 64 entries of the largest size, and what stands around them. */
@@ -31,8 +33,13 @@ export interface MemberStatus {
   readonly hash: string
 }
 
+/** Of an exchange of members: without a reason, it is done. */
+export interface ChangeAnswer {
+  readonly refused?: string
+}
+
 /** For clients that show a certificate of this cluster's authority, and for nobody else. Not listening yet. */
-export function httpsServer({ node, tls, lie, evidence }: Serving): FastifyInstance {
+export function httpsServer({ node, tls, lie, evidence, archive }: Serving): FastifyInstance {
   const { ca, cert, key } = tls
   const app = fastify({
     bodyLimit: mostAskBytes,
@@ -46,7 +53,8 @@ export function httpsServer({ node, tls, lie, evidence }: Serving): FastifyInsta
 
   const honest = {
     submit: node.submit.bind(node),
-    receipt: (index: number) => node.receipt(index),
+    // What is kept is shorter than what the member itself would give, which goes up to its newest certificate.
+    receipt: async (index: number) => (await archive.receipt(index)) ?? node.receipt(index),
     status: () => node.status(),
     read: (question: Uint8Array) => answerRead(node, question),
   }
@@ -56,6 +64,15 @@ export function httpsServer({ node, tls, lie, evidence }: Serving): FastifyInsta
     reply.raw.on('close', () => gone.abort())
     const bytes = await answer(new Uint8Array(request.body), gone.signal)
     return reply.type('application/octet-stream').send(Buffer.from(bytes))
+  })
+
+  app.post<{ Body: Buffer }>('/v1/members', async (request): Promise<ChangeAnswer> => {
+    try {
+      await node.members.change(new Uint8Array(request.body))
+      return {}
+    } catch (error) {
+      return { refused: (error as Error).message }
+    }
   })
 
   app.get('/v1/status', async (): Promise<MemberStatus> => {

@@ -4,7 +4,7 @@ import type { AnsweringMember } from '@raftkit/bft-client'
 import { behaviours, byzantine, faults, type Lies } from '@raftkit/byzantine'
 import type { ProtocolKind } from '@raftkit/contract'
 import { sha256 } from '@raftkit/ed25519'
-import { type Genesis, votersOf } from '../genesis.ts'
+import { type Genesis, trustOf, votersOf } from '../genesis.ts'
 
 /** What a member does wrong, for trials: to the others, to clients, or both. */
 export interface Lie {
@@ -30,8 +30,10 @@ export function lieOf(names: string, genesis: Genesis, did: (fault: string) => v
   const unknown = chosen.find((name) => !Object.hasOwn(behaviours, name))
   if (unknown !== undefined)
     throw new UsageError(`--lie knows no ${JSON.stringify(unknown)}: ${Object.keys(behaviours).join(', ')}`)
+  const { operators } = trustOf(genesis).epochs[0]!
   const acts: Lies = {
     members: votersOf(genesis),
+    ...(operators && { operators }),
     digest: sha256,
     did,
     behaviours: chosen.map((name) => behaviours[name as Name]!),

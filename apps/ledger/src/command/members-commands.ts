@@ -1,0 +1,139 @@
+import { positive, table, UsageError } from '@raftkit/app-kv'
+import { readKey } from '@raftkit/ed25519'
+import type { Command } from 'commander'
+import { approved, type Exchange, proposed, readExchange, signedBy, writeExchange } from '../exchange.ts'
+import { type Member, membersOf, readMember } from '../genesis.ts'
+import type { ChangeAnswer } from '../server/https.ts'
+import type { Desk, Opening, Session } from './command-line.ts'
+
+interface Proposal {
+  leave?: string[]
+  come?: string[]
+  threshold?: number
+  out: string
+}
+
+export function membersCommands(program: Command, { desk, session }: Opening): void {
+  const members = program
+    .command('members')
+    .description('Who the members are, epoch by epoch, as it is proven from the founders on; asks the members of now.')
+    .action(async (_options, command: Command) => {
+      const at = session(command)
+      await at.client.follow()
+      show(at, at.client.epochs)
+    })
+
+  members
+    .command('propose')
+    .description('Write down an exchange of members: the file is to be signed by operators, each after having read it.')
+    .option('--leave <name...>', 'who is to be a member no longer')
+    .option('--come <file...>', 'who is to be one: the member.json of an organisation')
+    .option(
+      '--threshold <number>',
+      'how many operators the next exchange takes (default: as many as this one)',
+      positive,
+    )
+    .requiredOption('--out <file>', 'where to')
+    .action((_options, command: Command) => {
+      const at = desk(command)
+      const { leave = [], come = [], threshold, out } = command.opts<Proposal>()
+      if (leave.length + come.length === 0) throw new UsageError('say who is to --leave, or to --come')
+      const now = at.trust.epochs.at(-1)!
+      const exchange = proposed(at.genesis, now, { leave, come: come.map(readMember), threshold })
+      writeExchange(out, exchange)
+      tell(at, out, exchange)
+    })
+
+  members
+    .command('approve <file>')
+    .description('Sign an exchange as an operator, which needs no member. What is signed is told.')
+    .requiredOption('--key <file>', "the operator's key")
+    .action((file: string, { key }: { key: string }, command: Command) => {
+      const at = desk(command)
+      const exchange = approved(readExchange(file), at.trust, readKey(key))
+      writeExchange(file, exchange)
+      tell(at, file, exchange)
+    })
+
+  members
+    .command('apply <files...>')
+    .description(
+      'Hand an exchange to the members; its copies, if each operator signed one. Resolves once they are others.',
+    )
+    .action(async (files: string[], _options, command: Command) => {
+      const at = session(command)
+      await at.client.follow()
+      const trust = { ...at.trust, epochs: at.client.epochs }
+      const bytes = signedBy(files.map(readExchange), trust)
+      await handOver(at, bytes)
+      // What they say of it is not believed.
+      const { epoch } = trust.epochs.at(-1)!
+      for (let tries = 0; at.client.epochs.at(-1)!.epoch === epoch && tries < 50; tries++) {
+        await at.client.follow()
+        await new Promise((resolve) => setTimeout(resolve, 100))
+      }
+      if (at.client.epochs.at(-1)!.epoch === epoch)
+        throw new Error('a member says that it is done, and f + 1 of them do not prove it')
+      show(at, at.client.epochs.slice(-1))
+    })
+}
+
+/** To all of them, since one may lie: the first that did it is enough. Throws what they refuse it for. */
+async function handOver(at: Session, bytes: Uint8Array): Promise<void> {
+  const signal = AbortSignal.timeout(at.timeout)
+  const handed = membersOf(at.genesis, at.client.epochs.at(-1)!).map(async (member) => {
+    const said = (await at.wire.post(member, '/v1/members', bytes, signal)) as ChangeAnswer
+    if (said.refused !== undefined) throw new Error(`${member.id}: ${said.refused}`)
+  })
+  try {
+    await Promise.any(handed)
+  } catch (error) {
+    throw new Error((error as AggregateError).errors.map((one: Error) => one.message).join('\n'))
+  }
+}
+
+function show(at: Desk, epochs: Session['client']['epochs']): void {
+  for (const one of epochs) {
+    const members = membersOf(at.genesis, one)
+    const threshold = one.operators?.threshold ?? 0
+    at.print({ epoch: one.epoch, threshold, members }, () =>
+      [
+        `epoch ${one.epoch}, from entry ${one.genesis.index} on; ${threshold} operators exchange members`,
+        table(
+          ['member', 'key', 'address', 'url', 'operator'],
+          members.map(({ id, key, address, url, operator = '-' }: Member) => [
+            id,
+            short(key),
+            address,
+            url,
+            short(operator),
+          ]),
+        ),
+      ].join('\n'),
+    )
+  }
+}
+
+/** What operators must see before they sign. */
+function tell(at: Desk, file: string, exchange: Exchange): void {
+  const before = membersOf(at.genesis, at.trust.epochs.at(-1)!)
+  const isSame = (a: Member, b: Member): boolean => a.id === b.id && a.key === b.key
+  const leave = before.filter((one) => !exchange.members.some((other) => isSame(one, other)))
+  const come = exchange.members.filter((one) => !before.some((other) => isSame(one, other)))
+  const approvals = Object.keys(exchange.approvals)
+  const approve = before.filter(({ operator }) => operator !== undefined && approvals.includes(operator))
+  const { epoch } = exchange
+  const idsOf = (list: readonly Member[]): string[] => list.map(({ id }) => id)
+  at.print({ file, epoch, leave: idsOf(leave), come: idsOf(come), approvedBy: idsOf(approve) }, () => {
+    const names = (list: readonly Member[]): string =>
+      list.map(({ id, key, url }) => `${id} (${short(key)}, ${url})`).join(', ') || 'nobody'
+    return [
+      `${file}: ends epoch ${epoch}`,
+      `  leaves:   ${names(leave)}`,
+      `  comes:    ${names(come)}`,
+      `  approved: ${idsOf(approve).join(', ') || 'by nobody yet'}`,
+    ].join('\n')
+  })
+}
+
+const short = (hex: string): string => (hex === '-' ? hex : `${hex.slice(0, 8)}…`)
