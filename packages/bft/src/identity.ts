@@ -21,26 +21,32 @@ export function writeIdentity({ id, cluster, group, genesis, boot }: Identity, p
 
 /** `promises`: what the protocol wrote. Throws `DAMAGED` or `UNKNOWN_FORMAT`. */
 export function readIdentity(blob: Uint8Array): { readonly identity: Identity; readonly promises: Uint8Array } {
-  try {
+  return undamaged(() => {
     const reader = new Reader(blob)
-    const format = reader.u8()
-    if (format !== identityFormat)
-      throw new RaftkitError(
-        'UNKNOWN_FORMAT',
-        `state format ${format}; this version reads ${identityFormat}: use the version that wrote it`,
-      )
+    checkFormat(reader.u8(), identityFormat)
     const [id, cluster, group, genesis] = [reader.text(), reader.text(), reader.text(), reader.text()]
     const boot = reader.u64()
     return { identity: { id, cluster, group, genesis, boot }, promises: reader.rest() }
+  })
+}
+
+/** Of the state blob. */
+export function checkFormat(found: number, read: number): void {
+  if (found !== read)
+    throw new RaftkitError(
+      'UNKNOWN_FORMAT',
+      `state format ${found}; this version reads ${read}: use the version that wrote it`,
+    )
+}
+
+/** What cannot be read any more is `DAMAGED`. */
+export function undamaged<T>(read: () => T): T {
+  try {
+    return read()
   } catch (cause) {
     if (!isRaftkitError(cause, 'MALFORMED')) throw cause
-    throw new RaftkitError(
-      'DAMAGED',
-      'the state is not what was written: give this member a new key and an empty disk',
-      {
-        cause,
-      },
-    )
+    const what = 'the state is not what was written: give this member a new key and an empty disk'
+    throw new RaftkitError('DAMAGED', what, { cause })
   }
 }
 

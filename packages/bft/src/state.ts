@@ -1,5 +1,5 @@
 import { Reader, Writer } from '@raftkit/bytes'
-import { type Index, isRaftkitError, RaftkitError, type SnapshotPoint, type Term } from '@raftkit/contract'
+import { type Index, RaftkitError, type SnapshotPoint, type Term } from '@raftkit/contract'
 import { readSnapshotPoint, writeSnapshotPoint } from './base.ts'
 import type { Certificate, Mandate } from './certificate.ts'
 import { type CheckpointCertificate, readCheckpointCertificate, writeCheckpointCertificate } from './checkpoint.ts'
@@ -21,6 +21,7 @@ import { headerBytes } from './entry.ts'
 import type { Step } from './epochs.ts'
 import type { Kept } from './halting.ts'
 import { type Hash, rawHash, readHash } from './hash.ts'
+import { checkFormat, undamaged } from './identity.ts'
 import type { Ballot } from './rules.ts'
 
 /** The state blob of the LogStore: everything a member has promised, and what proves it. */
@@ -51,18 +52,8 @@ export interface Stable {
 
 const stateFormat = 1
 
-export function encodeState({
-  ballot,
-  lock,
-  stated,
-  proof,
-  commit,
-  stable,
-  buried,
-  kept,
-  epochs,
-  isForked,
-}: State): Uint8Array {
+export function encodeState(state: State): Uint8Array {
+  const { ballot, lock, stated, proof, commit, stable, buried, kept, epochs, isForked } = state
   const writer = new Writer(1024).u8(stateFormat).u64(ballot.term)
   optional(writer, ballot.tip, (to, hash) => to.raw(rawHash(hash)))
   writer.u8(ballot.stated === undefined ? 0 : ballot.stated === 'none' ? 1 : 2)
@@ -90,12 +81,7 @@ export function encodeState({
 
 export function decodeState(bytes: Uint8Array): State {
   const reader = new Reader(bytes)
-  const format = reader.u8()
-  if (format !== stateFormat)
-    throw new RaftkitError(
-      'UNKNOWN_FORMAT',
-      `state format ${format}; this version reads ${stateFormat}: use the version that wrote it`,
-    )
+  checkFormat(reader.u8(), stateFormat)
   const term = reader.u64()
   const tip = maybe(reader, readHash)
   const kind = reader.u8()
@@ -119,32 +105,11 @@ export function decodeState(bytes: Uint8Array): State {
   const epochs = Array.from({ length: reader.count(headerBytes) }, () => readStep(reader))
   const isForked = maybe(reader, () => true) ?? false
   reader.end()
-  return {
-    ballot: { term, tip, lock: lock?.place, stated: claim },
-    lock,
-    stated,
-    proof,
-    commit,
-    stable,
-    buried,
-    kept,
-    epochs,
-    isForked,
-  }
+  const ballot: Ballot = { term, tip, lock: lock?.place, stated: claim }
+  return { ballot, lock, stated, proof, commit, stable, buried, kept, epochs, isForked }
 }
 
 /** From where the machine must be restored before anything is applied. Throws `DAMAGED` or `UNKNOWN_FORMAT`. */
 export function snapshotOf(state: Uint8Array): SnapshotPoint | undefined {
-  try {
-    return decodeState(state).stable?.snapshot
-  } catch (cause) {
-    if (!isRaftkitError(cause, 'MALFORMED')) throw cause
-    throw new RaftkitError(
-      'DAMAGED',
-      'the state is not what was written: give this member a new key and an empty disk',
-      {
-        cause,
-      },
-    )
-  }
+  return undamaged(() => decodeState(state).stable?.snapshot)
 }

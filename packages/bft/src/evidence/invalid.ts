@@ -4,7 +4,7 @@ import { configurationChecks, flawOfConfiguration } from '../epochs.ts'
 import type { Digest, Hash } from '../hash.ts'
 import type { Members } from '../members.ts'
 import { merkleRoot, provesItem } from '../merkle.ts'
-import { decodeRequest, type Request, requestCheck } from '../request.ts'
+import { decodeRequest, type Request, requestCheck, requestIn } from '../request.ts'
 import { type Check, voteStatement } from '../statement.ts'
 import { isChain } from './claim.ts'
 import type { Evidence, ItemProof } from './evidence.ts'
@@ -73,7 +73,7 @@ function flawOf(
       if (header.kind !== 'data' || before?.kind !== 'data') return undefined
       if (flaw.depth === 0 && proof.at <= earlier.at) return undefined
       if (!provesLeaf(digest, header, proof) || !provesLeaf(digest, before, earlier)) return undefined
-      const [a, b] = [readRequest(proof.item), readRequest(earlier.item)]
+      const [a, b] = [requestIn(proof.item), requestIn(earlier.item)]
       return a && b && overlaps(a, b) ? plainly(`it executes again what ${before.index} holds`) : undefined
     }
   }
@@ -127,15 +127,6 @@ function provesLeaf(digest: Digest, { root }: Header, { item, before, at, count,
 function spanOf(header: Header, items: readonly Uint8Array[]): number | undefined {
   try {
     return span({ header, items })
-  } catch (error) {
-    if (isRaftkitError(error)) return undefined
-    throw error
-  }
-}
-
-function readRequest(bytes: Uint8Array): Request | undefined {
-  try {
-    return decodeRequest(bytes)
   } catch (error) {
     if (isRaftkitError(error)) return undefined
     throw error

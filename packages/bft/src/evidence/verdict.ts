@@ -5,7 +5,7 @@ import { termCertificateHash } from '../encoding.ts'
 import type { Header } from '../entry.ts'
 import type { Digest, Hash } from '../hash.ts'
 import type { Members } from '../members.ts'
-import { decodeRequest, type Request, requestCheck } from '../request.ts'
+import { type Request, requestCheck, requestIn } from '../request.ts'
 import { type Check, leadStatement, type Place, voteStatement } from '../statement.ts'
 import { type Claim, claimStatement, compareClaims, forgets, isBeside } from './claim.ts'
 import { decodeEvidence, type Evidence } from './evidence.ts'
@@ -159,7 +159,7 @@ function judgeTerm(digest: Digest, members: Members, evidence: Of<'badTerm'>): C
 
 /** One number, two operations. The same operation under the same number in another request is a repetition, and honest. */
 function judgeReuse(digest: Digest, cluster: Hash, { first, second }: Of<'reuse'>): Case | undefined {
-  const [a, b] = [readRequest(first), readRequest(second)]
+  const [a, b] = [requestIn(first), requestIn(second)]
   if (a === undefined || b === undefined || toHex(first) >= toHex(second)) return undefined
   const seq = reused(a, b)
   if (seq === undefined) return undefined
@@ -177,15 +177,6 @@ export function reused(a: Request, b: Request): number | undefined {
     if (other !== undefined && toHex(operation) !== toHex(other)) return a.seq + at
   }
   return undefined
-}
-
-function readRequest(bytes: Uint8Array): Request | undefined {
-  try {
-    return decodeRequest(bytes)
-  } catch (error) {
-    if (isRaftkitError(error)) return undefined
-    throw error
-  }
 }
 
 const short = (hash: Hash): string => hash.slice(0, 8)
