@@ -42,7 +42,7 @@ const load = { lanes: 2, batch: 8 }
 const perLie = { atLeast: 100, wanted: 800, milliseconds: 6_000 }
 const enough = 2_000
 const receiptsWanted = 20
-/** Asked for in the end, of what was written in the beginning, before the exchange: members themselves have forgotten it. */
+/** Asked for in the end, of what was written in the beginning, before the exchange. */
 const oldReceipts = 10
 const limit = 150_000
 
@@ -170,11 +170,8 @@ try {
   await named(victim).kill()
   say(`killed ${victim}, which led and never lied, after ${acknowledged()} acknowledgements`)
   await progress(perLie.atLeast)
-  await named(victim).start()
-  say(`${victim} is back`)
-  await whileItLies()
-
-  await named(newcomer).start()
+  await Promise.all([named(victim).start(), named(newcomer).start()])
+  say(`${victim} is back; ${newcomer} is there, and waits`)
   const before = acknowledged()
   await exchange()
   await named(liar).ended()

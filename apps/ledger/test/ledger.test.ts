@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from 'node:fs'
+import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { FourMembers } from './four-members.ts'
@@ -92,6 +92,22 @@ describe('a ledger of four organisations, one of which lies', () => {
       'after the restart',
     ])
   })
+})
+
+test('a member whose receipts cannot be kept says so, and goes on; the others have them', slow, async () => {
+  await four.stop('west')
+  const receipts = join(four.dataOf('west'), 'receipts')
+  rmSync(receipts, { recursive: true })
+  writeFileSync(receipts, 'no folder')
+  await four.start('west')
+  expect(four.log.join('\n')).toContain('west: RECEIPTS ARE NOT KEPT')
+  await four.stop('north')
+  const { code, lines } = await four.command('west', 'append', 'without a receipt of its own')
+  expect(code).toBe(0)
+  const position = String(lines[0]!.position)
+  const ran = await four.command('west', 'receipt', position, '--out', join(four.directory, 'kept.receipt'))
+  expect(ran.code).toBe(0)
+  await four.start('north')
 })
 
 describe('the command', () => {
