@@ -1,6 +1,8 @@
 import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
+import { clerkFolder, memberFolder } from '../src/organisations.ts'
+import { HttpsWire, readIdentity } from '../src/wire.ts'
 import { FourMembers } from './four-members.ts'
 
 const slow = { timeout: 60_000 }
@@ -108,6 +110,20 @@ test('a member whose receipts cannot be kept says so, and goes on; the others ha
   const ran = await four.command('west', 'receipt', position, '--out', join(four.directory, 'kept.receipt'))
   expect(ran.code).toBe(0)
   await four.start('north')
+})
+
+test('a clerk whose certificate a member denies is not heard there', slow, async () => {
+  const { directory, genesis } = four
+  writeFileSync(join(memberFolder(directory, 'north'), 'deny.txt'), `raft://${genesis.cluster}/east-clerk\n`)
+  await four.stop('north')
+  await four.start('north')
+  const north = genesis.members.find(({ id }) => id === 'north')!
+  const status = (clerk: string): Promise<unknown> => {
+    const wire = new HttpsWire(genesis, readIdentity(clerkFolder(directory, clerk)).tls)
+    return wire.get(north, '/v1/status', AbortSignal.timeout(10_000)).finally(() => wire.hangUp())
+  }
+  await expect(status('east')).rejects.toMatchObject({ code: 'TRANSPORT_FAILED' })
+  expect(await status('west')).toMatchObject({ id: 'north' })
 })
 
 describe('the command', () => {

@@ -1,3 +1,4 @@
+import type { TLSSocket } from 'node:tls'
 import { answering } from '@raftkit/bft-client'
 import { toHex } from '@raftkit/bytes'
 import type { Tls } from '@raftkit/certificates'
@@ -38,7 +39,7 @@ export interface ChangeAnswer {
   readonly refused?: string
 }
 
-/** For clients that show a certificate of this cluster's authority, and for nobody else. Not listening yet. */
+/** For clients that show a certificate of this cluster's authority which is not denied, and for nobody else. Not listening yet. */
 export function httpsServer({ node, tls, lie, evidence, archive }: Serving): FastifyInstance {
   const { ca, cert, key } = tls
   const app = fastify({
@@ -50,6 +51,13 @@ export function httpsServer({ node, tls, lie, evidence, archive }: Serving): Fas
   app.addContentTypeParser('application/octet-stream', { parseAs: 'buffer' }, (_request, body, done) =>
     done(null, body),
   )
+
+  const denied = new Set(tls.deny)
+  app.server.on('secureConnection', (socket: TLSSocket) => {
+    const { fingerprint256, subjectaltname = '' } = socket.getPeerCertificate()
+    const names = subjectaltname.split(', ').map((name) => name.replace(/^URI:/, ''))
+    if ([fingerprint256, ...names].some((shown) => denied.has(shown))) socket.destroy()
+  })
 
   const honest = {
     submit: node.submit.bind(node),
