@@ -206,7 +206,7 @@ export class Calls {
     }
   }
 
-  /** This node is no member any more, and nobody takes anything of it. */
+  /** This node is no member any more, or has stopped: nobody takes anything of it. */
   abandon(): void {
     const asked: Asked[] = [...this.#submitted]
     for (const [ask, purpose] of this.#purposes) {
@@ -218,7 +218,7 @@ export class Calls {
     this.#turn.placed = []
     for (const id of [...this.#own.abandon(), ...asked.flatMap(({ calls }) => calls.map((call) => call.id))])
       this.#refuses(id)
-    this.#turn.settled.push(...this.#waiting.abandon('this node was removed meanwhile; ask a member'))
+    this.#turn.settled.push(...this.#waiting.abandon('this node was removed, or has seen a fork; ask another'))
   }
 
   take(): Turn {
@@ -235,13 +235,17 @@ export class Calls {
     return turn
   }
 
-  /** While, and after, it is none of the members. */
+  /** While it is none of the members, and once it has seen a fork. */
   #refuses(id: number): boolean {
-    const { me, settings } = this.#server
-    if (me >= 0) return false
-    const when = knows(this.#server, settings.self, settings.key) ? 'any more' : 'yet'
-    this.refuse(id, 'NOT_A_MEMBER', `${settings.self} is no member ${when}: ask one that is`)
-    return true
+    const { me, settings, isForked } = this.#server
+    const { self, key } = settings
+    if (isForked)
+      this.refuse(id, 'DIVERGED', 'certificates contradict each other, so more than f lie: nothing is committed here')
+    else if (me < 0) {
+      const when = knows(this.#server, self, key) ? 'any more' : 'yet'
+      this.refuse(id, 'NOT_A_MEMBER', `${self} is no member ${when}: ask one that is`)
+    }
+    return isForked || me < 0
   }
 
   #check(request: Request): Check {

@@ -255,7 +255,7 @@ export class CertifiedRaft implements Protocol<Message> {
     this.#told = now
     this.#happened.push(...newsOf(before, now, isFetched))
     if (now.epoch !== before.epoch) this.#calls.epochEnded()
-    if (now.isRemoved && !before.isRemoved) this.#calls.abandon()
+    if ((now.isRemoved && !before.isRemoved) || (now.isForked && !before.isForked)) this.#calls.abandon()
   }
 }
 

@@ -26,6 +26,7 @@ export function statusOf(server: Server, told: Told, { boot, key, position, appl
     ...{ commit: position, applied, first: 1, durable: position },
     last: Math.max(position, tip === undefined ? 0 : tip.header.position + span(tip)),
     ...{ config: told.config, configIndex: told.configIndex, configCommitted: true, removed: told.isRemoved },
+    forked: server.isForked,
     ...{ snapshot: stable?.snapshot, uncommittedBytes, peers: peersOf(server, now) },
   }
 }

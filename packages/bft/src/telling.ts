@@ -9,6 +9,7 @@ export interface Told {
   /** It was a member of some epoch, this one or an earlier one. */
   readonly wasMember: boolean
   readonly isRemoved: boolean
+  readonly isForked: boolean
   readonly config: Config
   /** Of the record. */
   readonly configIndex: Index
@@ -21,7 +22,7 @@ export interface Told {
 
 /** `before`: what does not change within an epoch is taken from there. `contacts`: where to dial founders. */
 export function toTell(server: Server, contacts: readonly Peer[], before?: Told): Told {
-  const { members, settings, me, epochs, stable, ballot } = server
+  const { members, settings, me, epochs, stable, ballot, isForked } = server
   const { digest, self, key } = settings
   const isKnown = before?.epoch === members.epoch
   const wasMember = before?.wasMember || (!isKnown && knows(server, self, key))
@@ -32,6 +33,7 @@ export function toTell(server: Server, contacts: readonly Peer[], before?: Told)
     epoch: members.epoch,
     wasMember,
     isRemoved: me < 0 && wasMember,
+    isForked,
     config: isKnown ? before.config : isToCome ? { format: 1, members: [] } : configOf(digest, members, contacts),
     configIndex: last === undefined ? 1 : last.entry.header.position + 1,
     snapshot: stable?.snapshot,

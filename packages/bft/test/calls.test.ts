@@ -69,6 +69,20 @@ describe('the calls of a node that is removed', () => {
   })
 })
 
+test('a node that has seen a fork refuses every call, and ends those that wait', () => {
+  const world = founded(4, 4)
+  const { calls, settled, turn } = at(world)
+  calls.propose(1, bytes('queued'))
+  world.machines[3]!.server.isForked = true
+  calls.abandon()
+  calls.propose(2, bytes('late'))
+  calls.read(3, 'linearizable')
+  calls.submit(4, world.request('alice', 1))
+  turn()
+  expect(settled).toHaveLength(4)
+  for (const one of settled) expect(one).toMatchObject({ type: 'refused', code: 'DIVERGED' })
+})
+
 describe('what a node proposes by itself', () => {
   test('is one request a turn; once two are on their way, the next ones gather until there is an answer', () => {
     const world = founded(4, 3)

@@ -307,6 +307,8 @@ export interface Status {
   readonly configCommitted: boolean
   /** This node is in none of the configurations it knows to be committed. */
   readonly removed: boolean
+  /** Where members sign: certificates contradict each other, and this node commits nothing any more. */
+  readonly forked?: boolean
   readonly snapshot: SnapshotPoint | undefined
   readonly uncommittedBytes: number
   /** How far each peer is: on the leader; where members sign, on all of them, as far as each hears. */

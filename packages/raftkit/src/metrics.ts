@@ -114,9 +114,6 @@ export class Metrics {
       case 'accused':
         this.count('raft_lies_proved_total', { lie: event.lie })
         break
-      case 'forked':
-        this.count('raft_forks_seen_total')
-        break
     }
   }
 
@@ -147,6 +144,7 @@ export class Metrics {
     gauge('raft_uncommitted_bytes', status.uncommittedBytes)
     gauge('raft_writes_pending', status.waitingWrites)
     gauge('raft_oldest_write_seconds', status.oldestWriteAge / 1000)
+    if (status.forked !== undefined) gauge('raft_forked', status.forked ? 1 : 0)
     const { members } = status.config
     const learners = members.filter((member) => !isVoter(member)).length
     gauge('raft_config_voters', members.length - learners)
@@ -239,7 +237,7 @@ const help: Readonly<Record<string, string>> = {
   raft_peer_convicted: '1 if a lie of the peer is proved and committed.',
   raft_peer_oddities_total: 'What the peer did that proves nothing, by kind: bad signatures, silence, delay, neglect.',
   raft_lies_proved_total: 'Lies of members or clients that this node can prove, by kind.',
-  raft_forks_seen_total: 'Forks this node has seen or heard of: it commits no more.',
+  raft_forked: '1 once this node has seen a fork: it commits no more.',
   raft_peer_connected: '1 while the link is up.',
   raft_peer_sent_bytes_total: 'Bytes of frames handed to the transport.',
   raft_wal_fsync_duration_seconds: 'From issuing a write to knowing it durable.',
