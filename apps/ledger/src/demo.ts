@@ -119,24 +119,24 @@ async function command(...args: string[]): Promise<{ lines: Record<string, unkno
   return { lines: lines.map((line) => JSON.parse(line) as Record<string, unknown>), code: done.code, said: done.stderr }
 }
 
-/** The operators of those who stay sign, each a copy of its own, and one of them hands it over: as people would, by the command. */
-async function exchange(): Promise<void> {
+/** By the command, as people would: it must go well. */
+async function well(...args: string[]): Promise<void> {
+  const { code, said } = await command(...args)
+  if (code !== 0) throw new Error(`raftkit-ledger ${args.join(' ')} ended with ${code}: ${said}`)
+}
+
+/** The operators of those who stay sign the exchange, each a copy of its own. */
+async function approvedExchange(): Promise<string[]> {
   const file = join(directory, 'exchange.json')
-  const well = async (...args: string[]): Promise<Record<string, unknown>[]> => {
-    const { lines, code, said } = await command(...args)
-    if (code !== 0) throw new Error(`raftkit-ledger ${args.slice(0, 2).join(' ')} ended with ${code}: ${said}`)
-    return lines
-  }
   const card = memberFile(memberFolder(directory, newcomer))
   await well('members', 'propose', '--leave', liar, '--come', card, '--out', file)
-  const copies = ids.filter((id) => id !== liar).map((id) => ({ id, copy: `${file}.${id}` }))
-  await Promise.all(
-    copies.map(async ({ id, copy }) => {
-      copyFileSync(file, copy)
-      await well('members', 'approve', copy, '--key', operatorKey(directory, id))
-    }),
-  )
-  await well('--identity', clerkFolder(directory, 'north'), 'members', 'apply', ...copies.map(({ copy }) => copy))
+  const approve = async (id: string): Promise<string> => {
+    const copy = `${file}.${id}`
+    copyFileSync(file, copy)
+    await well('members', 'approve', copy, '--key', operatorKey(directory, id))
+    return copy
+  }
+  return Promise.all(ids.filter((id) => id !== liar).map(approve))
 }
 
 /** A copy with one byte changed. */
@@ -170,13 +170,13 @@ try {
   await named(victim).kill()
   say(`killed ${victim}, which led and never lied, after ${acknowledged()} acknowledgements`)
   await progress(perLie.atLeast)
-  await Promise.all([named(victim).start(), named(newcomer).start()])
-  say(`${victim} is back; ${newcomer} is there, and waits`)
+  const [copies] = await Promise.all([approvedExchange(), named(victim).start(), named(newcomer).start()])
+  say(`${victim} is back; ${newcomer} is there, and waits; north, south and west approve of it in place of ${liar}`)
   const before = acknowledged()
-  await exchange()
+  await well('--identity', clerkFolder(directory, 'north'), 'members', 'apply', ...copies)
   await named(liar).ended()
   say(
-    `north, south and west exchanged ${liar} for ${newcomer}, which never was there, while ${acknowledged() - before} were acknowledged; ${liar} was told, and ended`,
+    `${newcomer} is a member, and ${liar} no longer: it was told, and ended; ${acknowledged() - before} acknowledged meanwhile`,
   )
   clerks.at(-1)!.write(load.lanes, load.batch)
   await progress(Math.max(perLie.atLeast, enough + 200 - acknowledged()))
