@@ -93,7 +93,8 @@ export interface Node<M extends AnyMachine | StateMachine = AnyMachine> extends 
 }
 
 /**
- * Starts a member: opens the storage, restores and replays, and makes itself reachable. Resolves before there is a leader; see `ready`.
+ * Starts a member: opens the storage, restores and replays, and makes itself reachable. Resolves before there is a leader; see `ready`. Every ten seconds
+ * that it takes are a `warning`, `SLOW_START`, which says what it waits for.
  *
  * Rejects `INVALID_OPTION`, `CONTRACT_MISMATCH`, `LOCKED`, `DAMAGED`, `REFUSED` (the data is of another node or cluster), `UNKNOWN_FORMAT`,
  * `MACHINE_MISMATCH`, `TRANSPORT_FAILED`; storage and transport are closed then.
@@ -127,6 +128,7 @@ class RunningNode implements Node {
   #members!: Members
   #session: ClientSession | undefined
   #state: NodeStatus['state'] = 'running'
+  #waitsFor = 'the storage to open, the snapshot to be restored and the log to be read'
   #wasReady = false
   #closing: Promise<void> | undefined
 
@@ -167,7 +169,26 @@ class RunningNode implements Node {
       : (none as Node['queries'])
   }
 
+  /** A disk or a socket that hangs fails nothing: so that somebody looks, it is told what the start waits for. */
   async start(): Promise<void> {
+    const { environment } = this.#settings
+    let cancel = (): void => {}
+    const watch = (): void => {
+      cancel = environment.at(environment.now() + slowStart, () => {
+        const reason = `this node is still starting: it waits for ${this.#waitsFor}`
+        this.#tell({ type: 'warning', code: 'SLOW_START', reason })
+        watch()
+      })
+    }
+    watch()
+    try {
+      await this.#start()
+    } finally {
+      cancel()
+    }
+  }
+
+  async #start(): Promise<void> {
     const { environment, contacts, membership, timeout, leases, address, attemptTimeout, maxSessions } = this.#settings
     const host = this.#host
     const hub = this.#hub
@@ -191,10 +212,12 @@ class RunningNode implements Node {
       })
       upgradeMachine(this.#replicated, host, replica, hub)
     }
+    this.#waitsFor = 'its first write to be durable'
     // The hello shows incarnation and boot, so they must be durable before anybody can see it.
     const durable = once(hub, (event) => event.type === 'durable')
     host.add(replica)
     await durable
+    this.#waitsFor = 'the transport to listen'
     const { incarnation, boot, last, config, genesis } = replica.status()
     const own = config.members.find((member) => member.id === this.id && member.incarnation === incarnation)
     const at = address ?? own?.address
@@ -474,6 +497,8 @@ class RunningNode implements Node {
 
 const closed = (): RaftkitError => new RaftkitError('CLOSED', 'the node was closed', { outcome: 'refused' })
 
+/** Milliseconds after which a start tells what it waits for, and again. */
+const slowStart = 10_000
 /** One attempt of `ready`, and the pause between two, in milliseconds. */
 const readyAttempt = 5000
 const readyPause = 25

@@ -5,6 +5,7 @@ import { describe, expect, test } from 'vitest'
 import { createNode, type NodeOptions } from '../src/index.ts'
 import { echo } from './echo.ts'
 import { bytes, Journal } from './journal.ts'
+import { VirtualWorld } from './virtual-world.ts'
 
 interface Closed {
   storage: number
@@ -143,6 +144,37 @@ describe('a node that cannot start closes again what it had opened', () => {
 })
 
 describe('a node that starts', () => {
+  test('and whose disk hangs tells what it waits for, again and again, until it is there', async () => {
+    const environment = new VirtualWorld(1)
+    const storage = memoryStorage({ durable: true })
+    let thaw = (): void => {}
+    const frozen = new Promise<void>((resolve) => {
+      thaw = resolve
+    })
+    const { storage: hanging, transport } = watched(storage, memoryNetwork().transport(), {
+      ...{ storage: 0, transport: 0, log: 0 },
+    })
+    const told: string[] = []
+    const starting = createNode<StateMachine>({
+      ...{ id: 'n1', cluster: 'echoes', machine: new Journal(), members: { n1: 'a1' }, protocol: echo, environment },
+      storage: { ...hanging, log: (group) => frozen.then(() => hanging.log(group)) },
+      transport,
+      observer: (event) => void (event.type === 'warning' && told.push(`${event.code}: ${event.reason}`)),
+    })
+    await environment.run(9_999)
+    expect(told).toEqual([])
+    await environment.run(25_000)
+    expect(told).toHaveLength(2)
+    expect(told[0]).toMatch(/^SLOW_START: .*it waits for the storage to open/)
+    thaw()
+    await environment.run(60_000)
+    const node = await starting
+    expect(told).toHaveLength(2)
+    const closing = node.close()
+    await environment.run(120_000)
+    await closing
+  })
+
   test('shows itself only once its first write is durable', async () => {
     const order: string[] = []
     const storage = memoryStorage({ durable: true })
