@@ -1,3 +1,4 @@
+import * as epochs from './epochs.ts'
 import type { FaultName } from './faults.ts'
 import * as leading from './leading.ts'
 import { falseState, malformed, wrongReply } from './noise.ts'
@@ -18,7 +19,7 @@ export const behaviours: Readonly<Partial<Record<FaultName, Behaviour>>> = {
   F9: leading.wrongAnchor,
   F10: leading.falseCertificate,
   F11: voting.replay,
-  F12: voting.foreignSignature,
+  F12: epochs.foreignSignature,
   F13: voting.damagedSignature,
   F15: leading.forgedRequest,
   F20: leading.requestTwice,
@@ -35,9 +36,10 @@ export const behaviours: Readonly<Partial<Record<FaultName, Behaviour>>> = {
   F31: voting.commitForOne,
   F32: terms.endlessTerms,
   F33: terms.rushToLead,
-  F35: leading.falseConfiguration,
-  F36: leading.behindConfiguration,
-  F37: voting.foreignEpoch,
+  F35: epochs.falseConfiguration,
+  F36: epochs.behindConfiguration,
+  F37: epochs.foreignEpoch,
+  F38: epochs.staleWelcome,
   F39: falseState,
   F40: wrongReply,
   F42: malformed,

@@ -1,4 +1,4 @@
-import { type Digest, founding, type Message, type Operators, type Voter } from '@raftkit/bft'
+import { type Digest, founding, type Members, type Message, type Operators, readEpochs, type Voter } from '@raftkit/bft'
 import type {
   Ask,
   Effects,
@@ -30,7 +30,7 @@ export interface Lies {
   /** Shared by liars of one process that conspire. */
   readonly knowledge?: Knowledge
   /** Told of every lie, as it is told. */
-  readonly did?: (fault: FaultName) => void
+  readonly did?: (fault: FaultName, isLive?: true) => void
 }
 
 /** The protocol of a member that lies, with its own key: by way of the node's `signatures`, like all that it signs. Anything else of the node is honest. */
@@ -66,23 +66,33 @@ class LyingProtocol implements Protocol<Message> {
   #asked = 0
   readonly #signing: Map<number, (signature: Uint8Array) => void> = new Map()
   #due: Due[] = []
+  readonly #founders: Members
+  readonly #digest: Digest
+  #epochs: readonly Members[]
   /** Bytes that are no message stand among the messages by an object of their own. */
   readonly #noise: WeakMap<Message, Uint8Array> = new WeakMap()
 
   constructor(inner: Protocol<Message>, lies: Lies, init: ProtocolInit, now: number) {
     this.#inner = inner
     this.#now = now
-    const { operators } = lies
-    const { members } = founding(lies.digest, {
-      cluster: init.cluster,
-      group: init.group,
+    const { cluster, group, key } = init
+    const { digest, operators } = lies
+    this.#founders = founding(digest, {
+      cluster,
+      group,
       members: lies.members,
       ...(operators && { operators }),
-    })
+    }).members
+    this.#digest = digest
+    this.#epochs = this.#read()
     const random = numbers(lies.seed ?? init.seed)
+    const epochs = (): readonly Members[] => this.#epochs
     this.#liar = new Liar(
       {
-        members,
+        get epochs() {
+          return epochs()
+        },
+        key: key!,
         digest: lies.digest,
         self: init.id,
         knowledge: lies.knowledge ?? new Knowledge(lies.digest),
@@ -91,7 +101,7 @@ class LyingProtocol implements Protocol<Message> {
         sign: (bytes, then) => this.#sign(bytes, then),
         send: (to, said) => this.#send(to, said),
         later: (delay, run) => void this.#due.push({ at: this.#now + delay, run }),
-        did: (fault) => lies.did?.(fault),
+        did: (fault, isLive) => lies.did?.(fault, isLive),
       },
       lies.behaviours,
     )
@@ -124,6 +134,7 @@ class LyingProtocol implements Protocol<Message> {
   take(now: number): Effects<Message> {
     this.#now = now
     const effects = this.#inner.take(now)
+    if (effects.happened.some(({ type }) => type === 'configuration')) this.#epochs = this.#read()
     for (const outgoing of effects.messages) {
       this.#occasion = outgoing
       this.#liar.says(outgoing.to, outgoing.message)
@@ -165,6 +176,13 @@ class LyingProtocol implements Protocol<Message> {
 
   digest(rename?: (id: NodeId) => NodeId): Uint8Array {
     return this.#inner.digest(rename)
+  }
+
+  /** What its own node hands out needs no second look. */
+  #read(): readonly Members[] {
+    const steps = this.#inner.receipt?.(this.#inner.status().configIndex)
+    if (steps === undefined) return [this.#founders]
+    return readEpochs(this.#founders, steps, { digest: this.#digest, verify: (checks) => checks.map(() => true) })
   }
 
   #sign(bytes: Uint8Array, then: (signature: Uint8Array) => void): void {

@@ -18,7 +18,11 @@ export class Knowledge {
   readonly messages: Message[] = []
   readonly certificates: Certificate[] = []
   readonly terms: TermCertificate[] = []
-  /** Term votes by term and signer. */
+  /** Of the newest epoch that was heard of. */
+  #epoch = 0
+  /** Configurations that operators signed, each once. */
+  readonly configurations: Map<string, Uint8Array> = new Map()
+  /** Term votes of that epoch by term and signer. */
   readonly votes: Map<Term, Map<number, { readonly vote: TermVote; readonly lock: Certificate | undefined }>> =
     new Map()
   readonly #digest: Digest
@@ -46,7 +50,13 @@ export class Knowledge {
       case 'termCertified':
         remember(this.terms, message.certificate)
         break
+      case 'configure':
+        this.configurations.set(message.item.join(), message.item)
+        break
       case 'requestVote': {
+        if (message.epoch < this.#epoch) break
+        if (message.epoch > this.#epoch) this.votes.clear()
+        this.#epoch = message.epoch
         const votes = this.votes.get(message.term) ?? new Map()
         this.votes.set(message.term, votes.set(message.vote.signer, { vote: message.vote, lock: message.lock }))
         if (this.votes.size > 50) this.votes.delete(this.votes.keys().next().value!)

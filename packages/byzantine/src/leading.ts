@@ -15,7 +15,7 @@ import { type Behaviour, halves, pick, type Stage } from './stage.ts'
 /* What a leader can do to its followers. Each lie is signed by its own key, as the protocol wants it. */
 
 /** Changes what is led with; `undefined` says nothing, the message itself leaves all as it is. */
-const leading =
+export const leading =
   (begin: (stage: Stage) => (to: NodeId, message: AppendEntries) => Message | undefined): Behaviour =>
   (stage) => {
     const lie = begin(stage)
@@ -23,7 +23,11 @@ const leading =
   }
 
 /** Changes the last entry, if it was made in this term. */
-const proposing = (fault: FaultName, change: (stage: Stage, tip: Entry) => readonly Entry[] | undefined): Behaviour =>
+export const proposing = (
+  fault: FaultName,
+  change: (stage: Stage, tip: Entry) => readonly Entry[] | undefined,
+  isLive?: true,
+): Behaviour =>
   leading((stage) => {
     const made = new Map<Entry, readonly Entry[] | undefined>()
     return (to, message) => {
@@ -31,7 +35,7 @@ const proposing = (fault: FaultName, change: (stage: Stage, tip: Entry) => reado
       if (tip.header.term !== message.term || tip.items.length === 0) return message
       if (!made.has(tip)) made.set(tip, stage.random() < 0.5 ? change(stage, tip) : undefined)
       const changed = made.get(tip)
-      return changed ? lead(stage, to, message, [...message.entries.slice(0, -1), ...changed], fault) : message
+      return changed ? lead(stage, to, message, [...message.entries.slice(0, -1), ...changed], fault, isLive) : message
     }
   })
 
@@ -186,18 +190,4 @@ export const withheldBody: Behaviour = leading((stage) => (_, message) => {
   if (message.entries.every(({ items }) => items.length === 0)) return message
   stage.did('F30')
   return { ...message, entries: message.entries.map(({ header }) => ({ header, items: [] })) }
-})
-
-const foreign = (stage: Stage, tip: Entry): Entry => {
-  const entry = withItems(stage, tip, [new Uint8Array([1, 2, 3])])
-  return { ...entry, header: { ...entry.header, kind: 'config' } }
-}
-
-export const falseConfiguration: Behaviour = proposing('F35', (stage, tip) => [foreign(stage, tip)])
-
-export const behindConfiguration: Behaviour = proposing('F36', (stage, tip) => {
-  const config = foreign(stage, tip)
-  const { header } = config
-  const parent = headerHash(stage.digest, header)
-  return [config, { ...tip, header: { ...tip.header, parent, index: header.index + 1, position: header.position + 1 } }]
 })

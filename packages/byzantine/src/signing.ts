@@ -24,12 +24,13 @@ export function lead(
   message: AppendEntries,
   entries: readonly Entry[],
   fault: FaultName,
+  isLive?: true,
 ): undefined {
   const tip = entries.at(-1)
   if (tip === undefined) return
   const place = { term: message.term, index: tip.header.index, hash: headerHash(stage.digest, tip.header) }
   stage.sign(voteStatement(stage.members.domain, 'append', place), (signature) => {
-    stage.did(fault)
+    stage.did(fault, isLive)
     stage.say(to, { ...message, entries, signature })
   })
 }

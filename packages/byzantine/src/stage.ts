@@ -8,7 +8,10 @@ export type Said = Message | Uint8Array
 
 /** What a lie is made with. A liar has its own key and no other, and knows all that any liar heard. */
 export interface Stage {
+  /** Of its epoch: the one of now, or the last in which it was a member. */
   readonly members: Members
+  /** All that it knows of, the founders' first. */
+  readonly epochs: readonly Members[]
   readonly digest: Digest
   readonly self: NodeId
   readonly me: number
@@ -21,8 +24,8 @@ export interface Stage {
   sign(bytes: Uint8Array, then: (signature: Uint8Array) => void): void
   say(to: NodeId, said: Said): void
   later(delay: number, run: () => void): void
-  /** A lie was told. */
-  did(fault: FaultName): void
+  /** A lie was told. `isLive`: about an epoch that there is or was, and not about one that it made up. */
+  did(fault: FaultName, isLive?: true): void
 }
 
 /** How a liar differs from the honest protocol that runs inside of it. What is absent it does not change. */

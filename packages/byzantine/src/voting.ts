@@ -1,4 +1,4 @@
-import { encodeEvidence, headerHash, Members, type Message, type Place, voteStatement } from '@raftkit/bft'
+import { encodeEvidence, headerHash, type Message, type Place, voteStatement } from '@raftkit/bft'
 import type { NodeId } from '@raftkit/contract'
 import { flipped, vote } from './signing.ts'
 import { type Behaviour, halves, others, pick, type Stage } from './stage.ts'
@@ -52,41 +52,6 @@ export const commitForOne: Behaviour = (stage) => {
       if (to === chosen) return message
       stage.did('F31')
       return { type: 'preVote', epoch: stage.members.epoch, term: message.place.term + 1 }
-    },
-  }
-}
-
-/** The same members and keys elsewhere, or in another epoch. */
-function elsewhere({ members, digest }: Stage, epoch: number, genesis: string): Members {
-  return new Members(digest, epoch, members.list, { index: members.genesis.index, hash: genesis })
-}
-
-export const foreignSignature: Behaviour = (stage) => {
-  const cluster = elsewhere(stage, stage.members.epoch, 'ab'.repeat(32))
-  return {
-    says(to, message) {
-      if (message.type !== 'vote') return message
-      stage.sign(voteStatement(cluster.domain, message.phase, message.place), (signature) => {
-        stage.did('F12')
-        stage.say(to, { ...message, signature })
-      })
-      return undefined
-    },
-  }
-}
-
-export const foreignEpoch: Behaviour = (stage) => {
-  const { members } = stage
-  const next = elsewhere(stage, members.epoch + 1, members.genesis.hash)
-  return {
-    says(to, message) {
-      if (message.type !== 'vote') return message
-      const place = { ...message.place, term: Math.floor(stage.random() * 2) * message.place.term }
-      stage.sign(voteStatement(next.domain, message.phase, place), (signature) => {
-        stage.did('F37')
-        stage.say(to, { ...message, epoch: next.epoch, place, signature })
-      })
-      return message
     },
   }
 }

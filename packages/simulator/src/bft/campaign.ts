@@ -1,4 +1,4 @@
-import { faultNames, faults } from '@raftkit/byzantine'
+import { epochFaults, faultNames, faults } from '@raftkit/byzantine'
 import { campaign, failed, type Outcome } from '../run/campaign.ts'
 import { Total } from '../run/total.ts'
 import type { BftWishes } from './plan.ts'
@@ -52,7 +52,10 @@ export async function campaignBft({
   const missing =
     seeds < enoughSeeds || wishes.liars !== 'mixed'
       ? []
-      : faultNames.filter((name) => faults[name].not === undefined && !done[name])
+      : [
+          ...faultNames.filter((name) => faults[name].not === undefined && !done[name]),
+          ...epochFaults.filter((name) => done[name] && !counts[`live ${name}`]),
+        ]
   if (missing.length > 0) say(`no run committed ${missing.map((name) => `${name} (${faults[name].what})`).join(', ')}`)
   const figures = {
     protocol: 'bft',
@@ -60,11 +63,17 @@ export async function campaignBft({
     uncovered: missing.length,
     missing,
     wholeNodes: counts.nodes ?? 0,
+    epochs: counts.epochs ?? 0,
+    membersJoined: counts['members joined'] ?? 0,
+    membersRemoved: counts['members removed'] ?? 0,
+    keysRotated: counts['keys rotated'] ?? 0,
+    configurationsRefused: counts['configurations refused'] ?? 0,
     forks: counts.forks ?? 0,
     detected: counts.detected ?? 0,
     culprits: counts.culprits ?? 0,
     framed: counts.framed ?? 0,
     checks: counts.checks ?? 0,
+    aboutLiveEpochs: Object.fromEntries(epochFaults.map((name) => [name, counts[`live ${name}`] ?? 0])),
     faults: Object.fromEntries(faultNames.map((name) => [name, done[name] ?? faults[name].not ?? 0])),
   }
   return { figures, isWell: broken.length === 0 && missing.length === 0 }

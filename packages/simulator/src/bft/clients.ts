@@ -59,25 +59,30 @@ export class Client {
       said: new Map(),
     }
     this.#open = open
-    const all = this.#world.members.list.map((_, seat) => seat)
-    // First to some, in the end to all.
-    const first = this.#random.chance(0.5) ? all : this.#random.shuffle(all).slice(0, this.#world.members.faults + 1)
+    const { voters: all } = this.#world
+    // First to some, in the end to all who are members then.
+    const first = this.#random.chance(0.5) ? all : this.#random.shuffle(all).slice(0, this.#faults + 1)
     this.#world.submit(this, open.bytes, first)
     const again = (): void => {
       if (this.#open !== open) return
-      this.#world.submit(this, open.bytes, all)
+      this.#world.submit(this, open.bytes, this.#world.voters)
       this.#world.at(this.#world.now + 400, again)
     }
     this.#world.at(this.#world.now + this.#world.timeout, again)
   }
 
+  get #faults(): number {
+    return this.#world.witness.newest.members.faults
+  }
+
+  /** Members of one epoch are counted, the newest: those of two together prove nothing. */
   hear(seat: number, name: string, { index, result }: Reply): void {
     const open = this.#open
     if (open === undefined || open.name !== name) return
     const answer = `${index} ${result.join()}`
     const said = open.said.get(answer) ?? new Set()
     open.said.set(answer, said.add(seat))
-    if (said.size <= this.#world.members.faults) return
+    if (this.#world.voters.filter(({ number }) => said.has(number)).length <= this.#faults) return
     this.#open = undefined
     this.accepted++
     const honest = this.#world.honest.find(({ application }) => {
@@ -94,7 +99,6 @@ export class Client {
 export function mallory(world: BftWorld, victim: Uint8Array): void {
   const random = world.random.split('mallory')
   const key = world.notary.register('mallory')
-  const seats = world.members.list.map((_, seat) => seat)
   let seq = 1
   const claim = (more: Partial<Request>): Omit<Request, 'signature'> => ({
     ...{ client: key, session: 1, seq, operations: [text(`mallory ${seq}`)] },
@@ -102,6 +106,7 @@ export function mallory(world: BftWorld, victim: Uint8Array): void {
   })
   const tick = (): void => {
     if (world.isHealed) return
+    const seats = world.voters
     for (const fault of world.plan.mallories) {
       if (!random.chance(0.3)) continue
       seq++
@@ -111,7 +116,7 @@ export function mallory(world: BftWorld, victim: Uint8Array): void {
           for (const seat of seats)
             world.submit(
               undefined,
-              signed(world, key, claim({ operations: [text(`mallory ${seq} to ${seat % 2}`)] })),
+              signed(world, key, claim({ operations: [text(`mallory ${seq} to ${seat.number % 2}`)] })),
               [seat],
             )
           break
@@ -122,7 +127,7 @@ export function mallory(world: BftWorld, victim: Uint8Array): void {
           world.submit(
             undefined,
             signed(world, key, claim({})),
-            random.shuffle(seats).slice(0, world.members.faults + 1),
+            random.shuffle(seats).slice(0, world.witness.newest.members.faults + 1),
           )
           break
         case 'F19':

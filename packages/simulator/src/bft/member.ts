@@ -4,9 +4,10 @@ import {
   decodeRequest,
   type Entry,
   encodeMessage,
+  type Members,
   type Message,
+  nextMembers,
   open,
-  type Place,
   type Request,
   readEntry,
   type Server,
@@ -17,12 +18,14 @@ import {
 } from '@raftkit/bft'
 import { Reader, readRecord, recordEnd, recordKind } from '@raftkit/bytes'
 import { behaviours, type FaultName, Liar, type Said, smallMutations } from '@raftkit/byzantine'
-import { type Answer, isRaftkitError, type LogWrite, type NodeId, type Term } from '@raftkit/contract'
+import { type Answer, isRaftkitError, type LogWrite, type NodeId } from '@raftkit/contract'
 import type { Random } from '../random.ts'
 import { Violation } from '../watcher.ts'
 import { Application, nameOf, type Reply } from './application.ts'
+import type { Durable } from './era.ts'
 import { sha256 } from './notary.ts'
 import type { LiarPlan } from './plan.ts'
+import type { Seat } from './seats.ts'
 import type { BftWorld } from './world.ts'
 
 /** What is on a disk, and what the member had promised when that was written. */
@@ -35,7 +38,7 @@ interface Disk {
   /** Complete or not. */
   readonly blobs: Map<string, Uint8Array>
   readonly holds: Set<string>
-  promised: { readonly term: Term; readonly lock: Place | undefined }
+  promised: Durable
 }
 
 const emptyDisk = (): Disk => ({
@@ -45,14 +48,15 @@ const emptyDisk = (): Disk => ({
   count: 0,
   blobs: new Map(),
   holds: new Set(),
-  promised: { term: 0, lock: undefined },
+  promised: { epoch: 0, term: 0, lock: undefined },
 })
 
-/** One member as it runs: its server, disk, clock, and what makes it lie. */
+/** One member as it runs: its server, disk, clock, and what makes it lie. It may be one yet to come, or one that has left. */
 export class Member {
   readonly world: BftWorld
   readonly seat: number
   readonly id: NodeId
+  readonly key: Uint8Array
   readonly plan: LiarPlan | undefined
   /** Of two with one key: which. */
   readonly copy: number
@@ -70,6 +74,8 @@ export class Member {
   /** What it saw of a fork, by member. */
   readonly dumps: Map<NodeId, Uint8Array> = new Map()
   frozen = 0
+  /** Its machine is gone: it never comes back. */
+  isScrapped = false
   #ahead = 0
   #durable = 0
   #flushed = 0
@@ -77,16 +83,18 @@ export class Member {
   /** Positions at which the machine is to be written down, and for which ask. */
   readonly #stops: Map<number, number> = new Map()
   #held: { readonly to: NodeId; readonly message: Message; readonly after: number }[] = []
+  #known: readonly Members[] = []
   readonly #liar: Liar | undefined
 
-  constructor(world: BftWorld, seat: number, settings: Settings, plan: LiarPlan | undefined, copy = 0) {
+  constructor(world: BftWorld, { number, id, key, plan }: Seat, settings: Settings, copy = 0) {
     this.world = world
-    this.seat = seat
-    this.id = settings.self
+    this.seat = number
+    this.id = id
+    this.key = key
     this.plan = plan
     this.copy = copy
     this.settings = settings
-    this.random = world.random.split(`member ${seat} ${copy}`)
+    this.random = world.random.split(`member ${number} ${copy}`)
     this.server = open(settings, undefined, { first: 1, bytes: new Uint8Array(0), count: 0 }, world.now)
     const acts =
       plan?.how === 'mutations'
@@ -130,6 +138,7 @@ export class Member {
   }
 
   request(bytes: Uint8Array): void {
+    if (this.server.me < 0) return
     if (this.#liar && !this.#liar.takes(bytes)) return
     const known = this.application.replies.get(nameOfBytes(bytes))
     if (known !== undefined) return this.#reply(decodeRequest(bytes), known)
@@ -143,15 +152,26 @@ export class Member {
     if (world.now < this.frozen) return world.at(this.frozen, () => this.step(event), this)
     world.stepped(this, event)
     const before = server.ballot
+    const { epoch } = server.members
     try {
       server.step(event, this.now)
     } catch (error) {
       this.#stop(error)
       return
     }
-    if (this.isHonest && compareRank(server.ballot.lock, before.lock) < 0)
+    if (this.isHonest && server.members.epoch < epoch)
+      throw new Violation('I16', `${this.id} falls back to an older epoch`)
+    if (this.isHonest && server.members.epoch === epoch && compareRank(server.ballot.lock, before.lock) < 0)
       throw new Violation('I4', `${this.id} falls back to a lower lock`)
     this.#take()
+  }
+
+  /** As the runtime does with each new link: who is behind is told so. */
+  greet(peers: Iterable<NodeId>): void {
+    if (!this.isUp || this.server.members.operators === undefined) return
+    const { epoch } = this.server.members
+    for (const id of peers) if (id !== this.id) this.server.send(id, { type: 'preVote', epoch, term: 0 })
+    this.step({ type: 'time' })
   }
 
   #take(): void {
@@ -165,10 +185,10 @@ export class Member {
     const { write, messages, asks, committed, happened, deadline } = effects
     this.#held.push(...messages)
     if (write) {
-      const { term, lock } = server.ballot
+      const promised = this.#promised
       this.#flushed = Math.max(this.#flushed, world.now + this.random.between(0.5, 4))
       this.#later(this.#flushed - world.now, () => {
-        this.#flush(write.change, { term, lock })
+        this.#flush(write.change, promised)
         this.#durable = write.id
         if (world.crashes(this, 'flushed')) return
         this.#release()
@@ -179,13 +199,15 @@ export class Member {
     for (const happening of happened)
       if (happening.type === 'accused') world.accused(this, happening)
       else if (happening.type === 'forked') world.forked(this, happening.from, happening.dump)
+      else world.entered(this)
     for (const ask of asks) if (ask.type === 'takeSnapshot') this.#stops.set(ask.index, ask.id)
     for (const entry of committed) this.#apply(entry)
     this.#release()
     for (const ask of asks) {
       const answer = ask.type === 'sign' || ask.type === 'verify' ? undefined : this.#carryOut(ask)
       this.#later(this.random.between(0.05, 1), () => {
-        if (ask.type === 'sign') this.step({ type: 'signed', ask: ask.id, signature: world.sign(this.seat, ask.bytes) })
+        if (ask.type === 'sign')
+          this.step({ type: 'signed', ask: ask.id, signature: world.notary.sign(this.key, ask.bytes) })
         else if (ask.type === 'verify')
           this.step({ type: 'verified', ask: ask.id, valid: ask.checks.map(world.notary.isSigned) })
         else if (answer) this.step({ type: 'answered', ask: ask.id, answer })
@@ -198,6 +220,11 @@ export class Member {
         this.step({ type: 'time' })
       })
     this.#alarm = deadline
+  }
+
+  get #promised(): Durable {
+    const { ballot, members } = this.server
+    return { epoch: members.epoch, term: ballot.term, lock: ballot.lock }
   }
 
   #apply(entry: Entry): void {
@@ -297,7 +324,7 @@ export class Member {
   }
 
   start(): void {
-    if (this.life % 2 === 0) return
+    if (this.life % 2 === 0 || this.isScrapped) return
     if (this.plan?.how === 'rollback' && this.#yesterday) {
       this.disk = this.#yesterday
       this.#yesterday = undefined
@@ -311,11 +338,14 @@ export class Member {
     this.server = open(this.settings, state, { first, bytes: lines, count }, this.now)
     const { stable } = this.server
     if (stable) this.application = Application.read(blobs.get(stable.snapshot.name)!)
-    if (this.isHonest && this.server.ballot.term < promised.term)
-      throw new Violation('I4', `${this.id} comes back in an older term`)
-    if (this.isHonest && compareRank(this.server.ballot.lock, promised.lock) < 0)
+    const { epoch, term, lock } = this.#promised
+    if (this.isHonest && (epoch < promised.epoch || (epoch === promised.epoch && term < promised.term)))
+      throw new Violation('I4', `${this.id} comes back in an older epoch or term`)
+    if (this.isHonest && epoch === promised.epoch && compareRank(lock, promised.lock) < 0)
       throw new Violation('I4', `${this.id} comes back with a lower lock`)
+    this.world.entered(this)
     this.step({ type: 'time' })
+    this.world.linked(this)
   }
 
   #stop(error: unknown): void {
@@ -339,30 +369,46 @@ export class Member {
   }
 
   #judge(message: Message): void {
-    this.world.witness.said(this.seat, message, this.disk.promised)
-    const { server } = this
+    const { world, server, id, key, seat } = this
+    world.witness.saw(message)
+    if (!this.isHonest) return
+    world.witness.said(seat, { id, key }, message, this.disk.promised)
     const isVote = message.type === 'vote' && message.phase === 'append'
-    if (this.isHonest && isVote && server.ballot.term === message.place.term)
-      this.world.witness.stands(this.id, message.place, server.anchorPlace?.hash)
+    if (isVote && server.members.epoch === message.epoch && server.ballot.term === message.place.term)
+      world.witness.stands(seat, id, message.epoch, message.place, server.anchorPlace?.hash)
   }
 
   #host() {
-    const { world, seat, id, random } = this
+    const { world, id, key, random } = this
+    const epochs = (): readonly Members[] => this.#epochs()
     return {
-      members: world.members,
+      get epochs() {
+        return epochs()
+      },
       digest: sha256,
       self: id,
+      key,
       knowledge: world.knowledge,
       timeout: world.timeout,
       random: () => random.next(),
-      sign: (bytes: Uint8Array, then: (signature: Uint8Array) => void) => then(world.sign(seat, bytes)),
+      sign: (bytes: Uint8Array, then: (signature: Uint8Array) => void) => then(world.notary.sign(key, bytes)),
       send: (to: NodeId, said: Said) => {
-        if (!(said instanceof Uint8Array)) world.witness.said(seat, said, this.disk.promised)
+        if (!(said instanceof Uint8Array)) world.witness.saw(said)
         world.send(this, to, said)
       },
       later: (delay: number, run: () => void) => this.#later(delay, run),
-      did: (fault: FaultName) => world.did(fault),
+      did: (fault: FaultName, isLive?: true) => world.did(fault, isLive),
     }
+  }
+
+  /** That it came through, worked out once for each. */
+  #epochs(): readonly Members[] {
+    const { epochs, members } = this.server
+    if (this.#known.at(-1)?.domain === members.domain) return this.#known
+    const known = [this.settings.members]
+    for (const { entry } of epochs) known.push(nextMembers(sha256, known.at(-1)!, entry))
+    this.#known = known
+    return this.#known
   }
 
   /** Comes to nothing if it crashes before. */

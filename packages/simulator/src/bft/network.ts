@@ -7,15 +7,17 @@ import type { BftPlan } from './plan.ts'
 export class BftNetwork {
   readonly #plan: BftPlan
   readonly #random: Random
+  readonly #seats: () => number
   readonly #rounds: Map<string, ReadonlySet<number> | undefined> = new Map()
   isHealed = false
   /** Members that hear nothing of those outside. */
   #island: ReadonlySet<number> = new Set()
   cuts = 0
 
-  constructor(plan: BftPlan, random: Random) {
+  constructor(plan: BftPlan, random: Random, seats: () => number) {
     this.#plan = plan
     this.#random = random
+    this.#seats = seats
   }
 
   get isSplit(): boolean {
@@ -47,7 +49,7 @@ export class BftNetwork {
     const round = roundOf(message)
     if (!this.#rounds.has(round)) {
       const random = this.#random
-      const half = Array.from({ length: this.#plan.members }, (_, seat) => seat).filter(() => random.chance(0.5))
+      const half = Array.from({ length: this.#seats() }, (_, seat) => seat).filter(() => random.chance(0.5))
       this.#rounds.set(round, random.chance(this.#plan.roundFaults) ? new Set(half) : undefined)
     }
     const half = this.#rounds.get(round)

@@ -1,4 +1,4 @@
-import { behaviours, type FaultName } from '@raftkit/byzantine'
+import { behaviours, epochFaults, type FaultName } from '@raftkit/byzantine'
 import { Random } from '../random.ts'
 
 /** What somebody wants of every run of a campaign. */
@@ -11,7 +11,7 @@ export interface BftWishes {
 }
 
 export const planBft = (seed: number, { lasts, liars }: BftWishes): BftPlan =>
-  drawBftPlan(seed, lasts, liars === 'mixed' ? (seed % 5 === 0 ? 'over' : 'within') : liars)
+  withChanges(drawBftPlan(seed, lasts, liars === 'mixed' ? (seed % 5 === 0 ? 'over' : 'within') : liars))
 
 /** How one seat lies. */
 export interface LiarPlan {
@@ -19,6 +19,22 @@ export interface LiarPlan {
   /** `acts`: lies by number; `mutations`: ByzzFuzz; `twins`: two honest copies with one key; `rollback`: honest, but its disk is put back; `twist`: honest, but its machine is not what the others run. */
   readonly how: 'acts' | 'mutations' | 'twins' | 'rollback' | 'twist'
   readonly acts: readonly FaultName[]
+}
+
+/** `swap`: one for another. `rotate`: another machine and key under the same id. `turnover`: two for two, as far as enough stay. `renew`: nobody leaves. */
+export type ChangeKind = 'swap' | 'rotate' | 'turnover' | 'grow' | 'shrink' | 'renew'
+
+/** One change of the members, by honest operators. */
+export interface ChangePlan {
+  /** Not before that time, and not before the one before has ended its epoch. */
+  readonly at: number
+  readonly kind: ChangeKind
+  /** Operators sign two for the same epoch, and hand each to half of the members. */
+  readonly isContested: boolean
+  /** Whoever comes is started only when it is a member. */
+  readonly isLate: boolean
+  /** What happens to one honest member meanwhile. */
+  readonly during: 'nothing' | 'crash' | 'isolation'
 }
 
 /** Everything that a run with liars decides in advance, drawn by the seed. */
@@ -47,11 +63,13 @@ export interface BftPlan {
   readonly mallories: readonly ('F16' | 'F17' | 'F18' | 'F19')[]
   readonly window: number
   readonly checkpointEntries: number
+  /** None: the cluster is founded without operators. */
+  readonly changes: readonly ChangePlan[]
 }
 
 const memberActs = Object.keys(behaviours) as FaultName[]
 
-const faultsOf = (members: number): number => Math.floor((members - 1) / 3)
+export const faultsOf = (members: number): number => Math.floor((members - 1) / 3)
 
 /** `liars`: as a seed draws it, or always one more than the protocol stands. */
 export function drawBftPlan(seed: number, lasts: number, liars: 'within' | 'over'): BftPlan {
@@ -85,8 +103,43 @@ export function drawBftPlan(seed: number, lasts: number, liars: 'within' | 'over
     window: random.pick([1, 2, 4, 8]),
     // Whoever fetches a state takes what a quorum says lies before it: a fork below a checkpoint is seen by nobody any more.
     checkpointEntries: isOver ? 0 : random.pick([0, 4, 8, 16]),
+    changes: [],
   }
   return isOver || inRow ? drawn : (rare(random, drawn) ?? drawn)
+}
+
+const kinds: readonly ChangeKind[] = ['swap', 'swap', 'rotate', 'turnover', 'grow', 'shrink', 'renew']
+
+/** Three plans in ten change their members, a few times; some of its liars then lie about that. */
+export function withChanges(plan: BftPlan): BftPlan {
+  const random = new Random(plan.seed).split('changes')
+  // Faults that wait for a rare occasion are left to it.
+  const isRare = plan.liars.some(({ acts: [act, ...rest] }) => rest.length === 0 && (act === 'F1' || act === 'F8'))
+  if (plan.isOver || isRare || !random.chance(0.3)) return plan
+  const drawn = Array.from({ length: 1 + random.below(4) }, () => ({
+    at: random.between(100, 0.8 * plan.lasts),
+    kind: random.pick(kinds),
+    isContested: random.chance(0.3),
+    isLate: random.chance(0.4),
+    during: random.pick(['nothing', 'nothing', 'crash', 'isolation'] as const),
+  }))
+  const changes = drawn.sort((a, b) => a.at - b.at)
+  // Whoever leads when operators change the members.
+  if (plan.liars.length > 0 && random.chance(0.2)) {
+    const [, ...others] = [...plan.liars].sort((a, b) => a.seat - b.seat)
+    const first: LiarPlan = { seat: 0, how: 'acts', acts: ['F36'] }
+    return { ...plan, changes, liars: [first, ...others.filter(({ seat }) => seat > 0)] }
+  }
+  const liars = plan.liars.map((liar) => {
+    const isAboutEpochs = liar.how === 'acts' && random.chance(0.6)
+    return isAboutEpochs ? { ...liar, acts: [...new Set([...liar.acts, random.pick(epochFaults)])] } : liar
+  })
+  return { ...plan, liars, changes }
+}
+
+/** Of one who joins. */
+export function comingLiar(random: Random, seat: number): LiarPlan {
+  return { seat, how: 'acts', acts: [...new Set([random.pick(memberActs), random.pick(epochFaults)])] }
 }
 
 /** Faults that chance seldom gives an occasion for. */

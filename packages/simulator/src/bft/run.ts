@@ -64,18 +64,25 @@ function served(world: BftWorld): void {
   const { members, longestTimeout, clients } = world
   const bound = world.now + 3 * (members.faults + 2) * longestTimeout
   const isDone = (): boolean => {
-    const { height } = world.witness
+    const { height, newest } = world.witness
     return (
       clients.every((client) => client.isDone) &&
-      world.honest.every(({ application }) => application.applied === height)
+      world.changes.isSettled &&
+      world.honest.every(({ id, key, application, server, isScrapped }) => {
+        if (newest.members.signer(id, key) === undefined) return isScrapped || server.me < 0
+        return server.members.domain === newest.members.domain && application.applied === height
+      })
     )
   }
   if (world.run(bound, isDone)) return
   const states = world.honest.map(({ id, server, application }) => ({
     id,
+    epoch: server.members.epoch,
+    me: server.me,
     term: server.ballot.term,
     applied: application.applied,
     pool: server.pool.size,
+    pending: server.pending !== undefined,
     fetching: server.fetching?.next,
   }))
   throw new Violation('I20', 'after healing, not all that honest clients asked for is executed by all', {

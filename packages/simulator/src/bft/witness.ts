@@ -1,51 +1,44 @@
 import {
   type Check,
-  compareRank,
+  configurationChecks,
   type Digest,
   decodeRequest,
   type Entry,
-  headerHash,
+  flawOfConfiguration,
   type Members,
   type Message,
-  type Phase,
+  nextMembers,
   type Place,
   type Request,
   requestCheck,
+  type Step,
+  type Voter,
 } from '@raftkit/bft'
-import type { Index, Term } from '@raftkit/contract'
+import type { Index } from '@raftkit/contract'
 import { Violation } from '../watcher.ts'
+import { Chain } from './chain.ts'
+import { type Durable, Era } from './era.ts'
 
-interface Word {
-  readonly place: Place
-  readonly signers: Set<number>
-}
-
-/** Of one honest member: what it promised, across all of its lives. */
-interface Promised {
-  readonly append: Map<string, Place>
-  /** Its highest append vote of each term. */
-  readonly tips: Map<Term, Place>
-  readonly commits: Place[]
-  asked: Term
-}
-
-/**
- * Knows every word that any honest member ever said, and what everybody executed. Liars are taken to have signed everything: a
- * certificate counts as soon as it *could* be put together, whether or not anybody did (bft-raft §3.8).
- */
-export class Witness {
-  readonly #members: Members
-  readonly #digest: Digest
-  readonly #isSigned: (check: Check) => boolean
-  readonly #liars: ReadonlySet<number>
+export interface WitnessOptions {
+  readonly members: Members
+  readonly digest: Digest
+  /** Whoever has that key lies, or will, or did. */
+  readonly isLiar: (voter: Voter) => boolean
   /** Safety is void: a fork is looked for, and is no violation. */
-  readonly #isOver: boolean
-  readonly #entries: Map<string, Entry> = new Map()
-  readonly #words: Map<string, Word> = new Map()
-  readonly #promised: Map<number, Promised> = new Map()
-  readonly #locks: Place[] = []
-  readonly #commits: Place[] = []
-  readonly #asked: Map<Term, { readonly signer: number; readonly lock: Place | undefined }[]> = new Map()
+  readonly isOver: boolean
+  readonly isSigned: (check: Check) => boolean
+  /** How many honest disks hold the entry. */
+  readonly keepers: (hash: string) => number
+}
+
+/** Knows every word that any honest member ever said (`Era`, one for each epoch), what everybody executed, and how the epochs went. */
+export class Witness {
+  readonly #options: WitnessOptions
+  readonly #chain: Chain
+  /** By the entry that each begins with. */
+  readonly #eras: Map<string, Era> = new Map()
+  /** By seat: those that it came through. */
+  readonly #through: Map<number, readonly Era[]> = new Map()
   /** Hashes by index, as the first honest member applied them. */
   readonly #agreed: string[] = []
   readonly #states: Map<Index, number> = new Map()
@@ -54,213 +47,124 @@ export class Witness {
   readonly #judged: Set<string> = new Set()
   /** Places where two honest members, or two certificates, part. */
   readonly forks: Set<string> = new Set()
-  checks = 0
+  /** The first that any honest member came to of its number, and no later one is known. */
+  newest: Era
+  #checks = 0
 
-  constructor(
-    members: Members,
-    digest: Digest,
-    liars: readonly number[],
-    isOver: boolean,
-    isSigned: (check: Check) => boolean,
-  ) {
-    this.#members = members
-    this.#digest = digest
-    this.#liars = new Set(liars)
-    this.#isOver = isOver
-    this.#isSigned = isSigned
+  constructor(options: WitnessOptions) {
+    this.#options = options
+    this.#chain = new Chain(options.digest, options.members.genesis.hash)
+    this.newest = this.#begin(options.members)
   }
 
-  learn(entry: Entry): string {
-    const hash = headerHash(this.#digest, entry.header)
-    if (!this.#entries.has(hash)) this.#entries.set(hash, entry)
-    return hash
-  }
-
-  knows(hash: string): boolean {
-    return this.#entries.has(hash)
+  get checks(): number {
+    return [...this.#eras.values()].reduce((sum, era) => sum + era.checks, this.#checks)
   }
 
   get height(): Index {
     return this.#agreed.length - 1
   }
 
-  /** Leaves a member for the first time, honest or not. `durable`: what an honest one has on its disk by now. */
-  said(signer: number, message: Message, durable: { readonly term: Term; readonly lock: Place | undefined }): void {
+  learn(entry: Entry): string {
+    return this.#chain.learn(entry)
+  }
+
+  #begin(members: Members): Era {
+    const { isLiar, isOver, keepers } = this.#options
+    const liars = new Set([...members.list.keys()].filter((signer) => isLiar(members.list[signer]!)))
+    if (!isOver && liars.size > members.faults)
+      throw new Violation('plan', `${liars.size} of ${members.list.length} members lie in epoch ${members.epoch}`)
+    const forked = (where: string): void => void this.forks.add(where)
+    const era = new Era({ members, chain: this.#chain, liars, isOver, keepers, forked })
+    this.#eras.set(members.genesis.hash, era)
+    return era
+  }
+
+  /** An honest member has come behind these steps, each the end of an epoch. */
+  entered(who: string, seat: number, steps: readonly Step[]): void {
+    let era = this.#eras.get(this.#options.members.genesis.hash)!
+    const through = [era]
+    for (const { entry } of steps) {
+      era = this.#eras.get(this.#chain.learn(entry)) ?? this.#next(who, era, entry)
+      through.push(era)
+    }
+    this.#through.set(seat, through)
+  }
+
+  /** I16: one configuration ends an epoch; a quorum committed it, and its operators signed it. */
+  #next(who: string, { members, commits }: Era, entry: Entry): Era {
+    const { digest, isOver, isSigned } = this.#options
+    const hash = this.#chain.learn(entry)
+    this.#checks++
+    const item = entry.items[0]!
+    if (flawOfConfiguration(digest, members, item) || !configurationChecks(digest, members, item).every(isSigned))
+      throw new Violation('I16', `${who} leaves epoch ${members.epoch} for one that no operators signed`)
+    const next = nextMembers(digest, members, entry)
+    const rival = [...this.#eras.values()].find((era) => era.members.epoch === next.epoch)
+    if (rival) this.forks.add(`epoch ${next.epoch}`)
+    if (rival && !isOver) throw new Violation('I16', `two configurations end epoch ${members.epoch}`, { rival, next })
+    if (!isOver && !commits.some((place) => place.hash === hash))
+      throw new Violation('I16', `${who} leaves epoch ${members.epoch} by a configuration that nobody committed`)
+    const beside = commits.find((place) => !this.#chain.extends(place.hash, hash))
+    if (beside && !isOver) throw new Violation('I9', `epoch ${next.epoch} begins beside what is committed`, beside)
+    const era = this.#begin(next)
+    if (next.epoch > this.newest.members.epoch) this.newest = era
+    return era
+  }
+
+  /** Undefined: it has not come through an epoch of that number. */
+  eraOf(seat: number, epoch: number): Era | undefined {
+    return (
+      this.#through.get(seat)?.[epoch] ?? (epoch === 0 ? this.#eras.get(this.#options.members.genesis.hash) : undefined)
+    )
+  }
+
+  /** Leaves an honest member for the first time. `durable`: what it has on its disk by now. */
+  said(seat: number, voter: Voter, message: Message, durable: Durable): void {
+    if (message.type === 'checkpoint') this.#stated(message.checkpoint)
+    const epoch = signedIn(message)
+    if (epoch === undefined) return
+    const era = this.eraOf(seat, epoch)
+    const signer = era?.members.signer(voter.id, voter.key)
+    if (era === undefined || signer === undefined)
+      throw new Violation('I16', `${voter.id} signs in epoch ${epoch}, of which it is no member`, message)
+    era.said(signer, message, durable)
+  }
+
+  /** Whatever anybody sends, honest or not. */
+  saw(message: Message): void {
     if (message.type === 'appendEntries' || message.type === 'fetched')
       for (const entry of message.entries) this.learn(entry)
-    if (this.#liars.has(signer)) return
-    switch (message.type) {
-      case 'vote':
-        return this.#voted(signer, message.phase, message.place, durable)
-      case 'appendEntries': {
-        const tip = message.entries.at(-1)!
-        const hash = headerHash(this.#digest, tip.header)
-        return this.#voted(signer, 'append', { term: message.term, index: tip.header.index, hash }, durable)
-      }
-      case 'checkpoint': {
-        const { index, root } = message.checkpoint
-        const before = this.#roots.get(index)
-        if (before !== undefined && before !== root && !this.#isOver)
-          throw new Violation('I17', `two honest members state different roots behind entry ${index}`)
-        this.#roots.set(index, root)
-        return
-      }
-      case 'requestVote':
-        return this.#asks(signer, message.term, message.vote.lock, durable)
-    }
+    if (message.type === 'epochs') for (const { entry } of message.steps) this.learn(entry)
   }
 
-  #of(signer: number): Promised {
-    const known = this.#promised.get(signer)
-    if (known) return known
-    const fresh: Promised = { append: new Map(), tips: new Map(), commits: [], asked: 0 }
-    this.#promised.set(signer, fresh)
-    return fresh
+  #stated({ index, root }: { readonly index: Index; readonly root: string }): void {
+    const before = this.#roots.get(index)
+    if (before !== undefined && before !== root && !this.#options.isOver)
+      throw new Violation('I17', `two honest members state different roots behind entry ${index}`)
+    this.#roots.set(index, root)
   }
 
-  #voted(
-    signer: number,
-    phase: Phase,
-    place: Place,
-    durable: { readonly term: Term; readonly lock: Place | undefined },
-  ): void {
-    this.checks++
-    const who = this.#members.list[signer]!.id
-    const promised = this.#of(signer)
-    const { term, index, hash } = place
-    if (term < promised.asked)
-      throw new Violation('I6', `${who} votes in term ${term}, which it gave up for ${promised.asked}`)
-    if (durable.term < term)
-      throw new Violation('I6', `${who} votes in term ${term}, and its disk says ${durable.term}`)
-    const key = `${phase} ${term} ${index} ${hash}`
-    const word = this.#words.get(key)
-    if (word?.signers.has(signer)) return
-    if (phase === 'append') {
-      const slot = `${term} ${index}`
-      const before = promised.append.get(slot)
-      if (before && before.hash !== hash)
-        throw new Violation('I1', `${who} votes twice for index ${index} in term ${term}`)
-      promised.append.set(slot, place)
-      const tip = promised.tips.get(term)
-      if (tip && !this.#isChain(tip, place)) throw new Violation('I2', `${who} votes for two branches in term ${term}`)
-      if (!tip || index > tip.index) promised.tips.set(term, place)
-    } else {
-      if (compareRank(durable.lock, place) < 0)
-        throw new Violation('I5', `${who} gives a commit vote for ${index} in term ${term} above the lock on its disk`)
-      promised.commits.push(place)
-    }
-    const said = word ?? { place, signers: new Set<number>() }
-    this.#words.set(key, said)
-    said.signers.add(signer)
-    const due = this.#members.quorum - this.#liars.size
-    if (said.signers.size !== Math.max(1, due)) return
-    if (phase === 'append') this.#locked(place)
-    else this.#committed(place)
-  }
-
-  #asks(
-    signer: number,
-    term: Term,
-    lock: Place | undefined,
-    durable: { readonly term: Term; readonly lock: Place | undefined },
-  ): void {
-    const who = this.#members.list[signer]!.id
-    const promised = this.#of(signer)
-    this.checks++
-    if (durable.term < term)
-      throw new Violation('I6', `${who} asks for term ${term}, and its disk says ${durable.term}`)
-    for (const commit of promised.commits)
-      if (commit.term < term && compareRank(lock, commit) < 0)
-        throw new Violation('I7', `${who} states less in term ${term} than it gave a commit vote for`)
-    promised.asked = Math.max(promised.asked, term)
-    const votes = this.#asked.get(term) ?? []
-    const before = votes.find((vote) => vote.signer === signer)
-    if (before && (compareRank(before.lock, lock) !== 0 || before.lock?.hash !== lock?.hash))
-      throw new Violation('I7', `${who} states two locks in term ${term}`)
-    if (before) return
-    votes.push({ signer, lock })
-    this.#asked.set(term, votes)
-    this.#anchored(term)
-  }
-
-  /** An append certificate can be put together. */
-  #locked(place: Place): void {
-    if (this.#isOver) return
-    for (const other of this.#locks)
-      if (other.term === place.term && !this.#isChain(other, place))
-        throw new Violation('I3', `two append certificates of term ${place.term} are not on one branch`, {
-          other,
-          place,
-        })
-    for (const commit of this.#commits)
-      if (compareRank(place, commit) >= 0 && !this.extends(commit.hash, place.hash))
-        throw new Violation('I9', 'a later append certificate stands beside what is committed', { commit, place })
-    this.#locks.push(place)
-    this.#bodies(place)
-  }
-
-  #committed(place: Place): void {
-    for (const other of this.#commits)
-      if (!this.#isChain(other, place)) {
-        this.forks.add(`certificates at ${Math.min(other.index, place.index)}`)
-        if (!this.#isOver) throw new Violation('I9', 'two commit certificates are not on one branch', { other, place })
-      }
-    this.#commits.push(place)
-    if (this.#isOver) return
-    for (const lock of this.#locks)
-      if (compareRank(lock, place) >= 0 && !this.extends(place.hash, lock.hash))
-        throw new Violation('I9', 'a commit certificate stands beside a later append certificate', { lock, place })
-    for (const term of this.#asked.keys()) if (term > place.term) this.#anchored(term)
-  }
-
-  /** I11: whatever certificate of that term can be put together binds to what is committed below it. */
-  #anchored(term: Term): void {
-    if (this.#isOver) return
-    const honest = this.#asked.get(term) ?? []
-    const due = Math.max(0, this.#members.quorum - this.#liars.size)
-    const commit = this.#commits.reduce<Place | undefined>(
-      (best, one) => (one.term < term && compareRank(one, best) > 0 ? one : best),
-      undefined,
-    )
-    if (honest.length < due || commit === undefined) return
-    this.checks++
-    const inOrder = honest.map(({ lock }) => ({ lock })).sort((a, b) => compareRank(a.lock, b.lock))
-    const least = inOrder[due - 1]?.lock
-    const claims = this.#liars.size > 0 ? this.#locks.filter((lock) => lock.term < term) : []
-    const candidates = [least, ...honest.map(({ lock }) => lock), ...claims]
-    for (const anchor of candidates)
-      if (compareRank(anchor, least) >= 0 && (anchor === undefined || !this.extends(commit.hash, anchor.hash)))
-        throw new Violation('I11', `term ${term} may begin beside what is committed`, { anchor, commit })
-  }
-
-  #keepers: (hash: string) => number = () => Number.POSITIVE_INFINITY
-
-  /** How many honest disks hold the entry. */
-  countsDisks(keepers: (hash: string) => number): void {
-    this.#keepers = keepers
-  }
-
-  /** I12, L4: what can be certified is on f + 1 honest disks, or on all that voted for it. */
-  #bodies(place: Place): void {
-    const honest = this.#members.quorum - this.#liars.size
-    if (this.#keepers(place.hash) < honest)
-      throw new Violation('I12', `entry ${place.index} can be certified, and lies on too few honest disks`, place)
+  /** An honest member votes in this term: what its leader showed (I8). */
+  stands(seat: number, who: string, epoch: number, place: Place, anchor: string | undefined): void {
+    this.eraOf(seat, epoch)?.stands(who, place, anchor)
   }
 
   /** An honest member applies. `height`: the index of the last entry it applied before. */
   applied(who: string, entry: Entry, height: Index): void {
+    const { isOver } = this.#options
     const { index } = entry.header
-    this.checks++
+    this.#checks++
     if (index !== height + 1) throw new Violation('I10', `${who} applies entry ${index} behind ${height}`)
     const hash = this.learn(entry)
     const first = this.#agreed[index] === undefined
     this.#agreed[index] ??= hash
     if (this.#agreed[index] !== hash) {
       this.forks.add(`applied ${index}`)
-      if (!this.#isOver) throw new Violation('I10', `${who} applies another entry ${index} than a member before it`)
+      if (!isOver) throw new Violation('I10', `${who} applies another entry ${index} than a member before it`)
       return
     }
-    if (!first || this.#isOver || entry.header.kind !== 'data') return
+    if (!first || isOver || entry.header.kind !== 'data') return
     for (const item of entry.items) this.#executes(decodeRequest(item), item, index)
   }
 
@@ -268,15 +172,16 @@ export class Witness {
   reached(who: string, index: Index, state: number): void {
     const first = this.#states.get(index)
     if (first === undefined) this.#states.set(index, state)
-    else if (first !== state && !this.#isOver)
+    else if (first !== state && !this.#options.isOver)
       throw new Violation('I17', `${who} has another state behind entry ${index} than a member before it`)
   }
 
   #executes(request: Request, item: Uint8Array, index: Index): void {
+    const { digest, members, isSigned } = this.#options
     const claim = item.join()
     if (!this.#judged.has(claim)) {
       this.#judged.add(claim)
-      if (!this.#isSigned(requestCheck(this.#digest, this.#members.genesis.hash, request)))
+      if (!isSigned(requestCheck(digest, members.genesis.hash, request)))
         throw new Violation('I15', `entry ${index} holds a request that its client did not sign`)
     }
     for (const [at] of request.operations.entries()) {
@@ -286,26 +191,18 @@ export class Witness {
       this.#executed.set(name, index)
     }
   }
+}
 
-  /** An honest member votes in this term: what its leader showed (I8). */
-  stands(who: string, place: Place, anchor: string | undefined): void {
-    if (place.term === 0 || this.#isOver) return
-    this.checks++
-    if (anchor === undefined || !this.extends(anchor, place.hash))
-      throw new Violation('I8', `${who} votes in term ${place.term} for what does not stand on the anchor`)
-  }
-
-  extends(older: string, newer: string): boolean {
-    if (older === newer) return true
-    // Nothing stands before the genesis, and it is no entry that anybody sends.
-    if (older === this.#members.genesis.hash) return true
-    const least = this.#entries.get(older)?.header.index ?? Number.POSITIVE_INFINITY
-    for (let at = this.#entries.get(newer); at && at.header.index > least; at = this.#entries.get(at.header.parent))
-      if (at.header.parent === older) return true
-    return false
-  }
-
-  #isChain(a: Place, b: Place): boolean {
-    return a.index <= b.index ? this.extends(a.hash, b.hash) : this.extends(b.hash, a.hash)
+/** Undefined: nothing in it is signed in the name of an epoch. */
+function signedIn(message: Message): number | undefined {
+  switch (message.type) {
+    case 'vote':
+    case 'appendEntries':
+    case 'requestVote':
+      return message.epoch
+    case 'checkpoint':
+      return message.checkpoint.epoch
+    default:
+      return undefined
   }
 }

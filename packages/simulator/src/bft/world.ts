@@ -20,10 +20,12 @@ import { Violation } from '../watcher.ts'
 import { Agenda } from './agenda.ts'
 import type { Reply } from './application.ts'
 import { Client, mallory } from './clients.ts'
+import { Changes } from './epochs.ts'
 import { asBytes, Member } from './member.ts'
 import { BftNetwork } from './network.ts'
 import { Notary, sha256 } from './notary.ts'
-import type { BftPlan } from './plan.ts'
+import type { BftPlan, LiarPlan } from './plan.ts'
+import type { Seat } from './seats.ts'
 import { Witness } from './witness.ts'
 
 const zeros = '00'.repeat(32)
@@ -38,8 +40,12 @@ export class BftWorld {
   readonly plan: BftPlan
   readonly random: Random
   readonly notary: Notary = new Notary()
+  /** The founders. */
   readonly members: Members
+  /** All who are members at some time, by number. */
+  readonly seats: Seat[] = []
   readonly witness: Witness
+  readonly changes: Changes
   readonly knowledge: Knowledge = new Knowledge(sha256)
   readonly network: BftNetwork
   readonly running: Member[] = []
@@ -57,7 +63,6 @@ export class BftWorld {
   isHealed = false
   #hash = 0x811c9dc5
   readonly #agenda: Agenda = new Agenda()
-  readonly #keys: Uint8Array[] = []
   /** Crashes still to come, at moments that are chosen for their danger. */
   #dangers: number
   /** Twins: which members the second copy sees. */
@@ -67,29 +72,110 @@ export class BftWorld {
   constructor(plan: BftPlan) {
     this.plan = plan
     this.random = new Random(plan.seed).split('bft')
-    this.network = new BftNetwork(plan, this.random.split('network'))
+    this.network = new BftNetwork(plan, this.random.split('network'), () => this.seats.length)
     this.#dangers = Math.ceil(plan.crashes / 2)
-    const list = Array.from({ length: plan.members }, (_, seat) => {
-      const key = this.notary.register(`m${seat}`)
-      this.#keys.push(key)
-      return { id: `m${String(seat).padStart(2, '0')}`, key }
-    })
-    this.members = new Members(sha256, 0, list, { index: 0, hash: headerHash(sha256, founding.header) })
-    const liars = plan.liars.map(({ seat }) => seat)
-    this.witness = new Witness(this.members, sha256, liars, plan.isOver, (check: Check) => this.notary.isSigned(check))
-    this.witness.countsDisks((hash) => this.honest.filter(({ disk }) => disk.holds.has(hash)).length)
-    for (const seat of list.keys()) {
-      const lies = plan.liars.find((liar) => liar.seat === seat)
-      this.running.push(new Member(this, seat, this.#settings(list[seat]!.id), lies))
-      if (lies?.how === 'twins') this.running.push(new Member(this, seat, this.#settings(list[seat]!.id), lies, 1))
+    for (let number = 0; number < plan.members; number++) {
+      const id = `m${String(number).padStart(2, '0')}`
+      const lies = plan.liars.find(({ seat }) => seat === number)
+      this.seats.push({ number, id, key: this.notary.register(`m${number}`), plan: lies })
     }
-    this.honest.push(...this.running.filter(({ isHonest }) => isHonest))
+    this.changes = new Changes(this, plan.changes)
+    const operators = plan.changes.length > 0 ? this.changes.board.operators : undefined
+    const genesis = { index: 0, hash: headerHash(sha256, founding.header) }
+    this.members = new Members(sha256, 0, this.seats, genesis, operators)
+    this.witness = new Witness({
+      members: this.members,
+      digest: sha256,
+      isLiar: ({ key }) => this.#seatOf(key)?.plan !== undefined,
+      isOver: plan.isOver,
+      isSigned: (check: Check) => this.notary.isSigned(check),
+      keepers: (hash) => this.honest.filter(({ disk }) => disk.holds.has(hash)).length,
+    })
+    for (const seat of this.seats) this.#run(seat)
     for (let i = 1; i <= plan.clients; i++) this.clients.push(new Client(this, `c${i}`, plan.requests))
   }
 
-  #settings(self: NodeId): Settings {
+  /** A machine, its disk and its key. Without an `id`, under a new one: anywhere in the order of the members. */
+  seat(lies: LiarPlan | undefined, id?: NodeId): Seat {
+    const { length } = this.seats
+    const name = id ?? `${this.random.pick(['a', 'm', 'z'])}${String(length).padStart(2, '0')}`
+    const seat = { number: length, id: name, key: this.notary.register(`m${length}`), plan: lies }
+    this.seats.push(seat)
+    return seat
+  }
+
+  #run(seat: Seat): Member[] {
+    const copies = seat.plan?.how === 'twins' ? 2 : 1
+    const members = Array.from({ length: copies }, (_, copy) => new Member(this, seat, this.#settings(seat), copy))
+    this.running.push(...members)
+    this.honest.push(...members.filter(({ isHonest }) => isHonest))
+    return members
+  }
+
+  /** Those of them that do not run are started, and wait to be named. */
+  join(seats: Iterable<Seat>): void {
+    for (const seat of seats) {
+      if (this.running.some((member) => member.seat === seat.number)) continue
+      for (const member of this.#run(seat)) {
+        member.step({ type: 'time' })
+        this.linked(member)
+      }
+    }
+  }
+
+  #seatOf(key: Uint8Array): Seat | undefined {
+    return this.seats.find((seat) => Buffer.compare(seat.key, key) === 0)
+  }
+
+  /** Who votes in the newest epoch that an honest member has come to. */
+  get voters(): readonly Seat[] {
+    return this.witness.newest.members.list.map(({ key }) => this.#seatOf(key)!)
+  }
+
+  /** Links are made anew: both sides say of which epoch they are. */
+  linked(member: Member): void {
+    if (this.members.operators === undefined) return
+    member.greet(new Set(this.seats.map(({ id }) => id)))
+    for (const other of this.running) if (other !== member) other.greet([member.id])
+  }
+
+  /** A member is behind the end of one more epoch, or came back. */
+  entered(member: Member): void {
+    if (!member.isHonest) return
+    const { newest } = this.witness
+    this.witness.entered(member.id, member.seat, member.server.epochs)
+    if (this.witness.newest !== newest) this.changes.entered(this.witness.newest.members)
+  }
+
+  configure(item: Uint8Array, seats: Iterable<Seat>): void {
+    for (const { number } of seats)
+      for (const member of this.running)
+        if (member.seat === number)
+          this.at(this.now + this.random.between(1, 6), () => {
+            if (member.isUp) member.step({ type: 'configure', item })
+          })
+  }
+
+  /** Switched off, for ever. */
+  scrap(seat: number): void {
+    for (const member of this.running)
+      if (member.seat === seat) {
+        member.isScrapped = true
+        member.crash(0)
+      }
+  }
+
+  isolate({ seat }: Member, pause: number): void {
+    if (this.network.isSplit) return
+    this.network.split([seat])
+    this.count('isolations')
+    this.at(this.now + pause, () => this.network.split([]))
+  }
+
+  #settings({ id: self, key }: Seat): Settings {
     const { timeout, longestTimeout, members, plan } = this
     return {
+      ...(members.operators && { key, joins: true as const }),
       ...{ digest: sha256, self, members, founding, group: 'main', timeout, longestTimeout, resend: 60 },
       ...{ window: plan.window, batchBytes: 2000, checkpointEntries: plan.checkpointEntries },
     }
@@ -99,6 +185,7 @@ export class BftWorld {
     const { plan, random } = this
     for (const client of this.clients) this.at(this.now + random.between(0, 30), () => client.next())
     mallory(this, this.clients[0]!.key)
+    this.changes.start()
     const honest = this.honest.map(({ seat }) => seat)
     this.#sides = new Set(this.#half(honest))
     if (plan.isOver) {
@@ -106,13 +193,14 @@ export class BftWorld {
       this.network.split(this.#sides)
       return
     }
-    this.#sides = new Set(this.#half(this.members.list.map((_, seat) => seat)))
+    this.#sides = new Set(this.#half(this.seats.map(({ number }) => number)))
     this.#often(500, () => {
-      this.#sides = new Set(this.#half(this.members.list.map((_, seat) => seat)))
+      this.#sides = new Set(this.#half(this.seats.map(({ number }) => number)))
     })
     if (plan.partitions > 0) this.#often(plan.partitions, () => this.#partition())
     const equivocates = plan.liars.some(({ acts }) => acts.includes('F1'))
-    for (let i = 0; i < Math.floor(plan.crashes / 2); i++) this.#once(() => this.#crash(random.pick(this.honest)))
+    for (let i = 0; i < Math.floor(plan.crashes / 2); i++)
+      this.#once(() => this.crash(random.pick(this.honest), random.between(5, 600)))
     for (const { seat } of plan.liars.filter(({ how }) => how === 'rollback'))
       for (let i = 0; i < 3; i++)
         this.#once(() => this.running.find((member) => member.seat === seat)!.crash(random.between(10, 300)))
@@ -145,7 +233,7 @@ export class BftWorld {
 
   #partition(): void {
     if (this.network.isSplit) return
-    this.network.split(this.#half(this.members.list.map((_, seat) => seat)))
+    this.network.split(this.#half(this.seats.map(({ number }) => number)))
     this.count('partitions')
     this.at(this.now + this.plan.partitions / 2, () => {
       if (!this.plan.isOver) this.network.split([])
@@ -171,10 +259,10 @@ export class BftWorld {
     })
   }
 
-  #crash(member: Member): void {
+  crash(member: Member, pause: number): void {
     this.did('F44')
     this.count('crashes')
-    member.crash(this.random.between(5, 600))
+    member.crash(pause)
   }
 
   /** Between a promise, its write and its word: whether it crashes just now. */
@@ -182,7 +270,7 @@ export class BftWorld {
     if (this.#dangers === 0 || this.isHealed || !member.isHonest || !this.random.chance(0.01)) return false
     this.#dangers--
     this.count(`crashes when ${moment}`)
-    this.#crash(member)
+    this.crash(member, this.random.between(5, 600))
     return true
   }
 
@@ -194,6 +282,7 @@ export class BftWorld {
       member.frozen = 0
       member.start()
     }
+    for (const member of this.running) this.linked(member)
     for (const client of this.clients) client.serve(2)
   }
 
@@ -213,20 +302,15 @@ export class BftWorld {
     return when()
   }
 
-  sign(seat: number, bytes: Uint8Array): Uint8Array {
-    return this.notary.sign(this.#keys[seat]!, bytes)
-  }
-
   send(from: Member, to: NodeId, said: Said): void {
-    const seat = this.members.signer(to)
-    if (seat === undefined) return
     if (from.plan?.how === 'twins') this.#twinSpoke(from)
     const bytes = asBytes(said)
     const message = said instanceof Uint8Array ? undefined : (said as Message)
     for (const member of this.running) {
-      if (member.seat !== seat || member === from || !this.#sees(from, member)) continue
+      if (member.id !== to || member.seat === from.seat || !this.#sees(from, member)) continue
+      if (!from.isHonest && !isTheirs(member, from)) continue
       const isAcross = this.plan.isOver && (!from.isHonest || !member.isHonest)
-      const delays = isAcross ? [this.random.between(1, 6)] : this.network.carry(from.seat, seat, message)
+      const delays = isAcross ? [this.random.between(1, 6)] : this.network.carry(from.seat, member.seat, message)
       for (const delay of delays)
         this.at(this.now + delay, () => {
           if (member.isUp) member.hear(from.id, bytes)
@@ -250,10 +334,10 @@ export class BftWorld {
     return !isTwin || side(a) === side(b)
   }
 
-  submit(client: Client | undefined, bytes: Uint8Array, seats: readonly number[]): void {
-    for (const seat of seats)
+  submit(client: Client | undefined, bytes: Uint8Array, seats: readonly Seat[]): void {
+    for (const { number } of seats)
       for (const member of this.running)
-        if (member.seat === seat && (this.isHealed || !this.random.chance(client ? this.plan.drop : 0)))
+        if (member.seat === number && (this.isHealed || !this.random.chance(client ? this.plan.drop : 0)))
           this.at(this.now + this.random.between(1, 6), () => {
             if (member.isUp) member.request(bytes)
           })
@@ -279,11 +363,11 @@ export class BftWorld {
 
   /** I21: what others send can not make a member keep more and more. */
   #bounded({ id, server }: Member): void {
-    const { length } = this.members.list
+    const { length } = server.members.list
     const bounds: readonly (readonly [string, number, number])[] = [
       ['term votes', server.demands.size, length],
       ['suspicions', server.suspicions.size, length],
-      ['peers helped', server.helped.size, length],
+      ['peers helped', server.helped.size, this.seats.length],
       ['requests that wait', server.pool.size, 16_384],
     ]
     for (const [what, has, most] of bounds)
@@ -305,14 +389,17 @@ export class BftWorld {
     if (!this.plan.isOver) throw new Violation('I9', `${member.id} sees a fork where there can be none`)
   }
 
-  /** I18: whatever an honest member holds against somebody convinces anyone who has the keys, and is true. */
-  accused({ isHonest, id }: Member, { who, lie, what, evidence }: Verdict & { readonly evidence: Uint8Array }): void {
+  /** I18: whatever an honest member holds against somebody convinces anyone who has the keys of that epoch, and is true. */
+  accused(accuser: Member, { who, lie, what, evidence }: Verdict & { readonly evidence: Uint8Array }): void {
+    const { isHonest, id, seat } = accuser
     if (!isHonest) return
-    const found = judge(sha256, this.members, this.members.genesis.hash, decodeEvidence(evidence))
+    const piece = decodeEvidence(evidence)
+    const { members } = this.witness.eraOf(seat, 'epoch' in piece ? piece.epoch : accuser.server.members.epoch)!
+    const found = judge(sha256, members, this.members.genesis.hash, piece)
     const checks = found ? [...found.valid, ...found.invalid] : []
     if (found === undefined || found.who !== who || !stands(found, checks.map(this.notary.isSigned)))
       throw new Violation('I18', `${id} holds something against ${who} that proves nothing`, { lie, what })
-    const isLiar = this.plan.liars.some(({ seat }) => this.members.list[seat]!.id === who)
+    const isLiar = this.isLiar(members, who)
     const isMallory = lie === 'E8' && this.clients.every(({ key }) => toHex(key) !== who)
     if (!isLiar && !isMallory) {
       this.count('framed')
@@ -322,11 +409,24 @@ export class BftWorld {
     if (isLiar) this.culprits.add(who)
   }
 
-  did(fault: FaultName): void {
-    this.faults.set(fault, (this.faults.get(fault) ?? 0) + 1)
+  /** By whose key it had in that epoch. */
+  isLiar({ list }: Members, who: NodeId): boolean {
+    const voter = list.find(({ id }) => id === who)
+    return voter !== undefined && this.#seatOf(voter.key)?.plan !== undefined
   }
 
-  count(what: string): void {
-    this.counts.set(what, (this.counts.get(what) ?? 0) + 1)
+  did(fault: FaultName, isLive?: true): void {
+    this.faults.set(fault, (this.faults.get(fault) ?? 0) + 1)
+    if (isLive) this.count(`live ${fault}`)
   }
+
+  count(what: string, by = 1): void {
+    this.counts.set(what, (this.counts.get(what) ?? 0) + by)
+  }
+}
+
+/** A channel goes with its key: who knows another key under that id does not listen to whoever had the old one. */
+function isTheirs({ server }: Member, { id, key }: Member): boolean {
+  const { members } = server
+  return members.signer(id) === undefined || members.signer(id, key) !== undefined
 }

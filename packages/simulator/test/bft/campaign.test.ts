@@ -1,14 +1,19 @@
-import { type FaultName, faultNames, faults } from '@raftkit/byzantine'
+import { epochFaults, type FaultName, faultNames, faults } from '@raftkit/byzantine'
 import { describe, expect, test } from 'vitest'
 import { carryOutNodes } from '../../src/bft/nodes.ts'
-import { type BftPlan, drawBftPlan } from '../../src/bft/plan.ts'
+import { type BftPlan, type ChangePlan, drawBftPlan } from '../../src/bft/plan.ts'
 import { carryOutBft } from '../../src/bft/run.ts'
 
 const calm: BftPlan = {
   ...{ seed: 1, members: 4, liars: [], isOver: false, lasts: 1500, drop: 0, twice: 0, delay: 5, partitions: 0 },
   ...{ roundFaults: 0, crashes: 0, freezes: 0, jumps: 0, clients: 2, requests: 12, mallories: [], window: 4 },
-  checkpointEntries: 0,
+  ...{ checkpointEntries: 0, changes: [] },
 }
+
+const change = (at: number, kind: ChangePlan['kind'], more: Partial<ChangePlan> = {}): ChangePlan => ({
+  ...{ at, kind, isContested: false, isLate: false, during: 'nothing' },
+  ...more,
+})
 
 describe('a run with liars', { timeout: 60_000 }, () => {
   test('is the same, each time', async () => {
@@ -27,7 +32,7 @@ describe('a run with liars', { timeout: 60_000 }, () => {
   // A fault whose occasion is rare is committed in campaigns alone; there, one that never is fails them.
   const rare: readonly FaultName[] = ['F2', 'F8', 'F34', 'F46']
   const bySeat = faultNames.filter((name) => !rare.includes(name) && faults[name].not === undefined)
-  const alone = bySeat.filter((name) => ['leader', 'member'].includes(faults[name].by))
+  const alone = bySeat.filter((name) => ['leader', 'member'].includes(faults[name].by) && name !== 'F38')
 
   test.each(alone.map((name) => [name, faults[name].what] as const))(
     '%s: %s; nobody honest is harmed, and everything is executed in the end',
@@ -69,6 +74,64 @@ describe('a run with liars', { timeout: 60_000 }, () => {
     expect(outcome.faults.F44).toBeGreaterThan(0)
     expect(outcome.faults.F45).toBeGreaterThan(0)
   })
+})
+
+describe('members that operators change', { timeout: 60_000 }, () => {
+  test.each(['swap', 'rotate', 'turnover', 'grow', 'shrink', 'renew'] as const)(
+    '%s: again and again, and all that clients ask for is executed by who is there then',
+    async (kind) => {
+      const changes = [200, 700, 1200].map((at) => change(at, kind))
+      const outcome = await carryOutBft({ ...calm, members: 7, changes })
+      expect(outcome.violation).toBeUndefined()
+      expect(outcome.counts.epochs).toBe(3)
+      expect(outcome.acknowledged).toBe(28)
+    },
+  )
+
+  test('two configurations for one epoch: one ends it, whoever was handed which', async () => {
+    for (let seed = 1; seed <= 5; seed++) {
+      const changes = [200, 700].map((at) => change(at, 'swap', { isContested: true }))
+      const outcome = await carryOutBft({ ...calm, seed, changes, drop: 0.1 })
+      expect(outcome.violation).toBeUndefined()
+      expect(outcome.counts.epochs).toBe(2)
+      expect(outcome.counts['configurations refused']).toBe(4)
+    }
+  })
+
+  test('while one is down, or alone, and when those who come are late', async () => {
+    for (const [seed, during] of (['crash', 'isolation', 'crash', 'isolation'] as const).entries()) {
+      const changes = (['grow', 'rotate', 'swap'] as const).map((kind, at) =>
+        change(200 + 500 * at, kind, { during, isLate: seed > 1 }),
+      )
+      const outcome = await carryOutBft({ ...calm, seed, changes, checkpointEntries: 4, drop: 0.1 })
+      expect(outcome.violation).toBeUndefined()
+      expect(outcome.counts.epochs).toBe(3)
+    }
+  })
+
+  test.each(epochFaults.map((name) => [name, faults[name].what] as const))(
+    '%s: %s, of epochs that there are; nobody honest is harmed',
+    async (name) => {
+      let committed = 0
+      for (let seed = 1; seed <= 8 && committed === 0; seed++) {
+        const liars = [{ seat: 0, how: 'acts' as const, acts: [name] }]
+        const changes = (['grow', 'renew', 'swap'] as const).map((kind, at) => change(200 + 400 * at, kind))
+        const outcome = await carryOutBft({
+          ...calm,
+          seed,
+          members: 5,
+          liars,
+          changes,
+          drop: 0.05,
+          checkpointEntries: 4,
+        })
+        expect(outcome.violation).toBeUndefined()
+        expect(outcome.counts.epochs).toBe(3)
+        committed += outcome.counts[`live ${name}`] ?? 0
+      }
+      expect(committed).toBeGreaterThan(0)
+    },
+  )
 })
 
 describe('lies that brought a member down once', { timeout: 60_000 }, () => {
