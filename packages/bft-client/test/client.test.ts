@@ -257,7 +257,7 @@ describe('a receipt', () => {
     quartet.leader = 'm0'
     await client.submit([bytes('tell me who leads')])
     quartet.lies.set('m0', ({ receipt }) => ({ receipt: (index) => receipt(index + 1) }))
-    quartet.lies.set('m1', ({ receipt }) => ({ receipt: (index) => receipt(index)?.slice(0, -1) }))
+    quartet.lies.set('m1', ({ receipt }) => ({ receipt: async (index) => (await receipt(index))?.slice(0, -1) }))
     expect((await client.receipt(position)).proven.position).toBe(position)
     expect(reports.map(({ type, member }) => [type, member])).toContainEqual(['invalidReceipt', 'm0'])
   })
