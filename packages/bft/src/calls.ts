@@ -62,6 +62,8 @@ export class Calls {
   #submitted: Submitted[] = []
   #purposes: Map<number, Purpose> = new Map()
   #asked = 0
+  /** Something waits whose numbers were used. */
+  #isSpent = false
   #turn: Turn = { asks: [], settled: [], placed: [] }
 
   constructor(server: Server, own: Own, limits: CallLimits) {
@@ -77,6 +79,7 @@ export class Calls {
     copy.#submitted = [...this.#submitted]
     copy.#purposes = new Map(this.#purposes)
     copy.#asked = this.#asked
+    copy.#isSpent = this.#isSpent
     const { asks, settled, placed } = this.#turn
     copy.#turn = { asks: [...asks], settled: [...settled], placed: [...placed] }
     return copy
@@ -185,11 +188,12 @@ export class Calls {
         index += request.operations.length
       }
     }
-    if (entries.some(({ header }) => header.index % sweepEntries === 0)) this.skipped()
+    if (this.#isSpent || entries.some(({ header }) => header.index % sweepEntries === 0)) this.skipped()
   }
 
   /** What was executed unseen left no trace here. */
   skipped(): void {
+    this.#isSpent = false
     this.#turn.settled.push(...this.#waiting.spent(this.#server.used))
   }
 
@@ -260,8 +264,10 @@ export class Calls {
 
   /** Its signature is one. */
   #place({ request, calls, bytes }: Submitted, now: number): void {
-    const settled = this.#waiting.add({ request, calls }, this.#server.used)
+    const settled = this.#waiting.add({ request, calls })
     if (settled) return void this.#turn.settled.push(...settled)
+    // It may be among what this turn is still to hand out.
+    this.#isSpent ||= !this.#server.used.isFresh(request)
     this.#server.step({ type: 'request', request: bytes, time: this.#server.wall, isVerified: true }, now)
     this.#turn.placed.push(bytes)
   }

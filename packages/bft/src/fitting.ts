@@ -30,7 +30,7 @@ export function outgoing(
  * The same message as one or more that a frame holds. Of entries that are too many, those stay that the receiver needs to ask for the others by
  * hash: the last of a leader's, the first of a list that goes downwards. `most`: bytes of entries or requests in one message.
  */
-export function fitting(message: Message, most: number): Message[] {
+function fitting(message: Message, most: number): Message[] {
   switch (message.type) {
     case 'appendEntries': {
       const entries = upTo([...message.entries].reverse(), entryBytes, most).reverse()

@@ -34,12 +34,11 @@ export class Waiting {
     return copy
   }
 
-  /** What is known of it already. Undefined: it waits, to be placed if nobody has placed it yet. */
-  add({ request, calls }: Asked, used: Used): Settled[] | undefined {
+  /** Where it stands already. Undefined: it waits, to be placed if nobody has placed it yet. */
+  add({ request, calls }: Asked): Settled[] | undefined {
     const name = nameOf(request)
     const executed = this.#executed.get(name)
     if (executed) return calls.map(({ done }) => done(executed.index, executed.term))
-    if (!used.isFresh(request)) return calls.map(spent)
     this.#asked.set(name, { request, calls: [...(this.#asked.get(name)?.calls ?? []), ...calls] })
     return undefined
   }

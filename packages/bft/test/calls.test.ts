@@ -83,6 +83,27 @@ test('a node that has seen a fork refuses every call, and ends those that wait',
   for (const one of settled) expect(one).toMatchObject({ type: 'refused', code: 'DIVERGED' })
 })
 
+test('a request that is committed in the very turn in which its signature turns out good has its place', () => {
+  const world = founded(4, 5)
+  const { calls, asks, settled, turn } = at(world)
+  const request = world.request('alice', 1)
+  calls.submit(1, request)
+  turn()
+  world.submit(request)
+  world.run(1000)
+  calls.answered(asks[0]!.id, answerTo(asks[0]!), world.now)
+  calls.executed(world.machines[3]!.log)
+  turn()
+  expect(settled).toMatchObject([{ type: 'committed', id: 1, index: 2 }])
+  // What became of it elsewhere, and is not known here, is told as well.
+  calls.submit(2, world.request('alice', 1, ['another']))
+  turn()
+  calls.answered(asks[1]!.id, answerTo(asks[1]!), world.now)
+  calls.executed([])
+  turn()
+  expect(settled[1]).toMatchObject({ type: 'unknown', id: 2 })
+})
+
 describe('what a node proposes by itself', () => {
   test('is one request a turn; once two are on their way, the next ones gather until there is an answer', () => {
     const world = founded(4, 3)
