@@ -190,6 +190,15 @@ describe('a client that knows the founders', { timeout: 60_000 }, () => {
     expect(epochs.at(-1)!.domain).toBe(client.epochs.at(-1)!.domain)
   })
 
+  test('asks f + 1 of the members of now, when they are more', async () => {
+    const client = clientOf()
+    expect((await client.submit(add('of four'))).by).toHaveLength(2)
+    await become('m0', 'm1', 'm2', 'm3', 'm4', 'm5', 'm6')
+    await client.follow()
+    const { by } = await client.submit(add('of seven'))
+    expect(by).toHaveLength(3)
+  })
+
   test('gets receipts of requests from before the exchange, and those from then stay good', async () => {
     const client = clientOf()
     const { position } = await client.submit(add('before'))
