@@ -97,8 +97,9 @@ export function knows({ settings, members, epochs }: Server, id: NodeId, key?: U
 export function meet(server: Server, peer: NodeId): void {
   const { epoch, operators } = server.members
   const isMember = server.members.signer(peer) !== undefined
-  if (isMember) catchUp(server, peer, -1)
-  if (operators !== undefined && (isMember || server.me < 0)) server.send(peer, { type: 'preVote', epoch, term: 0 })
+  // It is helped when it says where it is: helped at once, it would be left alone when it turns out to be of an older epoch.
+  if (operators === undefined) return isMember ? catchUp(server, peer, -1) : undefined
+  if (isMember || server.me < 0) server.send(peer, { type: 'preVote', epoch, term: 0 })
 }
 
 type Epochs = Extract<Message, { type: 'epochs' }>

@@ -1,5 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import { type Entry, headerHash, itemsRoot, type Message, voteStatement } from '../src/index.ts'
+import { meet } from '../src/succession.ts'
 import { child, sha256 } from './keys.ts'
 import { fair, founded, sealAs, submitted, type World } from './world.ts'
 
@@ -110,6 +111,28 @@ describe('a configuration that operators signed', { timeout: 60_000 }, () => {
     world.run(60_000)
     expect(late.server.members.epoch).toBe(1)
     executed(world, now, words)
+  })
+})
+
+describe('who was away', () => {
+  test('learns of the epoch when it is back, though nothing goes on and both say hello at once', () => {
+    const world = founded(4, 11)
+    submitted(world, 1, 2)
+    world.run(1000)
+    world.weather = { ...fair, cut: (from, to) => from === 'm3' || to === 'm3' }
+    world.configure(['m0', 'm1', 'm2', 'm3'], machine(world, 'm0'))
+    world.run(2000)
+    world.submit(world.request('alice', 3), ({ id }) => id !== 'm3')
+    world.run(5000)
+    expect(epochsOf(world)).toEqual([1, 1, 1, 0])
+    world.weather = fair
+    for (const { id, server } of world.machines) {
+      server.now = world.now
+      for (const peer of id === 'm3' ? ['m0', 'm1', 'm2'] : ['m3']) meet(server, peer)
+    }
+    for (const one of world.machines) world.hand(one, 'nobody', { type: 'forward', requests: [] })
+    world.run(6000)
+    expect(epochsOf(world)).toEqual([1, 1, 1, 1])
   })
 })
 
