@@ -108,7 +108,7 @@ export function drawBftPlan(seed: number, lasts: number, liars: 'within' | 'over
   return isOver || inRow ? drawn : (rare(random, drawn) ?? drawn)
 }
 
-const kinds: readonly ChangeKind[] = ['swap', 'swap', 'rotate', 'turnover', 'grow', 'shrink', 'renew']
+const kinds: readonly ChangeKind[] = ['swap', 'rotate', 'turnover', 'grow', 'shrink', 'renew']
 
 /** Three plans in ten change their members, a few times; some of its liars then lie about that. */
 export function withChanges(plan: BftPlan): BftPlan {

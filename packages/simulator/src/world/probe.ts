@@ -1,6 +1,7 @@
 import type {
   Command,
   Effects,
+  Index,
   NodeId,
   Opening,
   Outgoing,
@@ -101,6 +102,10 @@ class Probe implements Protocol<Message | Outgoing<Message>, unknown> {
 
   status(): Status {
     return this.#protocol.status()
+  }
+
+  receipt(index: Index): Uint8Array | undefined {
+    return (this.#protocol as Protocol<Message>).receipt?.(index)
   }
 
   fork(): this {

@@ -1,7 +1,7 @@
 import { epochFaults, type FaultName, faultNames, faults } from '@raftkit/byzantine'
 import { describe, expect, test } from 'vitest'
 import { carryOutNodes } from '../../src/bft/nodes.ts'
-import { type BftPlan, type ChangePlan, drawBftPlan } from '../../src/bft/plan.ts'
+import { type BftPlan, type ChangePlan, drawBftPlan, withChanges } from '../../src/bft/plan.ts'
 import { carryOutBft } from '../../src/bft/run.ts'
 
 const calm: BftPlan = {
@@ -172,6 +172,28 @@ describe('whole nodes of which one lies', { timeout: 60_000 }, () => {
       expect(outcome.acknowledged).toBe(24)
     },
   )
+
+  test('change their members: who hands in what operators signed is told the truth, and receipts of all epochs verify', async () => {
+    const changes = [
+      change(200, 'grow'),
+      change(600, 'swap', { isContested: true, during: 'crash' }),
+      change(1000, 'rotate', { isLate: true }),
+      change(1300, 'turnover'),
+    ]
+    const liars = [{ seat: 0, how: 'acts' as const, acts: ['F37' as const] }]
+    const outcome = await carryOutNodes({ ...calm, seed: 5, liars, changes, checkpointEntries: 8 })
+    expect(outcome.violation).toBeUndefined()
+    expect(outcome.acknowledged).toBe(24)
+    expect(outcome.counts).toMatchObject({ epochs: 4, 'keys rotated': 1 })
+    expect(outcome.counts['configurations refused']).toBeGreaterThan(0)
+    expect(outcome.counts.receipts).toBeGreaterThan(0)
+  })
+
+  // Found here: both said hello, both had then helped the other just now, and neither told of the epoch.
+  test('tell whoever was away of the epoch, though nothing goes on', async () => {
+    const plan = withChanges(drawBftPlan(40, 4000, 'within'))
+    expect((await carryOutNodes(plan)).violation).toBeUndefined()
+  })
 
   test('are the same, each time', async () => {
     const plan = { ...drawBftPlan(17, 1500, 'within'), members: 4 }
