@@ -2,6 +2,7 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { clerkFolder, memberFolder } from '../src/organisations.ts'
+import type { MemberStatus } from '../src/server/https.ts'
 import { HttpsWire, readIdentity } from '../src/wire.ts'
 import { FourMembers } from './four-members.ts'
 
@@ -75,7 +76,7 @@ describe('a ledger of four organisations, one of which lies', () => {
     const { code, lines } = await four.command('north', 'status')
     expect(code).toBe(0)
     expect(lines[0]).toMatchObject({ entries: 73, differs: [] })
-    const members = lines[0]!.members as { id: string; state: string; hash?: string }[]
+    const members = lines[0]!.members as (Pick<MemberStatus, 'id' | 'state'> & Partial<MemberStatus>)[]
     expect(members.map(({ id, state }) => `${id} ${state}`)).toEqual([
       'east unreachable',
       'north running',
@@ -83,6 +84,9 @@ describe('a ledger of four organisations, one of which lies', () => {
       'west running',
     ])
     expect(new Set(members.slice(1).map(({ hash }) => hash))).toEqual(new Set([lines[0]!.hash]))
+    const { peers = [] } = members.find(({ id }) => id === 'north')!
+    expect(peers.map(({ id }) => id)).toEqual(['east', 'south', 'west'])
+    expect(Math.max(...peers.slice(1).map(({ match }) => match))).toBeGreaterThan(70)
   })
 
   test('knows of everything after a restart, the liar among the others too', slow, async () => {

@@ -38,13 +38,28 @@ export function statusCommand(program: Command, { session }: Opening): void {
               : differs.includes(id)
                 ? paint('red', 'DIFFERS')
                 : paint('green', said.state),
+            heldAgainst(
+              id,
+              members.flatMap(({ said: other }) => (other && other.id !== id ? [other] : [])),
+            ),
           ])
           const heading = `${known.entries} entries, hash ${known.hash.slice(0, 16)}… (as f + 1 members say)`
-          return `${heading}\n${table(['member', 'role', 'term', 'leader', 'applied', 'entries', 'hash', 'state'], rows)}`
+          return `${heading}\n${table(['member', 'role', 'term', 'leader', 'applied', 'entries', 'hash', 'state', 'others say'], rows)}`
         },
       )
       if (differs.length > 0) throw new Unproven(`${differs.join(', ')}: another ledger than that of the others`)
     })
+}
+
+/** What others noticed of it, by kind, and how many of them did: they may lie, or the network may have been slow. */
+function heldAgainst(id: string, others: readonly MemberStatus[]): string {
+  const counts = new Map<string, number>()
+  for (const { peers } of others) {
+    const { oddities = {}, convicted } = peers.find((peer) => peer.id === id)?.conduct ?? {}
+    for (const kind of [...(convicted ? ['lies'] : []), ...Object.keys(oddities)])
+      counts.set(kind, (counts.get(kind) ?? 0) + 1)
+  }
+  return [...counts].map(([kind, count]) => `${kind} (${count} of ${others.length})`).join(', ') || '-'
 }
 
 /** With as many entries, another hash; or more of them than there were when that was asked, which may be. */

@@ -3,7 +3,7 @@ import { answering } from '@raftkit/bft-client'
 import { toHex } from '@raftkit/bytes'
 import type { Tls } from '@raftkit/certificates'
 import { type FastifyInstance, fastify } from 'fastify'
-import type { Node } from 'raftkit'
+import type { Node, NodeStatus } from 'raftkit'
 import type { ledger } from '../machine.ts'
 import { answerRead } from '../reading.ts'
 import type { Archive } from './archive.ts'
@@ -32,6 +32,8 @@ export interface MemberStatus {
   readonly applied: number
   readonly entries: number
   readonly hash: string
+  /** What it holds of the others. */
+  readonly peers: NodeStatus['peers']
 }
 
 /** Of an exchange of members: without a reason, it is done. */
@@ -84,9 +86,9 @@ export function httpsServer({ node, tls, lie, evidence, archive }: Serving): Fas
   })
 
   app.get('/v1/status', async (): Promise<MemberStatus> => {
-    const { id, role, state, term, leader, commit, machineApplied } = node.status()
+    const { id, role, state, term, leader, commit, machineApplied, peers } = node.status()
     const { entries, hash } = await node.queries.tip(undefined, { consistency: 'stale' })
-    return { id, role, state, term, leader: leader ?? null, commit, applied: machineApplied, entries, hash }
+    return { id, role, state, term, leader: leader ?? null, commit, applied: machineApplied, entries, hash, peers }
   })
 
   app.get(
