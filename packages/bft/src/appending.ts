@@ -19,7 +19,7 @@ import { flawOfRequests, requestChecks } from './requests.ts'
 import { append, enterTerm, mayAppend } from './rules.ts'
 import type { Server } from './server.ts'
 import { type Check, type Place, voteStatement } from './statement.ts'
-import { catchUp } from './terms.ts'
+import { askWhatIsNewest, catchUp } from './terms.ts'
 import { count, windowAhead } from './voting.ts'
 
 export type AppendEntries = Extract<Message, { type: 'appendEntries' }>
@@ -38,8 +38,11 @@ export function admitAppend(server: Server, from: NodeId, message: AppendEntries
   // A leader shows its term once; what it sends right behind that must not be lost for being quick.
   const isShown = proof === undefined && server.asking.isShowing(from, term)
   const isNew = term > 0 && !isShown && (term > ballot.term || server.proof === undefined)
-  if (isNew && (proof === undefined || proof.term !== term || flawOfTermCertificate(members, proof) !== undefined))
+  if (isNew && (proof === undefined || proof.term !== term || flawOfTermCertificate(members, proof) !== undefined)) {
+    // It was shown while this member was away.
+    if (proof === undefined) askWhatIsNewest(server, from)
     return undefined
+  }
   const tip = entries.at(-1)
   // I16: nothing is said in an epoch about entries of another.
   if (tip === undefined || tip.header.epoch !== epoch) return undefined

@@ -136,7 +136,7 @@ export function onCheckpoint(
   if (epoch !== server.members.epoch || !isDue(server, index)) return
   const { stable, members } = server
   // What a quorum said of it is said no more: whoever comes to it late would wait for the next one.
-  if (stable?.certificate.checkpoint.index === index)
+  if (stable !== undefined && index <= stable.certificate.checkpoint.index)
     return server.send(members.list[signer]!.id, { type: 'checkpointed', certificate: stable.certificate })
   countCheckpoint(server, { signer, checkpoint, signature, isVerified: false })
 }

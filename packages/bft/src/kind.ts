@@ -28,7 +28,7 @@ export interface CertifiedRaftOptions {
   readonly batchBytes?: number
   /** Milliseconds. Each term that commits nothing doubles the time that the next one gets, up to this. Default 32 election timeouts. */
   readonly longestTimeout?: number
-  /** Milliseconds until what may have been lost is said again. Default a quarter of the election timeout. */
+  /** Milliseconds without a commit until what may have been lost is said again. Default a quarter of the election timeout. */
   readonly resend?: number
   /** Every so many entries the members certify a checkpoint, and prune what lies before the one before it; the same on all members. Default 512. */
   readonly checkpointEntries?: number

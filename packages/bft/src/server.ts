@@ -51,7 +51,7 @@ export interface Settings {
   /** Milliseconds without progress after which a member suspects the leader of a term; doubles with each term that commits nothing. */
   readonly timeout: number
   readonly longestTimeout: number
-  /** After this long, what may have been lost is said again. */
+  /** After this long without a commit, what may have been lost is said again. */
   readonly resend: number
   /** Entries that the leader proposes beyond what is committed. */
   readonly window: number
@@ -342,6 +342,7 @@ export class Server {
 
   adopt(ballot: Ballot): void {
     if (ballot === this.ballot) return
+    const wasIdle = !this.isBusy
     if (ballot.term !== this.ballot.term) {
       keepTerm(this)
       this.proof = undefined
@@ -357,6 +358,8 @@ export class Server {
       this.since = this.now
     }
     this.ballot = ballot
+    // Its leader has had no time yet.
+    if (wasIdle) this.since = this.now
     this.journal.touch()
   }
 
@@ -422,8 +425,8 @@ export class Server {
     this.#happened.push(happening)
   }
 
-  send(to: NodeId, message: Message): void {
-    this.#messages.push({ to, message, after: 0 })
+  send(to: NodeId, message: Message, after = 0): void {
+    this.#messages.push({ to, message, after })
   }
 
   broadcast(message: Message, after = 0): void {

@@ -1,5 +1,6 @@
 import type { NodeId, Term } from '@raftkit/contract'
 import { weighTermVote, weighTermVotes } from './accusing.ts'
+import { type AppendEntries, placeOf } from './appending.ts'
 import {
   assemble,
   certificateChecks,
@@ -118,26 +119,38 @@ export function shun(server: Server): void {
     suspect(server)
 }
 
-/** Messages get lost; what was promised is said until it is of no use any more. */
+/**
+ * Messages get lost; what was promised is said until it is of no use any more. Votes and entries are said again only when nothing was committed
+ * for a whole `resend`, and entries only to whoever has not voted for them: under load an entry takes longer than that though nothing was lost,
+ * and who misses something while others commit shows it by itself, and is helped at once (`catchUp`, `onPreVote`).
+ */
 function sayAgain(server: Server): void {
-  const { said, members, ballot, tree, committed, journal, proof } = server
+  const { said, members, me, ballot, journal, proof, tally, now, since, settings } = server
   // What was promised by now is durable with this write.
   const promised = journal.issued
   const suspicion = server.suspicions.get(server.me)?.term ?? 0
   if (suspicion > ballot.term) server.broadcast({ type: 'preVote', epoch: members.epoch, term: suspicion })
   if (said.term !== undefined && proof === undefined) server.broadcast(said.term, promised)
-  if (said.commit !== undefined) server.broadcast(said.commit, promised)
   if (said.checkpoint?.type === 'checkpoint') {
     const { index } = said.checkpoint.checkpoint
     if (index > (server.stable?.certificate.checkpoint.index ?? 0)) server.broadcast(said.checkpoint, promised)
   }
+  if (now < since + settings.resend) return
+  if (said.commit !== undefined) server.broadcast(said.commit, promised)
+  if (said.append?.type === 'vote') server.broadcast(said.append, promised)
+  const led = entriesLed(server)
+  if (led === undefined) return
+  const voted = tally.for('append', placeOf(server, led.term, led.entries.at(-1)!)).map(({ signer }) => signer)
+  for (const [signer, { id }] of members.list.entries())
+    if (signer !== me && !voted.includes(signer)) server.send(id, led, promised)
+}
+
+/** A leader's, all that is not committed, with what shows its term. */
+function entriesLed({ said, tree, committed }: Server): AppendEntries | undefined {
   const { append } = said
-  if (append?.type === 'vote') server.broadcast(append, promised)
-  if (append?.type === 'appendEntries') {
-    const last = append.entries.at(-1)!
-    const open = tree.between(committed.hash, server.hashOf(last))?.map(({ entry }) => entry) ?? []
-    server.broadcast({ ...append, entries: open.length > 0 ? open : append.entries }, promised)
-  }
+  if (append?.type !== 'appendEntries') return undefined
+  const open = tree.between(committed.hash, tree.hashOf(append.entries.at(-1)!))?.map(({ entry }) => entry) ?? []
+  return open.length > 0 ? { ...append, entries: open } : append
 }
 
 /** To a peer that shows that it is behind: once in a while, since in good times the last votes always come late. */
@@ -149,10 +162,17 @@ export function catchUp(server: Server, peer: NodeId, term: Term): void {
   if (newest !== undefined && newest.term > term) server.send(peer, { type: 'termCertified', certificate: newest })
 }
 
+/** Nobody suspects anybody with term 0. */
+export function askWhatIsNewest(server: Server, peer: NodeId): void {
+  server.send(peer, { type: 'preVote', epoch: server.members.epoch, term: 0 })
+}
+
 /** A suspicion promises nothing: whoever has it goes on voting in its term. */
 export function onPreVote(server: Server, sender: number, from: NodeId, { epoch, term }: PreVote): void {
   if (epoch !== server.members.epoch) return
-  // Whoever suspects may only lack what the others hold (F29).
+  // Whoever suspects may only lack what the others hold (F29), or what its leader showed before.
+  const led = server.now < (server.helped.get(from) ?? 0) ? undefined : entriesLed(server)
+  if (led !== undefined) server.send(from, led, server.journal.issued)
   catchUp(server, from, term - 1)
   if (term <= server.ballot.term) return
   const before = server.suspicions.get(sender)

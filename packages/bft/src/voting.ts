@@ -8,7 +8,7 @@ import { lockOn, mayCommit } from './rules.ts'
 import type { Server } from './server.ts'
 import { type Check, compareRank, type Phase, type Place, voteStatement } from './statement.ts'
 import { membersOf } from './succession.ts'
-import { catchUp } from './terms.ts'
+import { askForNewest, catchUp } from './terms.ts'
 
 type Vote = Extract<Message, { type: 'vote' }>
 
@@ -19,7 +19,7 @@ export function onVote(server: Server, sender: number, from: NodeId, { epoch, ph
   if (epoch !== server.members.epoch) return
   const ahead = place.index - server.committed.entry.header.index
   if (ahead <= 0) return catchUp(server, from, place.term)
-  if (ahead > windowAhead(server)) return
+  if (ahead > windowAhead(server)) return askForNewest(server)
   weighVote(server, { signer: sender, phase, place, signature })
   witness(server, from, { phase, place })
   server.tally.record({ signer: sender, phase, place, signature, isVerified: false })

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { encodeRequest } from '../src/index.ts'
+import { encodeRequest, type Message } from '../src/index.ts'
 import type { Fault } from './world.ts'
 import { fair, founded, type World } from './world.ts'
 
@@ -92,6 +92,90 @@ describe('a member that its leader leaves out', { timeout: 60_000 }, () => {
     world.run(3000)
     expect(logs(world)).toEqual(Array(3).fill(['alice 1']))
     for (const { alarm } of world.honest) expect(alarm).toBeUndefined()
+  })
+})
+
+describe('what may have been lost', { timeout: 60_000 }, () => {
+  const isM3 = (from: string, to: string): boolean => from === 'm3' || to === 'm3'
+  /** Of four clients at once, so that there is always something under way. */
+  const crowd = (world: World, rounds: number, to: (id: string) => boolean): string[] =>
+    Array.from({ length: rounds }, (_, at) => {
+      for (const client of ['c0', 'c1', 'c2', 'c3']) world.submit(world.request(client, at + 1), ({ id }) => to(id))
+      world.run(world.now + 20)
+      return ['c0', 'c1', 'c2', 'c3'].map((client) => `${client} ${at + 1}`)
+    }).flat()
+
+  test('is not said again while entries are committed', () => {
+    const world = founded(4, 12)
+    const said = new Set<string>()
+    const again: string[] = []
+    const cut = (from: string, to: string, _: number, message: Message): boolean => {
+      if (message.type !== 'vote' && message.type !== 'appendEntries') return false
+      const what = message.type === 'vote' ? message.place.hash + message.phase : Buffer.from(message.signature)
+      const name = `${from} ${to} ${what}`
+      if (said.has(name)) again.push(name)
+      said.add(name)
+      return false
+    }
+    world.weather = { ...fair, delay: 25, cut }
+    const words = crowd(world, 100, () => true)
+    world.run(world.now + 40)
+    expect(again).toEqual([])
+    world.run(world.now + 1000)
+    expect(logs(world)).toEqual(Array(4).fill(words.sort()))
+    expect(terms(world)).toEqual([0, 0, 0, 0])
+  })
+
+  test('is said again when nothing is committed: a leader whose entry nobody got keeps its term', () => {
+    const world = founded(4, 13)
+    world.weather = { ...fair, cut: (_, __, now, message) => message.type === 'appendEntries' && now < 50 }
+    world.submit(world.request('alice', 1))
+    world.run(190)
+    expect(logs(world)).toEqual(Array(4).fill(['alice 1']))
+    expect(terms(world)).toEqual([0, 0, 0, 0])
+  })
+
+  test('is no fault of the leader if there was nothing to do: the first request after a while costs no term', () => {
+    const world = founded(4, 14)
+    world.submit(world.request('alice', 1))
+    world.run(5000)
+    let suspicions = 0
+    const count = (message: Message): boolean => message.type === 'preVote' && suspicions++ < 0
+    world.weather = { ...fair, cut: (_, __, ___, message) => count(message) }
+    world.submit(world.request('alice', 2), ({ id }) => id === 'm0')
+    world.run(6000)
+    expect(logs(world)).toEqual(Array(4).fill(['alice 1', 'alice 2']))
+    expect([suspicions, ...terms(world)]).toEqual([0, 0, 0, 0, 0])
+  })
+
+  test('and showed the term is asked for by whoever was away: it votes again while others are served all the time', () => {
+    const world = founded(4, 15, [() => undefined])
+    const votes = new Set<string>()
+    world.weather = { ...fair, cut: isM3 }
+    const words = crowd(world, 40, (id) => id !== 'm3')
+    const hear = (from: string, message: Message): boolean =>
+      from === 'm3' && message.type === 'vote' && message.phase === 'commit' && !votes.add(message.place.hash)
+    world.weather = { ...fair, cut: (from, _, __, message) => hear(from, message) }
+    for (let at = 0; at < 40; at++) {
+      world.submit(world.request('dora', at + 1), ({ id }) => id !== 'm3')
+      words.push(`dora ${at + 1}`)
+      world.run(world.now + 20)
+    }
+    expect(votes.size).toBeGreaterThan(20)
+    world.run(world.now + 1000)
+    expect(logs(world)).toEqual(Array(3).fill(words.sort()))
+  })
+
+  test('is asked for at once by whoever hears of entries far beyond what it has, though nothing waits there', () => {
+    const world = founded(4, 16)
+    world.weather = { ...fair, cut: isM3 }
+    const words = crowd(world, 60, (id) => id !== 'm3')
+    world.run(world.now + 1000)
+    world.weather = fair
+    world.submit(world.request('dora', 1), ({ id }) => id !== 'm3')
+    world.run(world.now + 1000)
+    expect(logs(world)).toEqual(Array(4).fill([...words, 'dora 1'].sort()))
+    for (const { alarm } of world.machines) expect(alarm).toBeUndefined()
   })
 })
 

@@ -64,8 +64,7 @@ export async function member(input: MemberInput, context: CaseContext): Promise<
   const node = (await createNode<never>({
     ...{ id, cluster, machine: machine as never, members },
     ...{ storage: storageOf(storage, directory), transport: transportOf(transport) },
-    // Under full load an entry takes longer than the default waits; here nothing gets lost.
-    protocol: certifiedRaft({ members: voters, digest: sha256, resend: electionTimeout }),
+    protocol: certifiedRaft({ members: voters, digest: sha256 }),
     signatures: counted(ed25519(pem), counts),
     timing: { electionTimeout },
   })) as unknown as Node

@@ -167,7 +167,6 @@ export const bft: Part = {
       notes: [
         'Four members as processes of this machine, each flushing to the same disk before it votes. Requests are signed before the load begins, so what clients ' +
           'spend is not in it. The load sits in the leader’s process, and waits for that one member’s word: a client that trusts nobody waits for f + 1.',
-        'Members say again after a whole election timeout what may have been lost; by default they do after a quarter of it, which costs more under load.',
         `Signatures alone: an Ed25519 verification takes ${cost.verify.toFixed(0)} µs of processor here, a signature ${cost.sign.toFixed(0)} µs, with four processes on ${cores} cores. ` +
           `If each member verified each request once and did nothing else, ${ceiling.toFixed(0)} requests per second would be the end.`,
         'Leader loss: the survivors propose something at once; nobody suspects before an election timeout has passed.',
