@@ -181,7 +181,7 @@ describe('whole nodes of which one lies', { timeout: 60_000 }, () => {
       change(1300, 'turnover'),
     ]
     const liars = [{ seat: 0, how: 'acts' as const, acts: ['F37' as const] }]
-    const outcome = await carryOutNodes({ ...calm, seed: 5, liars, changes, checkpointEntries: 8 })
+    const outcome = await carryOutNodes({ ...calm, seed: 5, lasts: 4000, liars, changes, checkpointEntries: 8 })
     expect(outcome.violation).toBeUndefined()
     expect(outcome.acknowledged).toBe(24)
     expect(outcome.counts).toMatchObject({ epochs: 4, 'keys rotated': 1 })
