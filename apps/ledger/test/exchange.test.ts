@@ -166,6 +166,28 @@ describe('an exchange', () => {
     expect([ran.code, ran.said]).toEqual([2, expect.stringContaining(why)])
   })
 
+  test('of which too few would stay is refused by every member, in words', slow, async () => {
+    for (const id of ['one', 'two', 'three', 'four']) await four.prepare(id)
+    const [leave, come] = [
+      ['centre', 'north', 'south', 'west'],
+      ['one', 'two', 'three', 'four'],
+    ]
+    await well(
+      'north',
+      'members',
+      'propose',
+      '--leave',
+      ...leave,
+      '--come',
+      ...come.map(memberJson),
+      '--out',
+      at('g.json'),
+    )
+    for (const id of leave) await well(id, 'members', 'approve', at('g.json'), '--key', operator(id))
+    const ran = await four.command('north', 'members', 'apply', at('g.json'))
+    expect([ran.code, ran.said]).toEqual([1, expect.stringContaining('must stay')])
+  })
+
   test('by whoever is no operator, or brings a member twice, is refused, in words', slow, async () => {
     await well('north', 'members', 'propose', '--leave', 'fifth', '--out', at('e.json'))
     const stranger = await four.command('north', 'members', 'approve', at('e.json'), '--key', operator('east'))

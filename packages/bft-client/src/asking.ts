@@ -136,6 +136,8 @@ export class Members {
     { signal, timeout = this.#asking.timeout }: CallOptions,
     ask: (options: CallOptions) => Promise<T>,
   ): Promise<T> {
+    if (signal?.aborted)
+      throw new RaftkitError('ABORTED', 'the call was aborted before it began', { outcome: 'refused' })
     const end = performance.now() + timeout
     for (;;) {
       const rest = { timeout: Math.max(1, end - performance.now()), ...(signal && { signal }) }
@@ -151,17 +153,18 @@ export class Members {
   async #learn(member: NodeId, proof: Uint8Array): Promise<number | undefined> {
     const { epochs, report, learned } = this.#asking
     const before = epochs.newest
+    let count: number
     try {
-      const count = await epochs.learn(proof)
-      if (epochs.proof === proof && epochs.newest.epoch > before.epoch) {
-        for (const move of [...this.#onMove]) move()
-        learned(proof)
-      }
-      return count
+      count = await epochs.learn(proof)
     } catch (error) {
       report({ type: 'invalidReceipt', member, reason: (error as Error).message })
       return undefined
     }
+    if (epochs.proof === proof && epochs.newest.epoch > before.epoch) {
+      for (const move of [...this.#onMove]) move()
+      learned(proof)
+    }
+    return count
   }
 
   async #until<T extends object>(
@@ -180,8 +183,6 @@ export class Members {
     },
   ): Promise<T> {
     const outcome: Outcome = ask.type === 'submit' ? 'unknown' : 'refused'
-    if (signal?.aborted)
-      throw new RaftkitError('ABORTED', 'the call was aborted before it began', { outcome: 'refused' })
     const bytes = encodeAsk(ask)
     const [done, over] = [new AbortController(), new AbortController()]
     const open = this.#order()
@@ -216,7 +217,9 @@ export class Members {
         for (const member of open.splice(0)) void talk(member)
       }
       const patience = setTimeout(all, this.#asking.patience)
-      const deadline = setTimeout(() => fail('TIMEOUT', `after ${timeout} ms`), timeout)
+      const deadline = setTimeout(() => fail('TIMEOUT', `after ${Math.ceil(timeout)} ms`), timeout)
+      // Asked for the second time, it may be over already.
+      if (signal?.aborted) return onAbort()
       signal?.addEventListener('abort', onAbort)
       this.#onMove.add(onMove)
 

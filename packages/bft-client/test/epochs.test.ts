@@ -199,6 +199,20 @@ describe('a client that knows the founders', { timeout: 60_000 }, () => {
     expect(by).toHaveLength(3)
   })
 
+  test('that gives up while the members change is told that it may have happened', async () => {
+    const client = clientOf()
+    await client.submit(add('first'))
+    await become('m1', 'm2', 'm3', 'm4')
+    const end = new AbortController()
+    // In the turn in which it learns of the others, it has asked those before.
+    const leaving = clientOf({ learned: () => end.abort() })
+    await expect(leaving.submit(add('second'), { signal: end.signal })).rejects.toMatchObject({
+      code: 'ABORTED',
+      outcome: 'unknown',
+    })
+    expect(leaving.epochs).toHaveLength(2)
+  })
+
   test('gets receipts of requests from before the exchange, and those from then stay good', async () => {
     const client = clientOf()
     const { position } = await client.submit(add('before'))

@@ -72,8 +72,12 @@ export async function run(args: readonly string[], around: Surroundings): Promis
     wire = new HttpsWire(at.genesis, tls)
     const report = (one: Report) => say(wordsOf(one))
     const learned = (proof: Uint8Array) => {
-      say(`the members changed, and it is proved: ${epochs}`)
-      keepEpochs(epochs, proof)
+      try {
+        keepEpochs(epochs, proof)
+        say(`the members changed, and it is proved: ${epochs}`)
+      } catch (error) {
+        say(`the members changed, and it is proved; it could not be kept: ${(error as Error).message}`)
+      }
     }
     const client = bftClient({ trust: at.trust, signatures: ed25519(key), wire, timeout, report, learned })
     return { ...at, client, wire, timeout }

@@ -1,4 +1,6 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import { positive, table, UsageError } from '@raftkit/app-kv'
+import { isRaftkitError, RaftkitError } from '@raftkit/contract'
 import { readKey } from '@raftkit/ed25519'
 import type { Command } from 'commander'
 import { approved, type Exchange, proposed, readExchange, signedBy, writeExchange } from '../exchange.ts'
@@ -65,15 +67,16 @@ export function membersCommands(program: Command, { desk, session }: Opening): v
       await at.client.follow()
       const trust = { ...at.trust, epochs: at.client.epochs }
       const bytes = signedBy(files.map(readExchange), trust)
+      const { epoch } = trust.epochs.at(-1)!
+      const end = performance.now() + at.timeout
       await handOver(at, bytes)
       // What they say of it is not believed.
-      const { epoch } = trust.epochs.at(-1)!
-      for (let tries = 0; at.client.epochs.at(-1)!.epoch === epoch && tries < 50; tries++) {
+      while (at.client.epochs.at(-1)!.epoch === epoch) {
+        if (performance.now() > end)
+          throw new RaftkitError('TIMEOUT', 'f + 1 members do not prove that it is done', { outcome: 'unknown' })
         await at.client.follow()
-        await new Promise((resolve) => setTimeout(resolve, 100))
+        await pause(50)
       }
-      if (at.client.epochs.at(-1)!.epoch === epoch)
-        throw new Error('a member says that it is done, and f + 1 of them do not prove it')
       show(at, at.client.epochs.slice(-1))
     })
 }
@@ -83,12 +86,16 @@ async function handOver(at: Session, bytes: Uint8Array): Promise<void> {
   const signal = AbortSignal.timeout(at.timeout)
   const handed = membersOf(at.genesis, at.client.epochs.at(-1)!).map(async (member) => {
     const said = (await at.wire.post(member, '/v1/members', bytes, signal)) as ChangeAnswer
-    if (said.refused !== undefined) throw new Error(`${member.id}: ${said.refused}`)
+    if (said.refused !== undefined)
+      throw new RaftkitError('REFUSED', `${member.id}: ${said.refused}`, { outcome: 'refused' })
   })
   try {
     await Promise.any(handed)
   } catch (error) {
-    throw new Error((error as AggregateError).errors.map((one: Error) => one.message).join('\n'))
+    const { errors } = error as AggregateError
+    // Whoever was not heard may be doing it.
+    const outcome = errors.every((one) => isRaftkitError(one, 'REFUSED')) ? 'refused' : 'unknown'
+    throw new RaftkitError('REFUSED', errors.map((one: Error) => one.message).join('\n'), { outcome })
   }
 }
 
@@ -98,7 +105,7 @@ function show(at: Desk, epochs: Session['client']['epochs']): void {
     const threshold = one.operators?.threshold ?? 0
     at.print({ epoch: one.epoch, threshold, members }, () =>
       [
-        `epoch ${one.epoch}, from entry ${one.genesis.index} on; ${threshold} operators exchange members`,
+        `epoch ${one.epoch}, from entry ${one.genesis.index} on; ${threshold === 0 ? 'nobody exchanges' : `${threshold} operators exchange`} members`,
         table(
           ['member', 'key', 'address', 'url', 'operator'],
           members.map(({ id, key, address, url, operator = '-' }: Member) => [
