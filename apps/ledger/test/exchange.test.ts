@@ -1,5 +1,7 @@
 import { copyFileSync, existsSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
+import { toHex } from '@raftkit/bytes'
+import { generateKey } from '@raftkit/ed25519'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { genesisFile, memberFile, memberFolder, operatorKey } from '../src/organisations.ts'
 import { FourMembers, type Ran } from './four-members.ts'
@@ -164,6 +166,22 @@ describe('an exchange', () => {
   ])('%s is refused, in words', slow, async (_, args, why) => {
     const ran = await four.command('north', ...args)
     expect([ran.code, ran.said]).toEqual([2, expect.stringContaining(why)])
+  })
+
+  test('tells operators everything that it changes, before they sign', slow, async () => {
+    await well('north', 'members', 'propose', '--leave', 'fifth', '--threshold', '2', '--out', at('h.json'))
+    // By whoever has the file in hand.
+    const file = JSON.parse(readFileSync(at('h.json'), 'utf8')) as { members: { id: string; operator: string }[] }
+    file.members.find(({ id }) => id === 'west')!.operator = toHex(generateKey().public)
+    writeFileSync(at('h.json'), JSON.stringify(file))
+    const { lines } = await well('north', 'members', 'approve', at('h.json'), '--key', operator('north'))
+    expect(lines[0]).toMatchObject({
+      leave: ['fifth'],
+      come: [],
+      change: ['west'],
+      threshold: 2,
+      approvedBy: ['north'],
+    })
   })
 
   test('of which too few would stay is refused by every member, in words', slow, async () => {

@@ -121,24 +121,37 @@ function show(at: Desk, epochs: Session['client']['epochs']): void {
   }
 }
 
-/** What operators must see before they sign. */
+/** What operators must see before they sign: all in which it differs from what is. */
 function tell(at: Desk, file: string, exchange: Exchange): void {
-  const before = membersOf(at.genesis, at.trust.epochs.at(-1)!)
-  const isSame = (a: Member, b: Member): boolean => a.id === b.id && a.key === b.key
-  const leave = before.filter((one) => !exchange.members.some((other) => isSame(one, other)))
-  const come = exchange.members.filter((one) => !before.some((other) => isSame(one, other)))
-  const approvals = Object.keys(exchange.approvals)
-  const approve = before.filter(({ operator }) => operator !== undefined && approvals.includes(operator))
-  const { epoch } = exchange
+  const now = at.trust.epochs.at(-1)!
+  const before = membersOf(at.genesis, now)
+  const { epoch, members, threshold } = exchange
+  const twin = (one: Member, others: readonly Member[]): Member | undefined =>
+    others.find(({ id, key }) => id === one.id && key === one.key)
+  const leave = before.filter((one) => !twin(one, members))
+  const come = members.filter((one) => !twin(one, before))
+  const change = members.filter((one) => {
+    const old = twin(one, before)
+    return old && (old.address !== one.address || old.url !== one.url || old.operator !== one.operator)
+  })
+  const approve = before.filter(({ operator }) => operator !== undefined && operator in exchange.approvals)
   const idsOf = (list: readonly Member[]): string[] => list.map(({ id }) => id)
-  at.print({ file, epoch, leave: idsOf(leave), come: idsOf(come), approvedBy: idsOf(approve) }, () => {
+  const said = { leave: idsOf(leave), come: idsOf(come), change: idsOf(change), approvedBy: idsOf(approve) }
+  at.print({ file, epoch, ...said, threshold }, () => {
     const names = (list: readonly Member[]): string =>
-      list.map(({ id, key, url }) => `${id} (${short(key)}, ${url})`).join(', ') || 'nobody'
+      list
+        .map(
+          ({ id, key, address, url, operator = '-' }) =>
+            `${id} (${short(key)}, ${address}, ${url}, ${short(operator)})`,
+        )
+        .join(', ') || 'nobody'
     return [
       `${file}: ends epoch ${epoch}`,
-      `  leaves:   ${names(leave)}`,
-      `  comes:    ${names(come)}`,
-      `  approved: ${idsOf(approve).join(', ') || 'by nobody yet'}`,
+      `  leaves:    ${names(leave)}`,
+      `  comes:     ${names(come)}`,
+      `  changes:   ${names(change)}`,
+      `  operators: ${threshold} of ${members.length}${threshold === now.operators?.threshold ? '' : `, and not ${now.operators?.threshold} any more`}`,
+      `  approved:  ${idsOf(approve).join(', ') || 'by nobody yet'}`,
     ].join('\n')
   })
 }
