@@ -12,6 +12,7 @@ import { memoryStorage } from '@raftkit/storage-memory'
 import { memoryNetwork } from '@raftkit/transport-memory'
 import { createNode, defineMachine, encodeCommand, type Node } from 'raftkit'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { Epochs } from '../src/epochs.ts'
 import {
   type AnsweringMember,
   answering,
@@ -273,5 +274,21 @@ describe('a member that lies about who the members are', { timeout: 60_000 }, ()
     expect(reports).toContainEqual(
       expect.objectContaining({ type: 'invalidReceipt', member: 'm0', reason: expect.stringContaining('prove') }),
     )
+  })
+
+  test('with any byte of the proof altered, or cut, is not believed', async () => {
+    await become('m1', 'm2', 'm3', 'm4')
+    const proof = proofOf(nodes.get('m2')!)
+    const altered = [...proof.keys()].flatMap((at) =>
+      [0x01, 0x80].map((flip) => proof.map((byte, place) => (place === at ? byte ^ flip : byte))),
+    )
+    for (const forged of [...altered, ...[...proof.keys()].map((cut) => proof.subarray(0, cut))]) {
+      const epochs = new Epochs(trust, { verify: verifyHere })
+      await expect(epochs.learn(forged)).rejects.toThrow(/REFUSED|MALFORMED|UNKNOWN_FORMAT/)
+      expect(epochs.newest).toBe(founded)
+    }
+    const epochs = new Epochs(trust, { verify: verifyHere })
+    expect(await epochs.learn(proof)).toBe(2)
+    expect(epochs.isNews(nodes.get('m2')!.status().configIndex)).toBe(false)
   })
 })
