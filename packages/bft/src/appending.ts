@@ -110,6 +110,7 @@ export function onAppendEntries(server: Server, from: NodeId, message: AppendEnt
     weighConfigurations(server, message)
     return weighRepeated(server, message)
   }
+  if (isEarly(server, path)) return server.conduct.note(members.signer(from)!, 'clock')
   const missing = path.filter((node) => !node.isValid && requestChecks(server, node.entry).length > 0)
   if (missing.length > 0) {
     const open = { ...message, entries: path.slice(path.indexOf(missing[0]!)).map(({ entry }) => entry) }
@@ -140,6 +141,18 @@ function isOfTerm({ tree, anchor, members }: Server, path: readonly Node[], term
   return path.every(({ entry: { header } }) =>
     header.index > from ? header.term === term : header.term <= term || header.epoch !== members.epoch,
   )
+}
+
+/**
+ * Beyond what clocks may differ by, or one leader could set the time of all for ever. It gets no vote until this clock is as far. Nobody can prove anything by
+ * a clock, so what a quorum took is taken (it is valid), and so is a time that is that of the parent.
+ */
+function isEarly({ committed, settings, wall }: Server, path: readonly Node[]): boolean {
+  const latest = wall + (settings.clockSkew ?? Number.POSITIVE_INFINITY)
+  return path.some((node, at) => {
+    const before = (path[at - 1] ?? committed).entry.header.time
+    return !node.isValid && node.entry.header.time > Math.max(before, latest)
+  })
 }
 
 const lastIndex = ({ entries }: AppendEntries): number => entries.at(-1)?.header.index ?? 0

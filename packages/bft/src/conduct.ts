@@ -14,6 +14,8 @@ export type Oddity =
   | 'silence'
   /** It led a term, and nothing was committed in time. */
   | 'delay'
+  /** It led a term, and its entries were ahead of the clock of whoever counts. */
+  | 'clock'
   /** It led a term, and left a client out or took all the time that it had. */
   | 'neglect'
 

@@ -30,6 +30,8 @@ export interface CertifiedRaftOptions {
   readonly longestTimeout?: number
   /** Milliseconds without a commit until what may have been lost is said again. Default a quarter of the election timeout. */
   readonly resend?: number
+  /** Milliseconds by which the clocks of honest members may differ: an entry that is further ahead gets no vote. Default 60,000. */
+  readonly clockSkew?: number
   /** Every so many entries the members certify a checkpoint, and prune what lies before the one before it; the same on all members. Default 512. */
   readonly checkpointEntries?: number
   /** Which clients may ask, by their keys; the same on all members, whose votes rest on it. Members may always. Default: whoever comes. */
@@ -66,6 +68,7 @@ export function certifiedRaft(options: CertifiedRaftOptions): ProtocolKind<Messa
   positive('longestTimeout', options.longestTimeout)
   positive('resend', options.resend)
   positive('checkpointEntries', options.checkpointEntries)
+  positive('clockSkew', options.clockSkew)
   return { name: 'certified-raft', signs: true, open: (init) => open(options, init) }
 }
 
@@ -99,6 +102,7 @@ function open(options: CertifiedRaftOptions, init: ProtocolInit): Opening<Messag
     longestTimeout: options.longestTimeout ?? 32 * timeout,
     resend: options.resend ?? timeout / 4,
     window: options.window ?? 8,
+    clockSkew: options.clockSkew ?? 60_000,
     checkpointEntries: options.checkpointEntries ?? 512,
     batchBytes: Math.min(options.batchBytes ?? 256 * KiB, roomBytes),
     ...(admits && { admits }),

@@ -60,6 +60,8 @@ export interface Settings {
   readonly checkpointEntries?: number
   /** Whether whoever has that key may be a client; the same on all members, whose votes rest on it. Absent: whoever comes. */
   readonly admits?: (client: Uint8Array) => boolean
+  /** Milliseconds that an entry may be ahead of this clock. Absent: whatever its leader says. */
+  readonly clockSkew?: number
   /** It is no founder: it follows, from the founders on, until a configuration names it. */
   readonly joins?: true
 }

@@ -1,7 +1,8 @@
 import { describe, expect, test } from 'vitest'
-import { encodeRequest, type Message } from '../src/index.ts'
+import { encodeRequest, headerHash, type Message, voteStatement } from '../src/index.ts'
+import { sha256 } from './keys.ts'
 import type { Fault } from './world.ts'
-import { fair, founded, type World } from './world.ts'
+import { fair, founded, sealAs, World } from './world.ts'
 
 /** One request after the other of that client, to all members. */
 function serve(world: World, client: string, from: number, count: number): string[] {
@@ -49,6 +50,39 @@ describe('a leader that commits, and is not fair (§3.5)', { timeout: 60_000 }, 
     world.run(world.now + 1000)
     expect(logs(world)).toEqual(Array(3).fill(words.sort()))
     expect(Math.min(...terms(world))).toBeGreaterThan(0)
+  })
+
+  test('and sets the time far ahead gets no vote for that, and loses its term: nobody could set it back', () => {
+    const ahead: Fault = (message, _, { members }) => {
+      if (message.type !== 'appendEntries') return message
+      const last = message.entries.at(-1)!
+      const header = { ...last.header, time: Number.MAX_SAFE_INTEGER }
+      const place = { term: message.term, index: header.index, hash: headerHash(sha256, header) }
+      const signature = sealAs('m0', voteStatement(members.domain, 'append', place))
+      return { ...message, entries: [...message.entries.slice(0, -1), { ...last, header }], signature }
+    }
+    const world = new World(4, 11)
+    world.clockSkew = 1000
+    for (let i = 0; i < 4; i++) world.start(`m${i}`, i === 0 ? ahead : undefined)
+    const words = serve(world, 'bob', 1, 20)
+    world.run(world.now + 3000)
+    expect(logs(world)).toEqual(Array(3).fill(words.sort()))
+    for (const { log, server } of world.honest) {
+      expect(Math.max(...log.map(({ header }) => header.time))).toBeLessThan(world.now)
+      expect(server.conduct.of(0).clock).toBeGreaterThan(0)
+    }
+    expect(Math.min(...terms(world))).toBe(1)
+  })
+
+  test('is followed by members whose clocks are behind it, once they are as far', () => {
+    const world = new World(4, 12)
+    world.clockSkew = 100
+    for (let i = 0; i < 4; i++) world.start(`m${i}`)
+    // As the host of the leader sees it, it is 250 ms later.
+    world.machines[0]!.server.wall = 250
+    const words = serve(world, 'bob', 1, 30)
+    world.run(world.now + 2000)
+    expect(logs(world)).toEqual(Array(4).fill(words.sort()))
   })
 
   test('is not blamed for a network in which everything takes that long', () => {

@@ -117,6 +117,7 @@ export class World {
   readonly random: () => number
   weather: Weather = fair
   checkpointEntries = 0
+  clockSkew: number = Number.POSITIVE_INFINITY
   /** What a machine that does not do the same as the others writes down. */
   twist: (id: string, blob: Uint8Array) => Uint8Array = (_, blob) => blob
   /** Lives that hear nothing of each other. */
@@ -210,7 +211,7 @@ export class World {
     return {
       ...{ digest: sha256, self: id, members: this.members, founding, group: 'main' },
       ...{ timeout: 200, longestTimeout: 5000, resend: 60, window: 4, batchBytes: 2000 },
-      ...{ checkpointEntries: this.checkpointEntries },
+      ...{ checkpointEntries: this.checkpointEntries, clockSkew: this.clockSkew },
       ...(this.members.signer(id) === undefined ? { joins: true as const } : {}),
     }
   }
