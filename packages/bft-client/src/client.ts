@@ -56,8 +56,8 @@ export interface BftClient {
   /** The second half: sends what was signed, by whomever. */
   send(request: Uint8Array, options?: CallOptions): Promise<Executed>
   /**
-   * The receipt for what stands at that position, verified. Ask soon: members keep what they can prove for a while, and the proof grows with the
-   * distance. Rejects `TIMEOUT` or `ABORTED` if no member gives a valid one.
+   * The receipt for what stands at that position, verified. Ask soon, unless the members keep an archive: others forget what they could prove, and their proof
+   * grows with the distance. Rejects `TIMEOUT` or `ABORTED` if no member gives a valid one.
    */
   receipt(position: Index, options?: CallOptions): Promise<ProvenReceipt>
   /** The app's own question, answered alike by f + 1 members: true as of some moment, and not always the newest. Rejects as `submit`. */

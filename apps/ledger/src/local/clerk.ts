@@ -24,7 +24,7 @@ export class Clerk {
   refused = 0
   /** Receipts that nobody gave. */
   unproven = 0
-  /** By position, of a request now and then: asked for at once, since members do not keep for ever what they take. */
+  /** By position, of a request now and then. */
   readonly receipts: Map<number, Uint8Array> = new Map()
   readonly #id: string
   readonly #stop = new AbortController()
