@@ -26,11 +26,14 @@ const nameOf = ({ signature }: Request): string => textOf(signature)
 export class Waiting {
   #asked: Map<string, Asked> = new Map()
   #executed: Map<string, { readonly index: Index; readonly term: Term }> = new Map()
+  /** Goes on where it stopped: a new one would first pass over all that was deleted. */
+  #oldest = this.#executed.keys()
 
   fork(): Waiting {
     const copy = new Waiting()
     copy.#asked = new Map(this.#asked)
     copy.#executed = new Map(this.#executed)
+    copy.#oldest = copy.#executed.keys()
     return copy
   }
 
@@ -48,11 +51,7 @@ export class Waiting {
     const calls = this.#asked.get(name)?.calls ?? []
     this.#asked.delete(name)
     this.#executed.set(name, { index, term })
-    if (this.#executed.size > mostExecuted)
-      for (const oldest of this.#executed.keys()) {
-        this.#executed.delete(oldest)
-        break
-      }
+    if (this.#executed.size > mostExecuted) this.#executed.delete(this.#oldest.next().value!)
     return calls.map(({ done }) => done(index, term))
   }
 

@@ -5,6 +5,8 @@ export class Answers {
   readonly #most: number
   readonly #mostBytes: number
   readonly #results = new Map<Index, Uint8Array>()
+  /** Goes on where it stopped: a new one would first pass over all that was deleted. */
+  readonly #oldest = this.#results.entries()
   #bytes = 0
 
   constructor(most: number = 65_536, mostBytes: number = 16 * 1024 * 1024) {
@@ -19,8 +21,8 @@ export class Answers {
   add(index: Index, result: Uint8Array): void {
     this.#results.set(index, result)
     this.#bytes += result.length
-    for (const [oldest, { length }] of this.#results) {
-      if (this.#results.size <= this.#most && this.#bytes <= this.#mostBytes) break
+    while (this.#results.size > this.#most || this.#bytes > this.#mostBytes) {
+      const [oldest, { length }] = this.#oldest.next().value!
       this.#results.delete(oldest)
       this.#bytes -= length
     }
