@@ -120,7 +120,7 @@ export class Calls {
         `a request of ${bytes.length} bytes; at most ${batchBytes} fit an entry: send several`,
       )
     try {
-      const request = decodeRequest(bytes)
+      const request = requestIn(bytes) ?? decodeRequest(bytes)
       const { length: count } = request.operations
       if (request.operations.some(isBarrier))
         return this.refuse(id, 'REFUSED', 'an empty operation executes nothing; leave it out')

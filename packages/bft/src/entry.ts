@@ -2,7 +2,7 @@ import { type Reader, Writer } from '@raftkit/bytes'
 import { type Index, RaftkitError, type Term } from '@raftkit/contract'
 import { type Digest, type Hash, hashOf, rawHash, readHash } from './hash.ts'
 import { merkleRoot } from './merkle.ts'
-import { decodeRequest } from './request.ts'
+import { decodeRequest, requestIn } from './request.ts'
 
 export type EntryKind = 'noop' | 'data' | 'config' | 'evidence'
 
@@ -58,9 +58,17 @@ export function readHeader(reader: Reader): Header {
   }
 }
 
-/** The incremental hash: it stands for the entry and all before it (Tangaroa's log matching). */
-export const headerHash = (digest: Digest, header: Header): Hash =>
-  hashOf(digest, 'raftkit entry 1', writeHeader(new Writer(headerBytes), header).finish())
+const hashes: WeakMap<Header, Hash> = new WeakMap()
+
+/** The incremental hash: it stands for the entry and all before it (Tangaroa's log matching). Worked out once, since a header is never altered. */
+export function headerHash(digest: Digest, header: Header): Hash {
+  let hash = hashes.get(header)
+  if (hash === undefined) {
+    hash = hashOf(digest, 'raftkit entry 1', writeHeader(new Writer(headerBytes), header).finish())
+    hashes.set(header, hash)
+  }
+  return hash
+}
 
 export function writeEntry(writer: Writer, { header, items }: Entry): Writer {
   writeHeader(writer, header).u32(items.length)
@@ -78,10 +86,17 @@ export function readEntry(reader: Reader): Entry {
 /** As encoded, about. */
 export const bytesOf = ({ items }: Entry): number => items.reduce((sum, { length }) => sum + 4 + length, headerBytes)
 
+const spans: WeakMap<Entry, number> = new WeakMap()
+
 /** How far `position` moves on. Throws `MALFORMED` if an item is no request. */
-export function span({ header, items }: Entry): number {
-  if (header.kind !== 'data') return 1
-  return items.reduce((sum, item) => sum + decodeRequest(item).operations.length, 0)
+export function span(entry: Entry): number {
+  if (entry.header.kind !== 'data') return 1
+  let count = spans.get(entry)
+  if (count === undefined) {
+    count = entry.items.reduce((sum, item) => sum + (requestIn(item) ?? decodeRequest(item)).operations.length, 0)
+    spans.set(entry, count)
+  }
+  return count
 }
 
 /**
@@ -102,13 +117,7 @@ export const leafOf = (before: number, item: Uint8Array): Uint8Array =>
 
 export const itemsRoot = (digest: Digest, items: readonly Uint8Array[]): Hash => merkleRoot(digest, leavesOf(items))
 
-function operationsIn(item: Uint8Array): number {
-  try {
-    return decodeRequest(item).operations.length
-  } catch {
-    return 1
-  }
-}
+const operationsIn = (item: Uint8Array): number => requestIn(item)?.operations.length ?? 1
 
 /** What the headers alone show to be wrong, or undefined: whoever has them can prove it to anyone. */
 export function flawOfHeader(digest: Digest, header: Header, before: Header): string | undefined {
@@ -133,15 +142,6 @@ export function flawOfEntry(digest: Digest, entry: Entry, parent: Entry): string
   const least = header.kind === 'noop' ? 0 : 1
   const most = header.kind === 'noop' ? 0 : header.kind === 'data' ? Number.POSITIVE_INFINITY : 1
   if (items.length < least || items.length > most) return `a ${header.kind} entry of ${items.length} items`
-  if (header.kind === 'data') return flawOfItems(items)
-  return undefined
-}
-
-function flawOfItems(items: readonly Uint8Array[]): string | undefined {
-  try {
-    for (const item of items) decodeRequest(item)
-  } catch {
-    return 'an item is no request'
-  }
+  if (header.kind === 'data' && items.some((item) => requestIn(item) === undefined)) return 'an item is no request'
   return undefined
 }

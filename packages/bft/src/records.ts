@@ -2,7 +2,7 @@ import { encodeRecords, type LogRecord, recordKind } from '@raftkit/bytes'
 import type { Effects } from '@raftkit/contract'
 import { type Entry, headerHash } from './entry.ts'
 import type { Digest } from './hash.ts'
-import { requestIn } from './request.ts'
+import { forgetItem, requestIn } from './request.ts'
 
 /** An operation that executes nothing and takes its place all the same: whoever waits for it knows that all before it is applied. */
 export const isBarrier = (operation: Uint8Array): boolean => operation.length === 0
@@ -42,6 +42,7 @@ export function applied(digest: Digest, entries: readonly Entry[], checksumSeed:
         })
         clients.push(client)
       }
+      forgetItem(item)
     }
   }
   const [first] = records

@@ -77,6 +77,12 @@ export function itemHash(digest: Digest, item: Uint8Array): Hash {
   return hash
 }
 
+/** It was executed. Entries stay for long, and what their items say is several times as large as they are: it is not kept beside them. */
+export function forgetItem(item: Uint8Array): void {
+  decoded.delete(item)
+  hashes.delete(item)
+}
+
 /** Over a hash, so that the signed bytes are short and of one width. */
 export function requestCheck(digest: Digest, genesis: Hash, request: Request): Check {
   const claim = hashOf(digest, 'raftkit request 1', writeClaim(new Writer(256), request).finish())

@@ -76,11 +76,15 @@ function avalanche(word: number): number {
 }
 
 const digits = '0123456789abcdef'
+/** Two digits for each byte. */
+const pairs = Array.from({ length: 256 }, (_, byte) => digits[byte >>> 4]! + digits[byte & 15]!)
+/** What each digit stands for, by its character code; -1: it is none. */
+const values = Int8Array.from({ length: 128 }, (_, code) => digits.indexOf(String.fromCharCode(code)))
 
 /** Two lower-case digits per byte. */
 export function toHex(bytes: Uint8Array): string {
   let text = ''
-  for (const byte of bytes) text += digits[byte >>> 4]! + digits[byte & 15]!
+  for (let i = 0; i < bytes.length; i++) text += pairs[bytes[i]!]!
   return text
 }
 
@@ -93,7 +97,7 @@ export function fromHex(text: string): Uint8Array {
 }
 
 function digit(text: string, at: number): number {
-  const value = digits.indexOf(text[at]!)
+  const value = values[text.charCodeAt(at)] ?? -1
   if (value < 0) throw malformed('not a lower-case hex digit', at)
   return value
 }

@@ -29,9 +29,17 @@ export function ed25519(key: PrivateKey | string, options?: VerifierOptions): Si
   return { key: publicOf(secret), sign: (bytes) => signed(secret, bytes), verify }
 }
 
+/** Reading one takes longer than signing with it. */
+const secrets = new WeakMap<PrivateKey, KeyObject>()
+
 /** What `key` says to `bytes`, for clients. */
 export function sign(key: PrivateKey, bytes: Uint8Array): Uint8Array {
-  return signed(secretOf(key.pem), bytes)
+  let secret = secrets.get(key)
+  if (secret === undefined) {
+    secret = secretOf(key.pem)
+    secrets.set(key, secret)
+  }
+  return signed(secret, bytes)
 }
 
 /**
