@@ -28,16 +28,12 @@ const mostFetched = 1024 * 1024
 
 export function beginFetch(server: Server, hash: Hash, peer: number): void {
   if (server.fetching !== undefined || server.transfer !== undefined || server.tree.has(hash)) return
+  const at = peer === server.me ? (peer + 1) % server.members.list.length : peer
+  server.fetching = { next: hash, got: [], peer: at, tries: 0 }
   // How an epoch ended came with the word that it did.
   const known = server.epochs.find(({ certificate }) => certificate.place.hash === hash)?.entry
-  const isAhead = known !== undefined && known.header.index > server.committed.entry.header.index
-  server.fetching = {
-    next: isAhead ? known.header.parent : hash,
-    got: isAhead ? [known] : [],
-    peer: peer === server.me ? (peer + 1) % server.members.list.length : peer,
-    tries: 0,
-  }
-  if (!server.tree.has(server.fetching.next)) request(server, server.fetching)
+  if (known === undefined) request(server, server.fetching)
+  else onFetched(server, at, { type: 'fetched', entries: [known] })
 }
 
 /**

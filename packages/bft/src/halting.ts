@@ -5,6 +5,7 @@ import type { Header } from './entry.ts'
 import { type Dump, decodeDump, encodeDump } from './forensics.ts'
 import type { Server } from './server.ts'
 import { compareRank } from './statement.ts'
+import { membersOf } from './succession.ts'
 
 /** What is kept of a term that produced an append certificate: with it the liars of a fork are found (§3.7). */
 export interface Kept {
@@ -41,7 +42,7 @@ export function halt(
   headers: readonly Header[] = [],
 ): void {
   if (server.isForked) return
-  const dump = encodeDump(dumpOf(server, seen, headers))
+  const dump = encodeDump(dumpFor(server, Math.min(...seen.map(({ epoch }) => epoch)), seen, headers))
   server.isForked = true
   server.promises.clear()
   server.pool.sweep(server.used)
@@ -61,7 +62,8 @@ export function onForked(server: Server, from: NodeId, sender: number, bytes: Ui
     if (isRaftkitError(error)) return
     throw error
   }
-  if (dump.epoch !== server.members.epoch) return
+  // The branches may have come to epochs of their own since.
+  if (membersOf(server, dump.epoch) === undefined) return
   server.dumps.add(sender)
   server.tell({ type: 'forked', from, dump: bytes })
   for (const certificate of dump.certificates)
@@ -87,6 +89,28 @@ export function forgetsCommit({ commit, members }: Server, { term, lock }: TermC
   return compareRank(lock?.place, commit.place) < 0
 }
 
+/** What is kept of an epoch that ends: where it forked may be seen only when its branches have come to others. */
+export function keepEpoch(server: Server): void {
+  server.former = dumpOf(server, [], [])
+}
+
+/** Of the epoch in which it forked. How that ended here stays, whatever else is forgotten of it. */
+function dumpFor(
+  server: Server,
+  epoch: number,
+  seen: readonly (Certificate | TermCertificate)[],
+  headers: readonly Header[],
+): Dump {
+  const end = server.epochs[epoch]
+  if (end === undefined) return dumpOf(server, seen, headers)
+  const { certificates, terms, evidence, ...former } =
+    server.former?.epoch === epoch ? server.former : { certificates: [], terms: [], headers: [], evidence: [] }
+  const all = [...certificates, end.certificate, ...seen.filter((one): one is Certificate => !('votes' in one))]
+  const known = [...former.headers, ...headersOf(server, all), end.entry.header, ...headers]
+  const once = [...new Map(known.map((header) => [nameOf(header), header])).values()]
+  return { epoch, certificates: all.filter((one) => one.epoch === epoch), terms, headers: once, evidence }
+}
+
 function dumpOf(server: Server, seen: readonly (Certificate | TermCertificate)[], headers: readonly Header[]): Dump {
   const { members, commit, lock, proof, newest, kept, certified, accusations } = server
   const certificates = [commit, lock, certified.append, certified.commit].flatMap((one) => one ?? [])
@@ -96,19 +120,23 @@ function dumpOf(server: Server, seen: readonly (Certificate | TermCertificate)[]
     certificates.push(one.lock)
     if (one.proof !== undefined) terms.push(one.proof)
   }
-  const known = new Map<string, Header>()
-  for (const { place } of certificates)
-    for (const { header } of entriesDown(server, place.hash, mostDumped - known.size)) {
-      known.set(`${header.index} ${header.parent} ${header.root}`, header)
-    }
   return {
     epoch: members.epoch,
     certificates: certificates.filter(({ epoch }) => epoch === members.epoch),
     terms: terms.map(({ epoch, term, votes, lock }) => ({ epoch, term, votes, lock })),
-    headers: [...headers, ...known.values()],
+    headers: [...headers, ...headersOf(server, certificates)],
     evidence: [...accusations.known]
       .map(({ evidence }) => evidence)
       .filter(({ length }) => length <= pieceBytes)
       .slice(0, mostPieces),
   }
 }
+
+function headersOf(server: Server, certificates: readonly Certificate[]): Header[] {
+  const known = new Map<string, Header>()
+  for (const { place } of certificates)
+    for (const { header } of entriesDown(server, place.hash, mostDumped - known.size)) known.set(nameOf(header), header)
+  return [...known.values()]
+}
+
+const nameOf = ({ index, parent, root }: Header): string => `${index} ${parent} ${root}`

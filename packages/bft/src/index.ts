@@ -94,3 +94,4 @@ export {
   termVoteStatement,
   voteStatement,
 } from './statement.ts'
+export { meet } from './succession.ts'

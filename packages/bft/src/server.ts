@@ -19,6 +19,7 @@ import { Conduct } from './conduct.ts'
 import type { Entry } from './entry.ts'
 import type { Step } from './epochs.ts'
 import { type Fetching, wake } from './fetching.ts'
+import type { Dump } from './forensics.ts'
 import { type Kept, keepTerm } from './halting.ts'
 import type { Digest, Hash } from './hash.ts'
 import { Journal } from './journal.ts'
@@ -185,6 +186,8 @@ export class Server {
   /** Two certificates contradict each other: it votes and commits no more. */
   isForked = false
   kept: Map<Term, Kept> = new Map()
+  /** Of the epoch before, as far as this life saw it. */
+  former: Dump | undefined
   /** Members whose dump was seen. */
   dumps: Set<number> = new Set()
   /** Until when a peer is shown no more votes of its leader. */

@@ -1,9 +1,10 @@
 import type { NodeId } from '@raftkit/contract'
 import { Accusations } from './accusing.ts'
-import type { Certificate } from './certificate.ts'
+import { type Certificate, certificateChecks } from './certificate.ts'
 import { Conduct } from './conduct.ts'
 import type { Entry } from './entry.ts'
-import { configurationChecks, flawOfConfiguration, followEpochs, nextMembers, type Step } from './epochs.ts'
+import { configurationChecks, flawOfConfiguration, flawOfStep, followEpochs, nextMembers, type Step } from './epochs.ts'
+import { halt, keepEpoch } from './halting.ts'
 import type { Members } from './members.ts'
 import type { Message } from './messages.ts'
 import { itemHash } from './request.ts'
@@ -28,6 +29,7 @@ export function succeed(server: Server, entry: Entry, certificate: Certificate):
 
 function enterEpoch(server: Server, members: Members, steps: readonly Step[]): void {
   const before = server.members
+  keepEpoch(server)
   server.epochs = [...server.epochs, ...steps]
   server.members = members
   server.me = members.signer(server.settings.self, server.settings.key) ?? -1
@@ -100,6 +102,8 @@ export function meet(server: Server, peer: NodeId): void {
   // It is helped when it says where it is: helped at once, it would be left alone when it turns out to be of an older epoch.
   if (operators === undefined) return isMember ? catchUp(server, peer, -1) : undefined
   if (isMember || server.me < 0) server.send(peer, { type: 'preVote', epoch, term: 0 })
+  // The branches of a fork may have come to epochs of the same number, and take each other's words for bad signatures.
+  if (isMember && epoch > 0) server.send(peer, { type: 'epochs', steps: server.epochs.slice(-1) })
 }
 
 type Epochs = Extract<Message, { type: 'epochs' }>
@@ -107,13 +111,27 @@ type Epochs = Extract<Message, { type: 'epochs' }>
 /** Steps beyond the epoch of this member: each certified by the members that the one before it names. */
 export function admitEpochs(server: Server, { steps }: Epochs): Check[] | undefined {
   const { members, settings } = server
+  const rival = rivalOf(server, steps)
+  if (rival !== undefined) {
+    const signed = membersOf(server, rival.entry.header.epoch)!
+    return flawOfStep(settings.digest, signed, rival) ? undefined : certificateChecks(signed, rival.certificate)
+  }
   const news = steps.filter(({ entry }) => entry.header.epoch >= members.epoch)
   const followed = news.length > 0 ? followEpochs(settings.digest, members, news) : undefined
   return followed && [...followed.checks]
 }
 
+/** An epoch that ended otherwise than it did here: its members committed two configurations. */
+const rivalOf = ({ epochs }: Server, steps: readonly Step[]): Step | undefined =>
+  steps.find(({ entry, certificate }) => {
+    const known = epochs[entry.header.epoch]
+    return known !== undefined && known.certificate.place.hash !== certificate.place.hash
+  })
+
 /** What lies before the new epoch is fetched like anything else; until it is there, this member votes for nothing. */
 export function onEpochs(server: Server, { steps }: Epochs): void {
+  const rival = rivalOf(server, steps)
+  if (rival !== undefined) return halt(server, [rival.certificate], [rival.entry.header])
   const news = steps.filter(({ entry }) => entry.header.epoch >= server.members.epoch)
   const followed = followEpochs(server.settings.digest, server.members, news)
   if (followed !== undefined) enterEpoch(server, followed.members.at(-1)!, news)

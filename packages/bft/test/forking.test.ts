@@ -10,6 +10,7 @@ import {
   termVoteStatement,
   voteStatement,
 } from '../src/index.ts'
+import { meet } from '../src/succession.ts'
 import { child, founding, sha256 } from './keys.ts'
 import { fair, founded, isSealed, sealAs, submitted, World } from './world.ts'
 
@@ -218,4 +219,38 @@ describe('up to f members that lie', () => {
       expect(dumps.size).toBe(0)
     }
   })
+})
+
+/** Found by the simulator: the branches took each other's words for bad signatures, and lived on, side by side. */
+describe('a fork whose branches come to epochs of their own', { timeout: 60_000 }, () => {
+  const ids = ['m0', 'm1', 'm2', 'm3']
+  const scenes = [false, true].flatMap((silent) =>
+    [false, true].flatMap((both) => [1, 2].map((seed) => ({ silent, both, seed }))),
+  )
+
+  test.each(scenes)(
+    'in later terms: $silent, both of them: $both, seed $seed: all honest members stop once they meet, and any one can name who lied (I19)',
+    ({ silent, both, seed }) => {
+      const { world, liars } = forked(4, seed, silent)
+      world.run(both ? 3000 : 5000)
+      for (const machine of both ? world.honest : world.honest.slice(0, 1)) world.configure(ids, machine)
+      world.run(10_000)
+      const epochs = world.honest.map(({ server }) => server.members)
+      expect(epochs.map(({ epoch }) => epoch)).toEqual([1, both ? 1 : 0])
+      expect(new Set(epochs.map(({ domain }) => domain)).size).toBe(2)
+      world.apart = () => false
+      world.weather = fair
+      for (const machine of world.honest) {
+        machine.server.now = world.now
+        for (const id of ids) if (id !== machine.id) meet(machine.server, id)
+        world.hand(machine, 'nobody', { type: 'forward', requests: [] })
+      }
+      world.run(20_000)
+      for (const machine of world.honest) {
+        expect(machine.server.isForked, machine.id).toBe(true)
+        const culprits = findCulprits([...machine.dumps.values()].map(decodeDump), trustIn(world))
+        expect(culprits.map(({ who }) => who)).toEqual(liars)
+      }
+    },
+  )
 })

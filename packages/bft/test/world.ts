@@ -424,7 +424,7 @@ export class World {
     // I16: nobody votes in an epoch that it is not of, nor for what follows its end.
     const end = this.epochs[epoch + 1]?.genesis.hash
     const isBehind = end !== undefined && end !== vote.hash && server.tree.holds(end, vote.hash)
-    const isBefore = vote.index <= (this.epochs[epoch]?.genesis.index ?? 0)
+    const isBefore = !this.isForked && vote.index <= (this.epochs[epoch]?.genesis.index ?? 0)
     if (isHonest && (isBehind || isBefore || this.epochs[epoch]?.signer(id) === undefined))
       throw new Error(`${id} votes at ${vote.index} in epoch ${epoch}, which had ended or not begun`)
     const key = `${name} ${vote.phase} ${vote.term} ${vote.index}`
