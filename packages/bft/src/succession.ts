@@ -7,7 +7,6 @@ import { configurationChecks, flawOfConfiguration, flawOfStep, followEpochs, nex
 import { halt, keepEpoch } from './halting.ts'
 import type { Members } from './members.ts'
 import type { Message } from './messages.ts'
-import { itemHash } from './request.ts'
 import { firstBallot } from './rules.ts'
 import type { Server, Settings } from './server.ts'
 import type { Check } from './statement.ts'
@@ -137,12 +136,14 @@ export function onEpochs(server: Server, { steps }: Epochs): void {
   if (followed !== undefined) enterEpoch(server, followed.members.at(-1)!, news)
 }
 
-/** What operators ask for, by this member or another. Undefined: nothing that could be done now. */
+/**
+ * What operators ask for, by this member or another. Undefined: nothing that could be done now. Of two for one epoch the first stays: whoever took the
+ * second for it would hand that on, and so would everybody, to and fro.
+ */
 export function admitConfiguration(server: Server, item: Uint8Array): Check[] | undefined {
   const { settings, members, pending } = server
-  if (item.length > settings.batchBytes || flawOfConfiguration(settings.digest, members, item) !== undefined)
-    return undefined
-  if (pending !== undefined && itemHash(settings.digest, pending) === itemHash(settings.digest, item)) return undefined
+  if (pending !== undefined || item.length > settings.batchBytes) return undefined
+  if (flawOfConfiguration(settings.digest, members, item) !== undefined) return undefined
   return configurationChecks(settings.digest, members, item)
 }
 

@@ -114,6 +114,26 @@ describe('a configuration that operators signed', { timeout: 60_000 }, () => {
   })
 })
 
+describe('two configurations for one epoch', () => {
+  test('are handed on once each, and not to and fro until one of them is committed', () => {
+    const world = founded(4, 12)
+    let said = 0
+    const count = (type: Message['type']): boolean => {
+      if (type === 'configure') said++
+      // Whoever leads hears of none of them, and nobody gives up on it so soon.
+      return false
+    }
+    world.weather = { ...fair, cut: (from, to, _, { type }) => from === 'm0' || to === 'm0' || count(type) }
+    world.configure(['m0', 'm1', 'm2', 'm4'], machine(world, 'm1'))
+    world.configure(['m0', 'm1', 'm2', 'm5'], machine(world, 'm2'))
+    world.run(150)
+    expect(said).toBeLessThan(10)
+    world.weather = fair
+    world.run(10_000)
+    expect(epochsOf(world).slice(1, 3)).toEqual([1, 1])
+  })
+})
+
 describe('who was away', () => {
   test('learns of the epoch when it is back, though nothing goes on and both say hello at once', () => {
     const world = founded(4, 11)
