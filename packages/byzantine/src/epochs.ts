@@ -114,7 +114,7 @@ function forged(stage: Stage): Uint8Array {
   const { epoch, list, operators } = members
   if (operators === undefined) return new Uint8Array([1, 2, 3])
   const real = pick(stage, [...knowledge.configurations.values()])
-  const known = real && decodeConfiguration(real)
+  const known = real && readable(real)
   const nobody = Array.from({ length: operators.threshold }, (_, operator) => ({
     operator,
     signature: flipped(new Uint8Array(32), () => stage.random()),
@@ -127,10 +127,19 @@ function forged(stage: Stage): Uint8Array {
     encodeConfiguration({ epoch, members: fewer, operators }, nobody),
     encodeConfiguration({ epoch, members: fewer, operators: undefined }, approvals.slice(1)),
     encodeConfiguration({ epoch: epoch + 1, members: fewer, operators }, approvals),
-    ...(known && known.configuration.epoch < epoch ? [real] : []),
+    ...(real && known && known.configuration.epoch < epoch ? [real] : []),
     ...(known ? [encodeConfiguration({ ...known.configuration, epoch }, approvals.slice(1))] : []),
   ]
   return pick(stage, lies)!
+}
+
+/** Liars hear each other's forgeries, too. */
+function readable(item: Uint8Array): ReturnType<typeof decodeConfiguration> | undefined {
+  try {
+    return decodeConfiguration(item)
+  } catch {
+    return undefined
+  }
 }
 
 export const falseConfiguration: Behaviour = (stage) => {

@@ -20,6 +20,7 @@ export class Changes {
   readonly #random: Random
   readonly #left: ChangePlan[]
   #wanted: Wanted | undefined
+  #isDue = false
 
   constructor(world: BftWorld, plans: readonly ChangePlan[]) {
     this.#world = world
@@ -33,11 +34,17 @@ export class Changes {
     return this.#wanted === undefined
   }
 
+  get isDone(): boolean {
+    return this.isSettled && this.#left.length === 0 && !this.#isDue
+  }
+
   start(): void {
     const plan = this.#left.shift()
     if (plan === undefined) return
     const world = this.#world
+    this.#isDue = true
     world.at(plan.at, () => {
+      this.#isDue = false
       if (!world.isHealed) this.#begin(plan)
     })
   }
@@ -55,6 +62,7 @@ export class Changes {
     if (!plan.isLate) for (const { next } of configurations) world.join(next)
     this.#disturb(plan)
     const all = this.#random.shuffle(before)
+    if (plan.during === 'partition') return this.#handApart(wanted)
     // What one operator alone signed is what the others do not want.
     world.configure(this.board.sign(members, before, [1]), all)
     this.#hand(wanted, this.#random.chance(0.5) ? all : all.slice(0, configurations.length))
@@ -77,9 +85,19 @@ export class Changes {
     })
   }
 
+  /** One to each part, or to one part alone. */
+  #handApart({ before, configurations }: Wanted): void {
+    const world = this.#world
+    for (const [part, { item }] of configurations.entries())
+      world.configure(
+        item,
+        before.filter(({ number }) => world.partOf(number) === part),
+      )
+  }
+
   #disturb({ during }: ChangePlan): void {
     const world = this.#world
-    if (during === 'nothing') return
+    if (during === 'nothing' || during === 'partition') return
     const victim = this.#random.pick(
       world.honest.filter(({ isUp, seat }) => isUp && world.voters.some(({ number }) => number === seat)),
     )

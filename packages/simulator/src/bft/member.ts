@@ -6,6 +6,7 @@ import {
   encodeMessage,
   type Members,
   type Message,
+  meet,
   nextMembers,
   open,
   type Request,
@@ -169,8 +170,8 @@ export class Member {
   /** As the runtime does with each new link: who is behind is told so. */
   greet(peers: Iterable<NodeId>): void {
     if (!this.isUp || this.server.members.operators === undefined) return
-    const { epoch } = this.server.members
-    for (const id of peers) if (id !== this.id) this.server.send(id, { type: 'preVote', epoch, term: 0 })
+    this.server.now = this.now
+    for (const id of peers) if (id !== this.id) meet(this.server, id)
     this.step({ type: 'time' })
   }
 

@@ -33,8 +33,8 @@ export interface ChangePlan {
   readonly isContested: boolean
   /** Whoever comes is started only when it is a member. */
   readonly isLate: boolean
-  /** What happens to one honest member meanwhile. */
-  readonly during: 'nothing' | 'crash' | 'isolation'
+  /** What happens to one honest member meanwhile. `partition`: to all; the members are in two parts when one of them, or each its own, is signed a configuration. */
+  readonly during: 'nothing' | 'crash' | 'isolation' | 'partition'
 }
 
 /** Everything that a run with liars decides in advance, drawn by the seed. */
@@ -115,7 +115,8 @@ export function withChanges(plan: BftPlan): BftPlan {
   const random = new Random(plan.seed).split('changes')
   // Faults that wait for a rare occasion are left to it.
   const isRare = plan.liars.some(({ acts: [act, ...rest] }) => rest.length === 0 && (act === 'F1' || act === 'F8'))
-  if (plan.isOver || isRare || !random.chance(0.3)) return plan
+  if (isRare || !random.chance(0.3)) return plan
+  if (plan.isOver) return { ...plan, changes: overChanges(random) }
   const drawn = Array.from({ length: 1 + random.below(4) }, () => ({
     at: random.between(100, 0.8 * plan.lasts),
     kind: random.pick(kinds),
@@ -135,6 +136,16 @@ export function withChanges(plan: BftPlan): BftPlan {
     return isAboutEpochs ? { ...liar, acts: [...new Set([...liar.acts, random.pick(epochFaults)])] } : liar
   })
   return { ...plan, liars, changes }
+}
+
+/** Before more than f of the new members part the others, or while they do: then the branches of the fork are of different epochs. */
+function overChanges(random: Random): ChangePlan[] {
+  const isFirst = random.chance(0.5)
+  const change = (at: number): ChangePlan => ({
+    ...{ at, kind: random.pick(['swap', 'rotate', 'renew']), isLate: random.chance(0.4) },
+    ...{ isContested: !isFirst && random.chance(0.5), during: isFirst ? 'nothing' : 'partition' },
+  })
+  return isFirst ? [change(100), ...(random.chance(0.3) ? [change(600)] : [])] : [change(random.between(100, 1000))]
 }
 
 /** Of one who joins. */

@@ -1,6 +1,7 @@
 import { type Check, decodeDump, findCulprits } from '@raftkit/bft'
 import type { Outcome } from '../run/campaign.ts'
 import { Violation } from '../watcher.ts'
+import type { Member } from './member.ts'
 import { carryOutNodes } from './nodes.ts'
 import { sha256 } from './notary.ts'
 import { type BftPlan, type BftWishes, planBft } from './plan.ts'
@@ -96,30 +97,46 @@ function forked(world: BftWorld): void {
   if (world.witness.forks.size === 0) return
   world.count('forks')
   world.heal()
-  const { members, honest } = world
+  // Who is no member, any more or yet, votes for nothing that could be on either.
+  const honest = world.honest.filter(({ server, isScrapped }) => !isScrapped && server.me >= 0)
   const haveStopped = (): boolean => honest.every(({ server, halted }) => server.isForked || halted !== undefined)
   if (!world.run(world.now + 10 * world.longestTimeout, haveStopped))
     throw new Violation('I19', 'the members are on two branches, and not all of them notice', {
       forks: [...world.witness.forks],
       notice: honest.filter(({ server }) => server.isForked).map(({ id }) => id),
+      states: honest.map(({ id, server, application }) => [id, server.members.epoch, server.me, application.applied]),
     })
   world.run(world.now + world.timeout, () => false)
+  for (const member of honest) convict(world, member)
+}
+
+/** What one of them saw names more than f of some epoch, and none who is honest. */
+function convict(world: BftWorld, { id, seat, dumps, server }: Member): void {
   const verify = (checks: readonly Check[]): boolean[] => checks.map(world.notary.isSigned)
-  const trust = { digest: sha256, members, cluster: members.genesis.hash, verify }
-  for (const { id, dumps } of honest) {
-    const culprits = findCulprits([...dumps.values()].map(decodeDump), trust)
-    const framed = culprits.filter(({ who }) => honest.some((one) => one.id === who))
+  const all = [...dumps.values()].map(decodeDump)
+  const found = Array.from({ length: server.members.epoch + 1 }, (_, epoch) => {
+    const { members } = world.witness.eraOf(seat, epoch)!
+    const trust = { digest: sha256, members, cluster: world.members.genesis.hash, verify }
+    return { members, culprits: findCulprits(all, trust) }
+  })
+  for (const { members, culprits } of found) {
+    const framed = culprits.filter(({ who }) => !world.isLiar(members, who))
     if (framed.length > 0) world.count('framed')
     if (framed.length > 0)
       throw new Violation('I18', `what ${id} saw convicts ${framed[0]!.who}, who is honest`, framed)
-    if (culprits.length <= members.faults)
-      throw new Violation('I19', `what ${id} saw names ${culprits.length} culprits, ${members.faults + 1} are due`, {
-        culprits: culprits.map(({ who, what }) => `${who}: ${what}`),
-        dumps: [...dumps.keys()],
-        forks: [...world.witness.forks],
-      })
     for (const { who } of culprits) world.culprits.add(who)
   }
+  if (found.every(({ members, culprits }) => culprits.length <= members.faults))
+    throw new Violation('I19', `what ${id} saw names too few culprits: more than f are due`, {
+      culprits: found.map(({ culprits }) => culprits.map(({ who, what }) => `${who}: ${what}`)),
+      dumps: all.map(({ epoch, certificates, terms }, at) => [
+        [...dumps.keys()][at],
+        epoch,
+        certificates.length,
+        terms.length,
+      ]),
+      forks: [...world.witness.forks],
+    })
 }
 
 function told({ invariant, message, details, stack }: Violation): NonNullable<Outcome['violation']> {

@@ -186,13 +186,7 @@ export class BftWorld {
     for (const client of this.clients) this.at(this.now + random.between(0, 30), () => client.next())
     mallory(this, this.clients[0]!.key)
     this.changes.start()
-    const honest = this.honest.map(({ seat }) => seat)
-    this.#sides = new Set(this.#half(honest))
-    if (plan.isOver) {
-      // The liars are everywhere, each copy on its side; whoever is honest hears one side alone.
-      this.network.split(this.#sides)
-      return
-    }
+    if (plan.isOver) return this.#splitForGood()
     this.#sides = new Set(this.#half(this.seats.map(({ number }) => number)))
     this.#often(500, () => {
       this.#sides = new Set(this.#half(this.seats.map(({ number }) => number)))
@@ -215,6 +209,22 @@ export class BftWorld {
         this.did('F45')
       })
     if (equivocates) this.#apart()
+  }
+
+  /** The liars are everywhere, each copy on its side; whoever is honest hears one side alone, from the start or once the members are changed. */
+  #splitForGood(): void {
+    const isFirst = this.plan.changes.every(({ during }) => during === 'partition')
+    const voters = this.voters.map(({ number }) => number)
+    const honest = this.honest.filter(({ seat }) => voters.includes(seat))
+    const { domain } = this.witness.newest.members
+    const isOver = this.changes.isDone && honest.every(({ server }) => server.members.domain === domain)
+    if (!isFirst && !isOver) return this.at(this.now + 50, () => this.isHealed || this.#splitForGood())
+    this.#sides = new Set(this.#half(honest.map(({ seat }) => seat)))
+    this.network.split(this.#sides)
+  }
+
+  partOf(seat: number): 0 | 1 {
+    return this.#sides.has(seat) ? 1 : 0
   }
 
   /** F2: two halves of the honest see nothing of each other until the term has changed. */
