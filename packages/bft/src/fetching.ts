@@ -4,6 +4,7 @@ import { halt, isBesideCommit } from './halting.ts'
 import type { Hash } from './hash.ts'
 import type { Message } from './messages.ts'
 import type { Server } from './server.ts'
+import { compareRank } from './statement.ts'
 import { membersAfter } from './succession.ts'
 import { askForNewest } from './terms.ts'
 import { onCertificate } from './voting.ts'
@@ -129,6 +130,8 @@ export function wake(server: Server): void {
     const certificate = certified[phase]
     if (certificate === undefined) continue
     delete certified[phase]
+    // Locked higher since: its entry is of no use, and nobody gives away what lies before what is committed.
+    if (phase === 'append' && compareRank(certificate.place, server.ballot.lock) <= 0) continue
     onCertificate(server, certificate, certificate.signatures.find(({ signer }) => signer !== server.me)!.signer)
   }
   const { anchor } = server

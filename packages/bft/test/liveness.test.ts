@@ -263,3 +263,27 @@ describe('clients that are not fair (§3.6)', { timeout: 60_000 }, () => {
     for (const machine of world.honest) expect(machine.server.conduct.of(3).signatures).toBe(16)
   })
 })
+
+describe('a certificate of a branch that came to nothing', () => {
+  // Found by the simulator, seed 599: what was committed meanwhile waited for an entry that nobody gives away any more.
+  test('keeps nobody from fetching what is committed, once it is locked higher', () => {
+    const world = founded(4, 9)
+    const words = serve(world, 'alice', 1, 4)
+    world.run(world.now + 500)
+    world.weather = { ...fair, cut: (from, to) => from === 'm3' || to === 'm3' }
+    words.push(...serve(world, 'alice', 5, 12))
+    world.run(world.now + 500)
+    const { server } = world.machines[3]!
+    const place = { term: 0, index: 2, hash: 'ab'.repeat(32) }
+    server.certified.append = {
+      phase: 'append',
+      epoch: 0,
+      place,
+      signatures: [{ signer: 0, signature: new Uint8Array() }],
+    }
+    world.weather = fair
+    words.push(...serve(world, 'alice', 17, 2))
+    world.run(world.now + 20_000)
+    expect(logs(world)).toEqual(Array(4).fill(words.sort()))
+  })
+})
