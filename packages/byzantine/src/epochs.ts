@@ -5,6 +5,7 @@ import {
   headerHash,
   itemsRoot,
   Members,
+  type Message,
   type Step,
   span,
   termVoteStatement,
@@ -183,8 +184,27 @@ export const behindConfiguration: Behaviour = (stage) => {
   })(stage)
 }
 
-/** Whoever comes, or was away, is told half of it, or of the certificates and states of before. */
+/** Whoever comes, or was away, is told half of it, or of the certificates and states of before; and all, that the epoch is over when it may be. */
 export const staleWelcome: Behaviour = (stage) => {
+  const { members, knowledge } = stage
+  const signatures = new Map<string, Map<number, Uint8Array>>()
+  /** A lock on a configuration is no commit: another may still end the epoch. */
+  const rush = (signer: number | undefined, message: Message): void => {
+    if (message.type !== 'vote' || message.phase !== 'append' || message.epoch !== members.epoch) return
+    const { place } = message
+    const entry = knowledge.entries.get(place.hash)
+    if (signer === undefined || entry?.header.kind !== 'config') return
+    const key = `${place.term} ${place.hash}`
+    const known = signatures.get(key) ?? new Map<number, Uint8Array>()
+    signatures.set(key, known.set(signer, message.signature))
+    if (known.size !== members.quorum) return
+    const by = [...known].sort(([a], [b]) => a - b).map(([signer, signature]) => ({ signer, signature }))
+    const certificate = { phase: 'append', epoch: members.epoch, place, signatures: by } as const
+    for (const to of others(stage)) {
+      stage.did('F38', true)
+      stage.say(to, { type: 'epochs', steps: [{ entry, certificate }] })
+    }
+  }
   const stale = (to: NodeId): void => {
     const { knowledge } = stage
     const old = pick(
@@ -202,15 +222,17 @@ export const staleWelcome: Behaviour = (stage) => {
   }
   return {
     hears(from, message) {
+      rush(members.signer(from), message)
       if ('epoch' in message && message.epoch < newest(stage).epoch && stage.random() < 0.5) stale(from)
       return message
     },
     says(to, message) {
+      rush(stage.me, message)
       switch (message.type) {
         case 'epochs': {
           stage.did('F38', true)
           stale(to)
-          const steps = pick(stage, halfTruths(stage, message.steps))
+          const steps = pick(stage, [...halfTruths(stage, message.steps), [untruth(stage, message.steps)]])
           return steps && { ...message, steps }
         }
         case 'checkpointed':
@@ -221,6 +243,26 @@ export const staleWelcome: Behaviour = (stage) => {
         default:
           return message
       }
+    },
+  }
+}
+
+/** An end of that epoch with which nobody who votes has anything to do. */
+function untruth(stage: Stage, [first]: readonly Step[]): Step {
+  const { digest, random, epochs } = stage
+  const item = forged({ ...stage, members: epochs[first!.entry.header.epoch] ?? stage.members })
+  const entry = withItems(stage, first!.entry, [item])
+  const { certificate } = first!
+  const signatures = certificate.signatures.map(({ signer, signature }) => ({
+    signer,
+    signature: flipped(signature, random),
+  }))
+  return {
+    entry,
+    certificate: {
+      ...certificate,
+      place: { ...certificate.place, hash: headerHash(digest, entry.header) },
+      signatures,
     },
   }
 }

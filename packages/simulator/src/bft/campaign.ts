@@ -15,7 +15,7 @@ export interface BftCampaign {
 }
 
 /** Fewer seeds may well leave out a fault that takes a rare occasion. */
-const enoughSeeds = 200
+const enoughSeeds = 400
 
 /** Many seeds. The figures for the last line, and whether all was well. */
 export async function campaignBft({

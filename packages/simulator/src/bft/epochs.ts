@@ -63,8 +63,8 @@ export class Changes {
     this.#disturb(plan)
     const all = this.#random.shuffle(before)
     if (plan.during === 'partition') return this.#handApart(wanted)
-    // What one operator alone signed is what the others do not want.
-    world.configure(this.board.sign(members, before, [1]), all)
+    // What one operator alone signed, once or twice, is what the others do not want.
+    world.configure(this.board.sign(members, before, this.#random.pick([[1], [1, 1]])), all)
     this.#hand(wanted, this.#random.chance(0.5) ? all : all.slice(0, configurations.length))
   }
 

@@ -161,10 +161,10 @@ export class NodeEpochs {
     world.after(this.#random.between(200, 1500), () => this.isOn(server.id) && !server.alive && server.start())
   }
 
-  /** What one operator alone signed, whoever is asked. */
+  /** What one operator alone signed, once or twice, whoever is asked. */
   async #refused(world: World, members: Members): Promise<void> {
     const server = world.server(this.#random.pick(members.list).id)
-    const item = this.board.sign(members, members.list, [1])
+    const item = this.board.sign(members, members.list, this.#random.pick([[1], [1, 1]]))
     const called = await server.call((node) => node.members.change(item, { timeout: 500 }))
     if (called.outcome === 'done') throw new Violation('F35', `${server.id} takes what one operator alone signed`)
     if (called.outcome === 'refused' && isRaftkitError(called.error, 'REFUSED')) this.#tally('configurations refused')

@@ -116,7 +116,8 @@ export function withChanges(plan: BftPlan): BftPlan {
   // Faults that wait for a rare occasion are left to it.
   const isRare = plan.liars.some(({ acts: [act, ...rest] }) => rest.length === 0 && (act === 'F1' || act === 'F8'))
   if (isRare || !random.chance(0.3)) return plan
-  if (plan.isOver) return { ...plan, changes: overChanges(random) }
+  // What is kept of the epoch before does not outlive a restart, and with it go the names of its liars.
+  if (plan.isOver) return { ...plan, crashes: 0, changes: overChanges(random) }
   const drawn = Array.from({ length: 1 + random.below(4) }, () => ({
     at: random.between(100, 0.8 * plan.lasts),
     kind: random.pick(kinds),
@@ -159,7 +160,7 @@ function rare(random: Random, plan: BftPlan): BftPlan | undefined {
   if (plan.liars.length === 0 || draw > 0.08) return undefined
   if (draw < 0.03) return { ...plan, members: 4, partitions: 0, liars: [{ seat: 0, how: 'acts', acts: ['F1'] }] }
   // Whoever leads next gets term votes that differ, from more members than it needs: much is under way, and arrives late.
-  const weather = { drop: 0.2, delay: 200, partitions: 0, roundFaults: 0.1, window: 8, clients: 3 }
+  const weather = { drop: 0.35, delay: 400, partitions: 0, roundFaults: 0.1, window: 8, clients: 3 }
   const liars: LiarPlan[] = [{ seat: random.below(4), how: 'acts', acts: ['F8'] }]
   return { ...plan, ...weather, members: 4, liars, requests: 25, mallories: [], checkpointEntries: 0 }
 }

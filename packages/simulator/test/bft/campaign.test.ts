@@ -156,6 +156,19 @@ describe('more liars than it stands', { timeout: 60_000 }, () => {
     expect(forks).toBeGreaterThan(0)
   })
 
+  test('fork it when members change, or are about to: noticed though the branches are of epochs of their own', async () => {
+    const kinds = new Set<string>()
+    for (let seed = 1; seed <= 20 && kinds.size < 3; seed++) {
+      const plan = withChanges(drawBftPlan(seed, 2000, 'over'))
+      const [first] = plan.changes
+      if (first === undefined || kinds.has(`${first.during} ${first.isContested}`)) continue
+      const outcome = await carryOutBft(plan)
+      expect(outcome.violation).toBeUndefined()
+      if (outcome.counts.forks) kinds.add(`${first.during} ${first.isContested}`)
+    }
+    expect([...kinds].sort()).toEqual(['nothing false', 'partition false', 'partition true'])
+  })
+
   // Found here: the chain of a certificate was fetched down to the own commit, and starved there, for ever.
   test('are noticed by a member that is behind the other branch', async () => {
     expect((await carryOutBft(drawBftPlan(55, 4000, 'over'))).violation).toBeUndefined()
