@@ -42,19 +42,23 @@ export function halt(
   headers: readonly Header[] = [],
 ): void {
   if (server.isForked) return
-  const dump = encodeDump(dumpFor(server, Math.min(...seen.map(({ epoch }) => epoch)), seen, headers))
+  const epoch = Math.min(...seen.map((one) => one.epoch))
+  const dump = encodeDump(dumpFor(server, epoch, seen, headers))
   server.isForked = true
   server.promises.clear()
   server.pool.sweep(server.used)
   server.said = {}
   server.journal.touch()
   server.tell({ type: 'forked', from: server.settings.self, dump })
-  server.broadcast({ type: 'forked', dump })
+  // Of those on the other branch some are no members here: they were when it forked.
+  const witnesses = new Set([...server.members.list, ...membersOf(server, epoch)!.list].map(({ id }) => id))
+  witnesses.delete(server.settings.self)
+  for (const id of witnesses) server.send(id, { type: 'forked', dump })
 }
 
 /** Another member has stopped, and shows why. Its certificates are looked at like anybody's. */
-export function onForked(server: Server, from: NodeId, sender: number, bytes: Uint8Array): void {
-  if (server.dumps.has(sender)) return
+export function onForked(server: Server, from: NodeId, bytes: Uint8Array): void {
+  if (server.dumps.has(from)) return
   let dump: Dump
   try {
     dump = decodeDump(bytes)
@@ -64,7 +68,7 @@ export function onForked(server: Server, from: NodeId, sender: number, bytes: Ui
   }
   // The branches may have come to epochs of their own since.
   if (membersOf(server, dump.epoch) === undefined) return
-  server.dumps.add(sender)
+  server.dumps.add(from)
   server.tell({ type: 'forked', from, dump: bytes })
   for (const certificate of dump.certificates)
     if (certificate.phase === 'commit') server.receive(from, { type: 'certified', certificate })

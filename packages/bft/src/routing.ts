@@ -27,7 +27,7 @@ export function receive(server: Server, from: NodeId, message: Message): void {
   if (sender === server.me) return
   server.conduct.hear(server, sender, message)
   if ('epoch' in message && message.epoch !== server.members.epoch) return fromEpoch(server, from, message.epoch)
-  if (message.type === 'forked') return onForked(server, from, sender, message.dump)
+  if (message.type === 'forked') return onForked(server, from, message.dump)
   if (server.isForked && message.type !== 'fetch') return
   // Who is honest hands on what it has verified: who brings many a forgery is not asked to be believed any more.
   if (message.type === 'forward' && (server.conduct.of(sender).signatures ?? 0) >= mostForged) return
@@ -41,6 +41,7 @@ export function receive(server: Server, from: NodeId, message: Message): void {
 
 /** Those who left serve what they hold, and are served; what proves itself, whoever brings it, is heard. */
 function fromOutside(server: Server, from: NodeId, message: Message): void {
+  if (message.type === 'forked') return knows(server, from) ? onForked(server, from, message.dump) : undefined
   if (server.isForked && message.type !== 'fetch') return
   if (message.type === 'epochs') return verifyFirst(server, 0, from, message)
   if (!knows(server, from)) return

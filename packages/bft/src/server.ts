@@ -189,7 +189,7 @@ export class Server {
   /** Of the epoch before, as far as this life saw it. */
   former: Dump | undefined
   /** Members whose dump was seen. */
-  dumps: Set<number> = new Set()
+  dumps: Set<NodeId> = new Set()
   /** Until when a peer is shown no more votes of its leader. */
   witnessed: Map<NodeId, number> = new Map()
 

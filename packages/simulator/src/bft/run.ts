@@ -100,7 +100,10 @@ function forked(world: BftWorld): void {
   // Who is no member, any more or yet, votes for nothing that could be on either.
   const honest = world.honest.filter(({ server, isScrapped }) => !isScrapped && server.me >= 0)
   const haveStopped = (): boolean => honest.every(({ server, halted }) => server.isForked || halted !== undefined)
-  if (!world.run(world.now + 10 * world.longestTimeout, haveStopped))
+  const hasEnded = world.run(world.now + 10 * world.longestTimeout, haveStopped)
+  // Those who were on the other branch have left, and were switched off: nobody is there who could show it.
+  if (!hasEnded && areOnOneBranch(honest)) return
+  if (!hasEnded)
     throw new Violation('I19', 'the members are on two branches, and not all of them notice', {
       forks: [...world.witness.forks],
       notice: honest.filter(({ server }) => server.isForked).map(({ id }) => id),
@@ -110,8 +113,17 @@ function forked(world: BftWorld): void {
   for (const member of honest) convict(world, member)
 }
 
+function areOnOneBranch(members: readonly Member[]): boolean {
+  const [highest] = [...members].sort((a, b) => b.application.applied - a.application.applied)
+  return members.every(
+    ({ server }) =>
+      server.members.domain === highest!.server.members.domain &&
+      highest!.server.tree.holds(server.committed.hash, highest!.server.committed.hash),
+  )
+}
+
 /** What one of them saw names more than f of some epoch, and none who is honest. */
-function convict(world: BftWorld, { id, seat, dumps, server }: Member): void {
+function convict(world: BftWorld, { id, key, seat, dumps, server }: Member): void {
   const verify = (checks: readonly Check[]): boolean[] => checks.map(world.notary.isSigned)
   const all = [...dumps.values()].map(decodeDump)
   const found = Array.from({ length: server.members.epoch + 1 }, (_, epoch) => {
@@ -126,6 +138,9 @@ function convict(world: BftWorld, { id, seat, dumps, server }: Member): void {
       throw new Violation('I18', `what ${id} saw convicts ${framed[0]!.who}, who is honest`, framed)
     for (const { who } of culprits) world.culprits.add(who)
   }
+  // Those of the other branch show what they keep to whoever was a member when it forked, and not to who joined since.
+  const forkedIn = found[Math.min(...all.map(({ epoch }) => epoch))]
+  if (forkedIn?.members.signer(id, key) === undefined) return
   if (found.every(({ members, culprits }) => culprits.length <= members.faults))
     throw new Violation('I19', `what ${id} saw names too few culprits: more than f are due`, {
       culprits: found.map(({ culprits }) => culprits.map(({ who, what }) => `${who}: ${what}`)),

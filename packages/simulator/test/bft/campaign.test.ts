@@ -169,6 +169,13 @@ describe('more liars than it stands', { timeout: 60_000 }, () => {
     expect([...kinds].sort()).toEqual(['nothing false', 'partition false', 'partition true'])
   })
 
+  // Found here: what the other branch kept went to its own members alone, of whom some were none on this one.
+  test('are named by whoever was a member when it forked, though each branch has others since', async () => {
+    const outcome = await carryOutBft(withChanges(drawBftPlan(440, 4000, 'over')))
+    expect(outcome.violation).toBeUndefined()
+    expect(outcome.counts).toMatchObject({ forks: 1, culprits: 2 })
+  })
+
   // Found here: the chain of a certificate was fetched down to the own commit, and starved there, for ever.
   test('are noticed by a member that is behind the other branch', async () => {
     expect((await carryOutBft(drawBftPlan(55, 4000, 'over'))).violation).toBeUndefined()
