@@ -300,8 +300,8 @@ const epochs = [
   ]),
   plant('fork-not-told', 'F46', 'a member that sees its cluster forked goes on', 'a mutant of ours', [
     'bft/halting',
-    'if (server.isForked) return\n  const dump',
-    'if (!server.isForked) return\n  const dump',
+    'if (server.isForked) return\n  const epoch',
+    'if (!server.isForked) return\n  const epoch',
   ]),
 ]
 
