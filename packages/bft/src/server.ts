@@ -421,7 +421,7 @@ export class Server {
     this.since = this.now
     if (!this.isAggrieved) this.suspicions.delete(this.me)
     this.tally.forget(certificate.place.index)
-    this.journal.touch()
+    // It proves itself, and the next write holds it: whoever crashes before that hears of it again.
     // The last: what is said from here on is of the next epoch.
     if (endsEpoch(this.committed.entry, this.members)) succeed(this, this.committed.entry, certificate)
   }
