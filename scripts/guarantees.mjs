@@ -40,7 +40,10 @@ const campaigns = {
     args: ['--protocol', 'bft', '--first'],
     shows: 'known bugs of Byzantine-tolerant Rafts planted one at a time, and what notices',
   },
-  'demo:ledger': { args: [], shows: 'four organisations: one lies in three ways, one is killed, and the liar is exchanged for a fifth' },
+  'demo:ledger': {
+    args: [],
+    shows: 'four organisations: one lies in three ways, one is killed, and the liar is exchanged for a fifth',
+  },
 }
 
 const store = join(root, 'docs/guarantees/figures.json')

@@ -235,7 +235,8 @@ const help: Readonly<Record<string, string>> = {
   raft_peer_match_index: 'Last entry known to be on the peer; where members sign, the last it voted for.',
   raft_peer_last_contact_seconds: 'Since the peer was heard, by the leader; where members sign, by any member.',
   raft_peer_convicted: '1 if a lie of the peer is proved and committed.',
-  raft_peer_oddities_total: 'What the peer did that proves nothing, by kind: bad signatures, silence, delay, clock, neglect.',
+  raft_peer_oddities_total:
+    'What the peer did that proves nothing, by kind: bad signatures, silence, delay, clock, neglect.',
   raft_lies_proved_total: 'Lies of members or clients that this node can prove, by kind.',
   raft_forked: '1 once this node has seen a fork: it commits no more.',
   raft_peer_connected: '1 while the link is up.',
