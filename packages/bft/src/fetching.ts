@@ -137,7 +137,8 @@ export function wake(server: Server): void {
   const { anchor } = server
   if (server.isLeader && anchor !== undefined && !tree.has(anchor))
     beginFetch(server, anchor, server.proof?.lock?.signatures[0]?.signer ?? 0)
-  if (waiting === undefined || server.fetching !== undefined) return
+  // While a state is fetched nothing else is: it would lack the same entry again, and be verified again, without end.
+  if (waiting === undefined || server.fetching !== undefined || server.transfer !== undefined) return
   server.waiting = undefined
   server.receive(waiting.from, waiting.message)
 }

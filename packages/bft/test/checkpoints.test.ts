@@ -141,6 +141,31 @@ describe('a member that is behind what the others keep (§3.7)', { timeout: 60_0
     expect(server.ballot.tip).toBe(world.machines[0]!.server.ballot.tip)
   })
 
+  test('does not verify again and again what waits for that state (seed 697)', () => {
+    const world = checkpointing(13)
+    const { server: behind } = world.machines[3]!
+    const { server: ahead } = world.machines[1]!
+    let round = 1
+    const go = (): unknown => work(world, round++, 1)
+    while (behind.committed.entry.header.index % every < every - 2) go()
+    world.weather = { ...fair, cut: (from, to) => from === 'm3' || to === 'm3' }
+    while ((ahead.stable?.certificate.checkpoint.index ?? 0) <= behind.committed.entry.header.index) go()
+    const verified = new Map<string, number>()
+    for (const { id, server } of world.machines) {
+      const step = server.step.bind(server)
+      server.step = (event, now) => {
+        if (event.type === 'verified') verified.set(id, (verified.get(id) ?? 0) + 1)
+        step(event, now)
+      }
+    }
+    // It hears all, and what it asks for is lost.
+    world.weather = { ...fair, cut: (from) => from === 'm3' }
+    world.hand(world.machines[3]!, 'm1', { type: 'checkpointed', certificate: ahead.stable!.certificate })
+    for (let more = 0; more < 4; more++) go()
+    expect(behind.transfer).toBeDefined()
+    expect(verified.get('m3')).toBeLessThanOrEqual(2 * verified.get('m1')!)
+  })
+
   test('does not execute again what was executed before it came (I13)', () => {
     const { world, words } = leftBehind(12)
     words.push(...work(world, 65, 4))
