@@ -45,6 +45,7 @@ export function halt(
   const epoch = Math.min(...seen.map((one) => one.epoch))
   const dump = encodeDump(dumpFor(server, epoch, seen, headers))
   server.isForked = true
+  server.testimony = dump
   server.promises.clear()
   server.pool.sweep(server.used)
   server.said = {}
@@ -53,7 +54,17 @@ export function halt(
   // Of those on the other branch some are no members here: they were when it forked.
   const witnesses = new Set([...server.members.list, ...membersOf(server, epoch)!.list].map(({ id }) => id))
   witnesses.delete(server.settings.self)
-  for (const id of witnesses) server.send(id, { type: 'forked', dump })
+  for (const id of witnesses) testify(server, id)
+}
+
+/** Whoever goes on has not heard of it: what it was sent was lost, or it was away. */
+export function testify(server: Server, to: NodeId): void {
+  const { now, settings, testified } = server
+  if (now < (testified.get(to) ?? 0)) return
+  testified.set(to, now + settings.resend)
+  // Of what it saw, a restart leaves what it holds itself: that contradicts whoever is on the other branch.
+  server.testimony ??= encodeDump(dumpOf(server, [], []))
+  server.send(to, { type: 'forked', dump: server.testimony })
 }
 
 /** Another member has stopped, and shows why. Its certificates are looked at like anybody's. */

@@ -4,7 +4,7 @@ import { admitAppend, onAppendEntries } from './appending.ts'
 import type { Purpose } from './asking.ts'
 import { onCheckpoint, onCheckpointed, onCheckpointVotes, onTaken } from './checkpointing.ts'
 import { answerFetch, holders, onFetched } from './fetching.ts'
-import { onForked } from './halting.ts'
+import { onForked, testify } from './halting.ts'
 import type { Message } from './messages.ts'
 import { itemHash } from './request.ts'
 import { admitRequest, onRequests } from './requests.ts'
@@ -23,8 +23,9 @@ const mostRequests = 1024
 /** First what costs nothing, then the signatures, then the effect: an unproved message changes nothing. */
 export function receive(server: Server, from: NodeId, message: Message): void {
   const sender = server.members.signer(from)
-  if (sender === undefined) return fromOutside(server, from, message)
   if (sender === server.me) return
+  if (server.isForked && message.type !== 'forked' && knows(server, from)) testify(server, from)
+  if (sender === undefined) return fromOutside(server, from, message)
   server.conduct.hear(server, sender, message)
   if ('epoch' in message && message.epoch !== server.members.epoch) return fromEpoch(server, from, message.epoch)
   if (message.type === 'forked') return onForked(server, from, message.dump)
@@ -48,7 +49,8 @@ function fromOutside(server: Server, from: NodeId, message: Message): void {
   const holder = holders(server).indexOf(from)
   if (message.type === 'fetched' && holder >= 0) return onFetched(server, holder, message)
   if (message.type === 'page' && holder >= 0) return onPage(server, holder, message)
-  if (message.type === 'checkpointed') return verifyFirst(server, Math.max(0, holder), from, message)
+  if (message.type === 'certified' || message.type === 'checkpointed')
+    return verifyFirst(server, Math.max(0, holder), from, message)
   if (message.type === 'fetch') return answerFetch(server, from, message)
   if (message.type === 'fetchPages') return answerPages(server, from, message)
   if ('epoch' in message) fromEpoch(server, from, message.epoch)
@@ -62,6 +64,9 @@ function fromEpoch(server: Server, from: NodeId, epoch: number): void {
   if (epoch < members.epoch) helpOver(server, from, epoch)
   else if (epoch > members.epoch) server.send(from, { type: 'preVote', epoch: members.epoch, term: 0 })
 }
+
+const provesItself = ({ type }: Message): boolean =>
+  type === 'epochs' || type === 'certified' || type === 'checkpointed'
 
 function verifyFirst(server: Server, sender: number, from: NodeId, message: Message): void {
   const checks = admit(server, sender, from, message)
@@ -128,7 +133,7 @@ function afterVerifying(server: Server, purpose: Purpose, valid: readonly boolea
     case 'message': {
       const { from, message, checks } = purpose
       const sender = server.members.signer(from)
-      if (sender === undefined && message.type !== 'epochs' && message.type !== 'checkpointed') return
+      if (sender === undefined && !provesItself(message)) return
       if (!valid.every(Boolean)) {
         if (message.type === 'appendEntries') weighForged(server, message, checks, valid)
         if (sender !== undefined) server.conduct.note(sender, 'signatures')

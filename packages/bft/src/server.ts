@@ -185,6 +185,10 @@ export class Server {
   pending: Uint8Array | undefined
   /** Two certificates contradict each other: it votes and commits no more. */
   isForked = false
+  /** Its dump, as the others are shown it. */
+  testimony: Uint8Array | undefined
+  /** Until when a peer is not shown it again. */
+  testified: Map<NodeId, number> = new Map()
   kept: Map<Term, Kept> = new Map()
   /** Of the epoch before, as far as this life saw it. */
   former: Dump | undefined
@@ -255,6 +259,7 @@ export class Server {
     copy.witnessed = new Map(this.witnessed)
     copy.kept = new Map(this.kept)
     copy.dumps = new Set(this.dumps)
+    copy.testified = new Map(this.testified)
     copy.said = { ...this.said }
     copy.certified = { ...this.certified }
     copy.asking = this.asking.fork()

@@ -207,6 +207,47 @@ describe('a member stops when it is shown', () => {
   })
 })
 
+/** Found by the simulator (seeds 1475 and 2875): one of the branches was told once, in vain, and went on. */
+describe('a member that stops while it is cut off', { timeout: 60_000 }, () => {
+  /** Two honest members on two branches, of which one alone has seen the other's. */
+  function halted(seed: number): {
+    world: World
+    stopped: World['machines'][number]
+    other: World['machines'][number]
+  } {
+    const { world } = forked(4, seed, false)
+    world.run(5000)
+    const [other, stopped] = [...world.honest].sort((a, b) => a.log.length - b.log.length)
+    world.hand(stopped!, 'm0', { type: 'certified', certificate: other!.server.commit! })
+    world.run(6000)
+    expect([stopped!.server.isForked, other!.server.isForked]).toEqual([true, false])
+    return { world, stopped: stopped!, other: other! }
+  }
+
+  test.each([false, true])('shows whoever goes on why, and does after a restart, too: %s (I19)', (isRestarted) => {
+    const { world, stopped, other } = halted(1)
+    if (isRestarted) world.crash(stopped, 50)
+    world.run(7000)
+    world.apart = () => false
+    world.weather = fair
+    world.submit(world.request('carol', 1))
+    world.run(20_000)
+    expect(other.server.isForked).toBe(true)
+  })
+
+  test('is believed by those who have come to an epoch without it (I19)', () => {
+    const { world, stopped, other } = halted(1)
+    const stay = ['m0', 'm1', other.id]
+    world.configure([...stay, 'm4'], other)
+    world.run(10_000)
+    expect(other.server.members.list.map(({ id }) => id)).toEqual([...stay, 'm4'])
+    expect(other.server.isForked).toBe(false)
+    world.hand(other, stopped.id, { type: 'forked', dump: stopped.dumps.get(stopped.id)! })
+    world.run(20_000)
+    expect(other.server.isForked).toBe(true)
+  })
+})
+
 describe('up to f members that lie', () => {
   test('fork nothing, so nobody stops', () => {
     const world = new World(4, 5)
