@@ -91,6 +91,12 @@ export function isBesideCommit({ commit, members, tree, committed }: Server, { p
   return !tree.holds(committed.hash, place.hash)
 }
 
+/** S6: nothing of an epoch is committed behind its end, whatever lies between: nobody need show it. */
+export function passesEnd({ epochs }: Server, { epoch, place }: Certificate): boolean {
+  const end = epochs[epoch]?.certificate.place
+  return end !== undefined && place.index >= end.index && place.hash !== end.hash
+}
+
 /** L1: append certificates of one term are on one branch. */
 export function splitsTerm({ lock, tree }: Server, { place }: Certificate): boolean {
   if (lock === undefined || lock.place.term !== place.term) return false

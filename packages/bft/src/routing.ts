@@ -216,7 +216,7 @@ function handle(server: Server, sender: number, from: NodeId, message: Message):
     case 'evidence':
       return onEvidence(server, from, message.bytes)
     case 'epochs':
-      return onEpochs(server, message)
+      return onEpochs(server, from, message)
     case 'configure':
       return receiveConfiguration(server, message.item)
   }

@@ -4,7 +4,7 @@ import { type Certificate, certificateChecks } from './certificate.ts'
 import { Conduct } from './conduct.ts'
 import type { Entry } from './entry.ts'
 import { configurationChecks, flawOfConfiguration, flawOfStep, followEpochs, nextMembers, type Step } from './epochs.ts'
-import { halt, keepEpoch } from './halting.ts'
+import { halt, keepEpoch, testify } from './halting.ts'
 import type { Members } from './members.ts'
 import type { Message } from './messages.ts'
 import { firstBallot } from './rules.ts'
@@ -128,9 +128,13 @@ const rivalOf = ({ epochs }: Server, steps: readonly Step[]): Step | undefined =
   })
 
 /** What lies before the new epoch is fetched like anything else; until it is there, this member votes for nothing. */
-export function onEpochs(server: Server, { steps }: Epochs): void {
+export function onEpochs(server: Server, from: NodeId, { steps }: Epochs): void {
   const rival = rivalOf(server, steps)
-  if (rival !== undefined) return halt(server, [rival.certificate], [rival.entry.header])
+  if (rival !== undefined) {
+    halt(server, [rival.certificate], [rival.entry.header])
+    // It may have come to the other branch since, and then nobody here knows it.
+    return testify(server, from)
+  }
   const news = steps.filter(({ entry }) => entry.header.epoch >= server.members.epoch)
   const followed = followEpochs(server.settings.digest, server.members, news)
   if (followed !== undefined) enterEpoch(server, followed.members.at(-1)!, news)

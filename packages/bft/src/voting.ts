@@ -2,7 +2,7 @@ import type { NodeId } from '@raftkit/contract'
 import { weighCommit, weighVote, witness } from './accusing.ts'
 import { assemble, type Certificate, certificateChecks, flawOfCertificate } from './certificate.ts'
 import { beginFetch } from './fetching.ts'
-import { halt, isBesideCommit, splitsTerm } from './halting.ts'
+import { halt, isBesideCommit, passesEnd, splitsTerm } from './halting.ts'
 import type { Message } from './messages.ts'
 import { lockOn, mayCommit } from './rules.ts'
 import type { Server } from './server.ts'
@@ -67,7 +67,8 @@ export function onCertificate(server: Server, certificate: Certificate, sender: 
     // Nobody keeps that entry any more, and nobody needs it: to be locked on it takes its certificate alone.
     if (place.index <= tree.root.entry.header.index)
       return phase === 'append' ? raiseLock(server, certificate) : undefined
-    if (phase === 'commit' && place.index <= server.committed.entry.header.index) return halt(server, [certificate])
+    const isBeside = place.index <= server.committed.entry.header.index || passesEnd(server, certificate)
+    if (phase === 'commit' && isBeside) return halt(server, [certificate])
     const before = server.certified[phase]
     // Terms begin anew with each epoch; what is committed only grows.
     const isHigher =

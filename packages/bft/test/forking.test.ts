@@ -248,6 +248,48 @@ describe('a member that stops while it is cut off', { timeout: 60_000 }, () => {
   })
 })
 
+/** Found by the simulator (seeds 2161 and 3234, all over): who had come to a branch since was told nothing, or could not fetch what would show it. */
+describe('whoever comes to one branch of a fork', { timeout: 60_000 }, () => {
+  /** Two branches in epochs of their own; the first ended the one before at no higher index. */
+  function parted(): { world: World; ends: World['honest'] } {
+    const { world } = forked(4, 1, false)
+    world.run(5000)
+    for (const machine of world.honest) world.configure(['m0', 'm1', machine.id, `n${machine.id}`], machine)
+    world.run(10_000)
+    const endOf = ({ server }: World['machines'][number]): number => server.epochs[0]!.certificate.place.index
+    const ends = [...world.honest].sort((a, b) => endOf(a) - endOf(b))
+    expect(ends.map(({ server }) => [server.members.epoch, server.isForked])).toEqual([
+      [1, false],
+      [1, false],
+    ])
+    return { world, ends }
+  }
+
+  test('is shown why a member stops to whom it brings the other end of an epoch (I19)', () => {
+    const { world, ends } = parted()
+    const [one, two] = ends
+    const comer = world.join(`n${one!.id}`)
+    world.hand(two!, comer.id, { type: 'epochs', steps: one!.server.epochs })
+    world.apart = () => false
+    world.run(11_000)
+    expect(two!.server.isForked).toBe(true)
+    expect([...comer.dumps.keys()]).toContain(two!.id)
+  })
+
+  test('stops when a commit passes the end of its epoch, though nobody gives it the entry (S6, I19)', () => {
+    const { world, ends } = parted()
+    const [one, two] = ends
+    const comer = world.join(`n${one!.id}`)
+    world.hand(comer, one!.id, { type: 'epochs', steps: one!.server.epochs })
+    world.run(10_100)
+    expect(comer.server.isForked).toBe(false)
+    const { certificate } = two!.server.epochs[0]!
+    world.hand(comer, two!.id, { type: 'certified', certificate })
+    world.run(10_200)
+    expect(comer.server.isForked).toBe(true)
+  })
+})
+
 describe('up to f members that lie', () => {
   test('fork nothing, so nobody stops', () => {
     const world = new World(4, 5)
