@@ -52,6 +52,10 @@ const emptyDisk = (): Disk => ({
   promised: { epoch: 0, term: 0, lock: undefined },
 })
 
+/** Words of a liar in one of these spans of time: two liars that answer each other's forgeries would go on faster and faster. */
+const spanMs = 100
+const mostWords = 5000
+
 /** One member as it runs: its server, disk, clock, and what makes it lie. It may be one yet to come, or one that has left. */
 export class Member {
   readonly world: BftWorld
@@ -86,6 +90,8 @@ export class Member {
   #held: { readonly to: NodeId; readonly message: Message; readonly after: number }[] = []
   #known: readonly Members[] = []
   readonly #liar: Liar | undefined
+  /** What it said as a liar in the span of now. */
+  #words = { span: 0, count: 0 }
 
   constructor(world: BftWorld, { number, id, key, plan }: Seat, settings: Settings, copy = 0) {
     this.world = world
@@ -394,12 +400,19 @@ export class Member {
       random: () => random.next(),
       sign: (bytes: Uint8Array, then: (signature: Uint8Array) => void) => then(world.notary.sign(key, bytes)),
       send: (to: NodeId, said: Said) => {
+        if (!this.#mayLie()) return
         if (!(said instanceof Uint8Array)) world.witness.saw(said)
         world.send(this, to, said)
       },
       later: (delay: number, run: () => void) => this.#later(delay, run),
       did: (fault: FaultName, isLive?: true) => world.did(fault, isLive),
     }
+  }
+
+  #mayLie(): boolean {
+    const span = Math.floor(this.world.now / spanMs)
+    if (span !== this.#words.span) this.#words = { span, count: 0 }
+    return ++this.#words.count <= mostWords
   }
 
   /** That it came through, worked out once for each. */
