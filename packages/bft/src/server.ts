@@ -203,6 +203,8 @@ export class Server {
   #messages: { to: NodeId; message: Message; after: number }[] = []
   #committed: Entry[] = []
   #happened: ServerHappening[] = []
+  /** Something is due, at some time. */
+  #isDue = false
 
   constructor(settings: Settings, now: number) {
     this.settings = settings
@@ -271,6 +273,7 @@ export class Server {
     copy.#messages = [...this.#messages]
     copy.#committed = [...this.#committed]
     copy.#happened = [...this.#happened]
+    copy.#isDue = this.#isDue
     return copy
   }
 
@@ -321,7 +324,11 @@ export class Server {
     this.#happened = []
     this.#messages = []
     if (!this.isRestoring) this.#committed = []
-    return { write, messages, asks: this.asking.take(), committed, happened, deadline: nextDeadline(this) }
+    // While nothing was due no time was told: what begins now is not overdue, or its host would take the rest for a stall.
+    if (!this.#isDue) this.resendAt = now + this.settings.resend
+    const deadline = nextDeadline(this)
+    this.#isDue = deadline !== undefined
+    return { write, messages, asks: this.asking.take(), committed, happened, deadline }
   }
 
   receive(from: NodeId, message: Message): void {

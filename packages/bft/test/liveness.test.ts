@@ -211,6 +211,25 @@ describe('what may have been lost', { timeout: 60_000 }, () => {
     expect(logs(world)).toEqual(Array(4).fill([...words, 'dora 1'].sort()))
     for (const { alarm } of world.machines) expect(alarm).toBeUndefined()
   })
+
+  test('is not overdue when something begins after a rest: the host would take that for a stall, and the leader would get as long again', () => {
+    const world = founded(4, 15)
+    world.submit(world.request('alice', 1))
+    world.run(5000)
+    const overdue: number[] = []
+    for (const { server } of world.machines) {
+      const take = server.take.bind(server)
+      server.take = (now) => {
+        const effects = take(now)
+        overdue.push(now - (effects.deadline ?? now))
+        return effects
+      }
+    }
+    world.submit(world.request('alice', 2))
+    world.run(6000)
+    expect(logs(world)).toEqual(Array(4).fill(['alice 1', 'alice 2']))
+    expect(Math.max(...overdue)).toBeLessThan(60)
+  })
 })
 
 describe('clients that are not fair (§3.6)', { timeout: 60_000 }, () => {
