@@ -33,11 +33,7 @@ export function receive(server: Server, from: NodeId, message: Message): void {
   // Who is honest hands on what it has verified: who brings many a forgery is not asked to be believed any more.
   if (message.type === 'forward' && (server.conduct.of(sender).signatures ?? 0) >= mostForged) return
   if (message.type === 'forward') return receiveRequests(server, message.requests, sender)
-  const checks = admit(server, sender, from, message)
-  if (checks === undefined) return
-  if (checks.length === 0) return handle(server, sender, from, message)
-  if (message.type === 'appendEntries' && server.asking.isLookingAt(from, message)) return
-  server.verify(checks, { type: 'message', from, message, checks })
+  verifyFirst(server, sender, from, message)
 }
 
 /** Those who left serve what they hold, and are served; what proves itself, whoever brings it, is heard. */
@@ -72,6 +68,7 @@ function verifyFirst(server: Server, sender: number, from: NodeId, message: Mess
   const checks = admit(server, sender, from, message)
   if (checks === undefined) return
   if (checks.length === 0) return handle(server, sender, from, message)
+  if (message.type === 'appendEntries' && server.asking.isLookingAt(from, message)) return
   server.verify(checks, { type: 'message', from, message, checks })
 }
 
